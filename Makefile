@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+#   make                            build/mosaicfs
+#   make check                      all tests that need neither root nor FUSE
+#   make install DESTDIR= prefix=   program and man pages
+#   make SANITIZE=address,undefined build-address-undefined/mosaicfs; likewise SANITIZE=thread
+#   make CC=clang WERROR=1          what CI does
+
+CC ?= gcc
+CFLAGS ?= -O2 -g
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+mandir ?= $(prefix)/share/man
+INSTALL ?= install
+PKG_CONFIG ?= pkg-config
+
+comma := ,
+ifdef SANITIZE
+BUILD ?= build-$(subst $(comma),-,$(SANITIZE))
+sanitize := -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+endif
+BUILD ?= build
+
+version := $(shell sed -n 's/^\#define VERSION "\(.*\)"/\1/p' src/cli/version.h)
+
+warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wwrite-strings -Wformat=2 -Wundef -Wvla -Wno-unused-parameter
+ifdef WERROR
+warnings += -Werror
+endif
+ifneq (,$(findstring clang,$(CC)))
+warnings += -Wthread-safety
+endif
+
+fuse_cflags := $(shell $(PKG_CONFIG) --cflags fuse3 2>/dev/null)
+fuse_libs := $(shell $(PKG_CONFIG) --libs fuse3 2>/dev/null)
+crypto_cflags := $(shell $(PKG_CONFIG) --cflags libcrypto 2>/dev/null)
+crypto_libs := $(shell $(PKG_CONFIG) --libs libcrypto 2>/dev/null)
+# Optional: without jansson --json says that it is missing.
+ifeq (0,$(shell $(PKG_CONFIG) --exists jansson; echo $$?))
+jansson_cflags := $(shell $(PKG_CONFIG) --cflags jansson) -DHAVE_JANSSON=1
+jansson_libs := $(shell $(PKG_CONFIG) --libs jansson)
+endif
+
+all_cflags := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Isrc -pthread \
+	$(fuse_cflags) $(crypto_cflags) $(jansson_cflags) $(warnings) $(sanitize) $(CFLAGS)
+all_libs := $(fuse_libs) $(crypto_libs) $(jansson_libs)
+
+sources := $(wildcard src/*/*.c)
+objects := $(sources:%.c=$(BUILD)/%.o)
+core := $(filter-out $(BUILD)/src/cli/main.o,$(objects))
+
+unit := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/test_*.c))
+model := $(patsubst test/model/%.c,$(BUILD)/test/model/%,$(wildcard test/model/*.c))
+helpers := $(patsubst test/e2e/%.c,$(BUILD)/test/e2e/%,$(wildcard test/e2e/*.c))
+
+.PHONY: all tests check lint install uninstall clean
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/mosaicfs
+
+tests: all $(unit) $(model) $(helpers)
+
+# Without root and without FUSE, in under a minute.
+check: tests
+	BUILD=$(BUILD) test/run-local
+
+$(BUILD)/mosaicfs: $(BUILD)/src/cli/main.o $(BUILD)/libmosaicfs.a
+	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+
+$(BUILD)/libmosaicfs.a: $(core)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/test/unit/%: $(BUILD)/test/unit/%.o $(BUILD)/libmosaicfs.a
+	$(CC) $(all_cflags) $(LDFLAGS) $(unit_ldflags) -o $@ $^ $(all_libs) -lcmocka
+
+# The stores share one suite.
+$(BUILD)/test/unit/test_store_%: $(BUILD)/test/unit/test_store_%.o $(BUILD)/test/unit/conformance.o \
+		$(BUILD)/libmosaicfs.a
+	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
+
+$(BUILD)/test/model/%: $(BUILD)/test/model/%.o $(BUILD)/libmosaicfs.a
+	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+
+$(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/libmosaicfs.a
+	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+
+# base/io.c under failing system calls: the linker gives the test the calls.
+$(BUILD)/test/unit/test_io: unit_ldflags := \
+	-Wl,--wrap=pread,--wrap=pread64,--wrap=pwrite,--wrap=pwrite64,--wrap=write \
+	-Wl,--wrap=fsync,--wrap=fdatasync,--wrap=renameat
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(all_cflags) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+# Changes when the compiler or its flags do, and everything is built anew.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(all_cflags) $(CPPFLAGS) $(LDFLAGS) $(all_libs)' | cmp -s - $@ || \
+		echo '$(CC) $(all_cflags) $(CPPFLAGS) $(LDFLAGS) $(all_libs)' >$@
+FORCE:
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man5
+	$(INSTALL) -m 755 $(BUILD)/mosaicfs $(DESTDIR)$(bindir)/mosaicfs
+	$(INSTALL) -m 644 man/mosaicfs.1 $(DESTDIR)$(mandir)/man1/mosaicfs.1
+	$(INSTALL) -m 644 man/mosaicfs-format.5 $(DESTDIR)$(mandir)/man5/mosaicfs-format.5
+
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/mosaicfs $(DESTDIR)$(mandir)/man1/mosaicfs.1 \
+		$(DESTDIR)$(mandir)/man5/mosaicfs-format.5
+
+clean:
+	rm -rf build build-*
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

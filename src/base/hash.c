@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns libcrypto and the kernel's random numbers. Knows no format.
+ */
+#include "base/hash.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define SHA256_LEN 32
+#define UUID_LEN 16
+
+static const char hex_digits[] = "0123456789abcdef";
+
+static char *put_hex(char *to, unsigned char byte)
+{
+    *to++ = hex_digits[byte >> 4];
+    *to++ = hex_digits[byte & 15];
+    return to;
+}
+
+int hash_sha256(const void *buf, size_t len, char hex[HASH_HEX])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+    unsigned md_len;
+
+    /* Without a faulty library only memory can be missing. */
+    if (!EVP_Digest(buf, len, md, &md_len, EVP_sha256(), NULL) || md_len != SHA256_LEN)
+        return -ENOMEM;
+    for (unsigned i = 0; i < SHA256_LEN; i++)
+        hex = put_hex(hex, md[i]);
+    *hex = '\0';
+    return 0;
+}
+
+/* Up to 256 bytes come whole (random(7)); a signal can still interrupt the wait at boot. */
+static int fill_random(unsigned char *buf, size_t len)
+{
+    ssize_t n;
+
+    do {
+        n = getrandom(buf, len, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    return (size_t)n == len ? 0 : -EIO;
+}
+
+static bool hyphen_before(unsigned byte)
+{
+    return byte == 4 || byte == 6 || byte == 8 || byte == 10;
+}
+
+int hash_uuid(char uuid[HASH_UUID])
+{
+    unsigned char raw[UUID_LEN];
+    int err = fill_random(raw, sizeof(raw));
+
+    if (err)
+        return err;
+    raw[6] = (raw[6] & 0x0f) | 0x40; /* version 4 */
+    raw[8] = (raw[8] & 0x3f) | 0x80; /* the variant of RFC 4122 */
+    for (unsigned i = 0; i < UUID_LEN; i++) {
+        if (hyphen_before(i))
+            *uuid++ = '-';
+        uuid = put_hex(uuid, raw[i]);
+    }
+    *uuid = '\0';
+    return 0;
+}
+
+bool hash_uuid_valid(const char *s)
+{
+    for (unsigned i = 0; i < HASH_UUID - 1; i++) {
+        bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (!s[i] || !strchr(hyphen ? "-" : hex_digits, s[i]))
+            return false;
+    }
+    return s[HASH_UUID - 1] == '\0';
+}

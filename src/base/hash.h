@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Digests and random identifiers. The only file of the program that knows
+ * OpenSSL's libcrypto is hash.c.
+ */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+#define HASH_HEX 65  /* 64 lower-case hexadecimal digits and a NUL */
+#define HASH_UUID 37 /* 36 characters, RFC 4122 section 3, and a NUL */
+
+/* SHA-256 (FIPS 180-4) of buf as lower-case hex. 0 or -ENOMEM. Any thread. */
+MUST_CHECK int hash_sha256(const void *buf, size_t len, char hex[HASH_HEX]);
+
+/* A random UUID, version 4 (RFC 4122 section 4.4), lower case. 0 or -errno. */
+MUST_CHECK int hash_uuid(char uuid[HASH_UUID]);
+
+/* True for the exact shape hash_uuid() makes: lower case hex, hyphens in place. */
+bool hash_uuid_valid(const char *s);
+
+#endif

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns every loop around read(2) and write(2), and the order of calls that
+ * makes a small file durable. Knows no archive, logs nothing.
+ */
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* openat2(2) reports a race with rename(2) as EAGAIN; so does a leased file, and that may last. */
+#define OPEN_TRIES 64
+
+int io_pread(int fd, void *buf, size_t len, uint64_t off, size_t *done)
+{
+    *done = 0;
+    while (*done < len) {
+        ssize_t n = pread(fd, (char *)buf + *done, len - *done, (off_t)(off + *done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        *done += (size_t)n;
+    }
+    return 0;
+}
+
+int io_pwrite(int fd, const void *buf, size_t len, uint64_t off)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = pwrite(fd, (const char *)buf + done, len - done, (off_t)(off + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return -EIO;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int io_write(int fd, const void *buf, size_t len)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = write(fd, (const char *)buf + done, len - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return -EIO;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int io_fsync(int fd)
+{
+    while (fsync(fd)) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
+
+int io_fdatasync(int fd)
+{
+    while (fdatasync(fd)) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
+
+/* Linux has closed the descriptor even when it says EINTR: a second call could close another's. */
+static int io_close(int fd)
+{
+    return close(fd) && errno != EINTR ? -errno : 0;
+}
+
+static int openat_retry(int dirfd, const char *name, int flags, mode_t mode, int *fd)
+{
+    do {
+        *fd = openat(dirfd, name, flags, mode);
+    } while (*fd < 0 && errno == EINTR);
+    return *fd < 0 ? -errno : 0;
+}
+
+static bool is_symlink(int dirfd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
+/* One component. With O_DIRECTORY the kernel calls a symbolic link ENOTDIR; the caller wants ELOOP.
+ */
+static int open_component(int dirfd, const char *name, int flags, mode_t mode, int *fd)
+{
+    int err = openat_retry(dirfd, name, flags | O_NOFOLLOW, mode, fd);
+
+    return err == -ENOTDIR && is_symlink(dirfd, name) ? -ELOOP : err;
+}
+
+/* Moves the next component of *path to name and the slashes after it out of the way. */
+static int next_component(const char **path, char name[NAME_MAX + 1])
+{
+    size_t len = strcspn(*path, "/");
+
+    if (len > NAME_MAX)
+        return -ENAMETOOLONG;
+    memcpy(name, *path, len);
+    name[len] = '\0';
+    *path += len;
+    *path += strspn(*path, "/");
+    return 0;
+}
+
+/* What openat2(2) does in one call, for kernels before 5.6 and sandboxes that refuse it. */
+static int open_walk(int dirfd, const char *path, int flags, mode_t mode, int *fd)
+{
+    int at = dirfd;
+    int err;
+
+    if (path[strlen(path) - 1] == '/')
+        flags |= O_DIRECTORY;
+    for (;;) {
+        char name[NAME_MAX + 1];
+        int next = -1;
+
+        err = next_component(&path, name);
+        if (!err && *path)
+            err = open_component(at, name, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, &next);
+        else if (!err)
+            err = open_component(at, name, flags, mode, fd);
+        if (at != dirfd)
+            close(at);
+        if (err || next < 0)
+            return err;
+        at = next;
+    }
+}
+
+/*
+ * -ENOSYS when the kernel has no openat2(2), -EPERM also when a sandbox
+ * refuses it; open_walk() then has the last word.
+ */
+static int open_at_once(int dirfd, const char *path, int flags, mode_t mode, int *fd)
+{
+    static atomic_bool missing;
+    struct open_how how = {
+        .flags = (unsigned)(flags | O_LARGEFILE),
+        .mode = mode,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    int tries = 0;
+
+    if (atomic_load(&missing))
+        return -ENOSYS;
+    do {
+        *fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+    } while (*fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < OPEN_TRIES)));
+    if (*fd >= 0)
+        return 0;
+    if (errno == ENOSYS)
+        atomic_store(&missing, true);
+    return -errno;
+}
+
+static bool has_dotdot(const char *path)
+{
+    while (*path) {
+        size_t len = strcspn(path, "/");
+
+        if (len == 2 && path[0] == '.' && path[1] == '.')
+            return true;
+        path += len;
+        path += strspn(path, "/");
+    }
+    return false;
+}
+
+int io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd)
+{
+    bool creates = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
+    int err;
+
+    *fd = -1;
+    if (!*path)
+        return -ENOENT;
+    if (*path == '/' || has_dotdot(path))
+        return -EXDEV;
+    if (flags & O_PATH)
+        return -EINVAL; /* does not go with the flags added here */
+    flags |= O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    mode = creates ? mode : 0; /* else openat2(2) says EINVAL */
+    err = open_at_once(dirfd, path, flags, mode, fd);
+    if (err == -ENOSYS || err == -EPERM)
+        err = open_walk(dirfd, path, flags, mode, fd);
+    return err;
+}
+
+/* Reads all of fd, which is longer than cap when there is one byte more. */
+static int read_capped(int fd, void *buf, size_t cap, size_t *len)
+{
+    size_t more;
+    char extra;
+    int err = io_pread(fd, buf, cap, 0, len);
+
+    if (err || *len < cap)
+        return err;
+    err = io_pread(fd, &extra, 1, cap, &more);
+    if (err)
+        return err;
+    return more ? -EFBIG : 0;
+}
+
+int io_read_file(int dirfd, const char *name, void *buf, size_t cap, size_t *len)
+{
+    struct stat st;
+    int fd;
+    int err;
+
+    *len = 0;
+    err = io_open(dirfd, name, O_RDONLY, 0, &fd);
+    if (err)
+        return err;
+    if (fstat(fd, &st))
+        err = -errno;
+    else if (!S_ISREG(st.st_mode))
+        err = -EINVAL;
+    else
+        err = read_capped(fd, buf, cap, len);
+    close(fd);
+    return err;
+}
+
+int io_sync_dir(int dirfd, const char *path)
+{
+    int fd;
+    int err = io_open(dirfd, path, O_RDONLY | O_DIRECTORY, 0, &fd);
+
+    if (err)
+        return err;
+    err = io_fsync(fd);
+    close(fd);
+    return err;
+}
+
+/* A file of this name that was not there before, written and on disk. */
+static int write_synced(int dirfd, const char *name, const void *buf, size_t len)
+{
+    int fd;
+    int closed;
+    int err = io_open(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0666, &fd);
+
+    if (err)
+        return err;
+    err = io_write(fd, buf, len);
+    if (!err)
+        err = io_fsync(fd);
+    closed = io_close(fd);
+    return err ? err : closed;
+}
+
+/*
+ * Some file systems have no RENAME_NOREPLACE and say EINVAL. There two creators
+ * of one name could both pass the look before the rename; nothing better exists.
+ */
+static int rename_new(int dirfd, const char *from, const char *to)
+{
+    struct stat st;
+
+    if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    if (fstatat(dirfd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
+    if (errno != ENOENT)
+        return -errno;
+    return renameat(dirfd, from, dirfd, to) ? -errno : 0;
+}
+
+static int rename_over(int dirfd, const char *from, const char *to)
+{
+    return renameat(dirfd, from, dirfd, to) ? -errno : 0;
+}
+
+static int remove_if_there(int dirfd, const char *name)
+{
+    return unlinkat(dirfd, name, 0) && errno != ENOENT ? -errno : 0;
+}
+
+static int temporary_name(const char *name, char tmp[NAME_MAX + 1])
+{
+    int n;
+
+    if (strchr(name, '/'))
+        return -EINVAL; /* the directory to fsync would be another one */
+    n = snprintf(tmp, NAME_MAX + 1, "%s.tmp", name);
+    return n > NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+int io_replace(int dirfd, const char *name, const void *buf, size_t len, enum io_replace_mode mode)
+{
+    char tmp[NAME_MAX + 1];
+    int err = temporary_name(name, tmp);
+
+    if (err)
+        return err;
+    /* Removed, not truncated: what a crash or a stranger left may be a link to something else. */
+    err = remove_if_there(dirfd, tmp);
+    if (err)
+        return err;
+    err = write_synced(dirfd, tmp, buf, len);
+    if (!err)
+        err = mode == IO_NEW ? rename_new(dirfd, tmp, name) : rename_over(dirfd, tmp, name);
+    if (!err)
+        return io_sync_dir(dirfd, ".");
+    (void)remove_if_there(dirfd, tmp); /* the first error is the one to tell */
+    return err;
+}

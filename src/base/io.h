@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Every read and write loop of the program, and the ways to make a small file
+ * durable. All functions retry EINTR; all are safe to call from any thread.
+ */
+#ifndef BASE_IO_H
+#define BASE_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+
+/*
+ * Reads up to len bytes at off. *done is what was read; less than len only at
+ * the end of the file. 0 or -errno (then *done is what came before the error).
+ */
+MUST_CHECK int io_pread(int fd, void *buf, size_t len, uint64_t off, size_t *done);
+
+/* Writes all len bytes at off. 0 or -errno; a write that makes no progress is -EIO. */
+MUST_CHECK int io_pwrite(int fd, const void *buf, size_t len, uint64_t off);
+
+/* Writes all len bytes at the descriptor's position (pipes too). 0 or -errno. */
+MUST_CHECK int io_write(int fd, const void *buf, size_t len);
+
+/*
+ * Opens path below dirfd without following any symbolic link and without
+ * leaving dirfd (openat2(2); where the kernel lacks it, component by component).
+ * O_CLOEXEC, O_NOCTTY and O_NONBLOCK are added, so a FIFO in the place of a
+ * file cannot hang the caller. path is relative. 0 or -errno; a symbolic link
+ * in any component is -ELOOP.
+ */
+MUST_CHECK int io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd);
+
+/*
+ * Reads the whole regular file name, at most cap bytes. *len is its length.
+ * 0 or -errno; -EFBIG when it is longer than cap, -EINVAL when it is no
+ * regular file.
+ */
+MUST_CHECK int io_read_file(int dirfd, const char *name, void *buf, size_t cap, size_t *len);
+
+/*
+ * Atomic, durable replace: writes name.tmp in dirfd, fsyncs it, renames it over
+ * name, fsyncs dirfd. After a crash name is whole: the old content or the new.
+ * With IO_NEW an existing name is -EEXIST and stays as it is. On failure
+ * name.tmp is removed. A name.tmp left by a crash is overwritten.
+ */
+enum io_replace_mode { IO_OVER, IO_NEW };
+MUST_CHECK int io_replace(int dirfd, const char *name, const void *buf, size_t len,
+                          enum io_replace_mode mode);
+
+MUST_CHECK int io_fsync(int fd);
+MUST_CHECK int io_fdatasync(int fd);
+
+/* fsync of the directory path below dirfd ("." for dirfd itself). 0 or -errno. */
+MUST_CHECK int io_sync_dir(int dirfd, const char *path);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One line per event, to stderr, a file or syslog(3). Messages read
+ * "mosaicfs: cannot write tile '00/0007': No space left on device": lower case,
+ * what failed first, the object quoted, no full stop.
+ *
+ * Any thread. To syslog or a file at most LOG_BURST errors go out per second;
+ * what was held back is counted and told, so a dying disk cannot flood the log.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+
+#include "base/compiler.h"
+
+#define LOG_BURST 20
+
+/* Something failed. */
+void log_error(const char *fmt, ...) PRINTF(1, 2);
+/* It works, but the user should know. */
+void log_warn(const char *fmt, ...) PRINTF(1, 2);
+/* A line that says what to do next, or what was done. */
+void log_note(const char *fmt, ...) PRINTF(1, 2);
+/* Only with log_debug_on(). */
+void log_debug(const char *fmt, ...) PRINTF(1, 2);
+
+/* Before threads start. */
+void log_debug_on(void);
+/*
+ * Opens path for appending and keeps it for log_detach(). 0 or -errno. Before
+ * threads start.
+ */
+MUST_CHECK int log_open(const char *path);
+/* The terminal is going away: from now on to the file of log_open(), else to syslog. */
+void log_detach(void);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Numbers and sizes from people and files. Input is hostile until it has been
+ * through here: no sign, no blanks, no overflow, nothing left over.
+ */
+#ifndef BASE_PARSE_H
+#define BASE_PARSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+#define PARSE_SIZE_TEXT 32
+
+/* Decimal digits only, the whole string. 0, -EINVAL, or -ERANGE past UINT64_MAX. */
+MUST_CHECK int parse_u64(const char *s, uint64_t *out);
+
+/*
+ * A size: digits, then nothing or one of K M G T P (either case), each
+ * optionally followed by "iB" or "B"; plain "B" alone too. All are binary: 1K
+ * is 1024. 0, -EINVAL, or -ERANGE when the result exceeds INT64_MAX.
+ */
+MUST_CHECK int parse_size(const char *s, uint64_t *out);
+
+/*
+ * For people: "512 B", "8 MiB", "1.5 GiB" (one decimal, rounded down, dropped
+ * when zero). Always fits.
+ */
+void parse_size_text(uint64_t bytes, char text[PARSE_SIZE_TEXT]);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "cli/cli.h"
+#include "format/format.h"
+#include "store/archive.h"
+
+#define TILE_SIZE_DEFAULT (UINT64_C(8) << 20)
+
+/* The value of --NAME, a size that format 2 can have. 0 or an exit code. */
+static int size_option(const struct args *args, const char *name, uint64_t *out)
+{
+    const char *text = opt_value(args, name);
+    int rc = parse_size(text, out);
+
+    if (rc == -ERANGE)
+        return opt_usage_error(args->command, "--%s: '%s' is too large, at most 8 EiB - 512 B",
+                               name, text);
+    if (rc)
+        return opt_usage_error(
+            args->command, "--%s: '%s' is not a size such as 512, 64K, 8M or 100GiB", name, text);
+    if (*out == 0 || *out % FORMAT_SECTOR)
+        return opt_usage_error(args->command, "--%s: '%s' is not a multiple of %d bytes", name,
+                               text, FORMAT_SECTOR);
+    return 0;
+}
+
+static int tiles_option(const struct args *args, uint64_t *out)
+{
+    const char *text = opt_value(args, "tiles");
+
+    if (parse_u64(text, out) || *out < 1 || *out > FORMAT_TILES_MAX)
+        return opt_usage_error(args->command, "--tiles: '%s' is not a number from 1 to %d", text,
+                               FORMAT_TILES_MAX);
+    return 0;
+}
+
+/* From -n: a whole number of tiles. 0 or an exit code. */
+static int by_tiles(const struct args *args, uint64_t tile_size, uint64_t *size)
+{
+    uint64_t ntiles;
+    int rc = tiles_option(args, &ntiles);
+
+    if (rc)
+        return rc;
+    if (__builtin_mul_overflow(ntiles, tile_size, size) || *size > FORMAT_SIZE_MAX)
+        return opt_usage_error(args->command,
+                               "%" PRIu64 " tiles of %s are too large, at most 8 EiB", ntiles,
+                               opt_value(args, "tile-size"));
+    return 0;
+}
+
+static int choose(const struct args *args, struct geometry *geo)
+{
+    bool by_total = opt_given(args, "total");
+    uint64_t tile_size = TILE_SIZE_DEFAULT;
+    uint64_t size;
+    int rc = 0;
+
+    if (by_total == opt_given(args, "tiles"))
+        return opt_usage_error(args->command, by_total ? "--tiles and --total exclude each other"
+                                                       : "give the size with --tiles or --total");
+    if (opt_given(args, "tile-size"))
+        rc = size_option(args, "tile-size", &tile_size);
+    if (!rc)
+        rc = by_total ? size_option(args, "total", &size) : by_tiles(args, tile_size, &size);
+    if (rc)
+        return rc;
+    if (by_total && !opt_given(args, "tile-size"))
+        tile_size = geometry_choose(size);
+    if (geometry_init(geo, size, tile_size))
+        return opt_usage_error(
+            args->command, "tiles of %s are too small for %s: more than %d would be needed",
+            opt_value(args, "tile-size"), opt_value(args, "total"), FORMAT_TILES_MAX);
+    return 0;
+}
+
+static int run(const struct args *args)
+{
+    struct index index = {.format = FORMAT_CURRENT, .layout = &layout_plain};
+    char size[PARSE_SIZE_TEXT], tile_size[PARSE_SIZE_TEXT];
+    int rc = choose(args, &index.geometry);
+
+    if (rc)
+        return rc;
+    rc = hash_uuid(index.uuid);
+    if (rc) {
+        log_error("cannot make a random identifier: %s", strerror(-rc));
+        return CLI_FAILED;
+    }
+    if (archive_create(args->operands[0], &index))
+        return CLI_FAILED;
+    parse_size_text(index.geometry.size, size);
+    parse_size_text(index.geometry.tile_size, tile_size);
+    printf("created '%s': %s in %" PRIu32 " tile%s of %s\n", args->operands[0], size,
+           index.geometry.ntiles, index.geometry.ntiles == 1 ? "" : "s", tile_size);
+    return CLI_DONE;
+}
+
+static const struct opt opts[] = {
+    {"tiles", 'n', "N", "so many tiles, 1 to 1048576"},
+    {"total", 0, "SIZE", "the size of the image instead; the last tile may be partial"},
+    {"tile-size", 's', "SIZE", "of a tile (default: 8M with -n, chosen to fit with --total)"},
+    {0},
+};
+
+const struct command cmd_create = {
+    .name = "create",
+    .summary = "make a new, empty archive",
+    .synopsis = "(-n N | --total SIZE) [-s SIZE] ARCHIVE",
+    .description =
+        "Makes ARCHIVE, a new or an empty directory, ready to be mounted. It occupies next\n"
+        "to nothing: tiles come into being as they are written to.\n"
+        "SIZE is a number of bytes, or one with K, M, G, T or P behind it (1K is 1024).\n"
+        "Sizes are multiples of 512.\n",
+    .opts = opts,
+    .operands = {"ARCHIVE"},
+    .required = 1,
+    .run = run,
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/cli.h"
+
+static void list_commands(void)
+{
+    fputs("usage: mosaicfs COMMAND [OPTION ...] [OPERAND ...]\n\n"
+          "A disk image of fixed size, kept as many small tile files in a directory.\n\n"
+          "Commands:\n",
+          stdout);
+    for (unsigned i = 0; commands[i]; i++)
+        printf("  %-8s%s\n", commands[i]->name, commands[i]->summary);
+    fputs("\nOptions:\n"
+          "  -h, --help     show this text\n"
+          "  -V, --version  show the versions of mosaicfs and libfuse\n"
+          "\n'mosaicfs help COMMAND' tells more about one command, mosaicfs(1) all there is.\n",
+          stdout);
+}
+
+static int run(const struct args *args)
+{
+    const char *name = args->operands[0];
+    const struct command *command;
+
+    if (!name) {
+        list_commands();
+        return CLI_DONE;
+    }
+    command = command_find(name);
+    if (!command)
+        return opt_usage_error(args->command, "unknown command '%s'", name);
+    opt_help(command, stdout);
+    return CLI_DONE;
+}
+
+const struct command cmd_help = {
+    .name = "help",
+    .summary = "say what commands and options there are",
+    .synopsis = "[COMMAND]",
+    .description = "Lists the commands, or explains one.\n",
+    .operands = {"COMMAND"},
+    .run = run,
+};

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reads the archive itself, mounted or not, and takes no lock: on a mounted
+ * one the counts are those of a moment, tile by tile.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/mounts.h"
+#include "cli/server.h"
+#include "front/control.h"
+#include "store/archive.h"
+#include "store/dir.h"
+#include "store/owner.h"
+
+#define OPEN_MAX_FILES 64 /* the least that dir_open() takes */
+#define TIME_TEXT 32
+
+struct usage {
+    uint32_t tiles;
+    uint64_t bytes;  /* lengths of the tile files */
+    uint64_t blocks; /* of 512 bytes */
+};
+
+struct use {
+    const char *state; /* NULL: not in use */
+    const char *mountpoint;
+    const char *host;
+    bool read_only;
+    pid_t pid;             /* 0: not known */
+    char since[TIME_TEXT]; /* RFC 3339, or "" */
+};
+
+struct info {
+    struct archive archive;
+    struct usage usage;
+    struct mounts mounts;
+    struct owner owner; /* what use points into */
+    struct use use;
+};
+
+static int count(const struct archive *archive, struct usage *usage)
+{
+    struct store *store;
+    uint32_t tile = 0;
+    int rc = dir_open(archive, true, OPEN_MAX_FILES, &store);
+
+    *usage = (struct usage){0};
+    if (rc)
+        return rc;
+    while (!(rc = store_next(store, tile, &tile))) {
+        struct store_stat st;
+
+        rc = store_stat(store, tile++, &st);
+        if (rc == -ENOENT) /* trimmed between the two calls */
+            continue;
+        if (rc)
+            break;
+        usage->tiles++;
+        usage->bytes += st.bytes;
+        usage->blocks += st.blocks;
+    }
+    store_close(store);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static void print_time(int64_t seconds, char text[TIME_TEXT])
+{
+    time_t t = (time_t)seconds;
+    struct tm tm;
+
+    text[0] = '\0';
+    if (t > 0 && gmtime_r(&t, &tm))
+        strftime(text, TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static const char *state_of(const struct server *server)
+{
+    if (server->dead)
+        return "dead";
+    if (!server->answered)
+        return "unknown";
+    return server->flags & CONTROL_FAILED ? "failed" : "ok";
+}
+
+/* From the mount, and from the lock's record when that speaks of it, too. */
+static void use_of_mount(struct info *info, const struct mount *mount, bool recorded)
+{
+    struct use *use = &info->use;
+    struct server server;
+
+    (void)!server_ask(mount, false, &server);
+    use->state = state_of(&server);
+    use->mountpoint = mount->mountpoint;
+    use->read_only = mount->read_only;
+    use->pid = server.pid;
+    server_release(&server);
+    if (recorded && !mount->read_only) {
+        use->pid = info->owner.pid;
+        print_time(info->owner.since, use->since);
+    } else if (gethostname(info->owner.host, sizeof(info->owner.host) - 1)) {
+        strcpy(info->owner.host, "localhost");
+    }
+    use->host = info->owner.host;
+}
+
+/* The lock says that it is in use, and no mount is in sight: another host or mount namespace. */
+static void use_of_record(struct info *info)
+{
+    info->use = (struct use){
+        .state = "unknown",
+        .mountpoint = info->owner.mountpoint,
+        .host = info->owner.host,
+        .pid = info->owner.pid,
+    };
+    print_time(info->owner.since, info->use.since);
+}
+
+/* named: the mount that the user gave, or NULL. */
+static void find_use(struct info *info, const struct mount *named)
+{
+    const struct mount *mount = named ? named : mounts_of(&info->mounts, info->archive.path, NULL);
+    int rc = owner_read(&info->archive, &info->owner);
+
+    if (rc && rc != -ENOENT)
+        log_warn("cannot read the lock of archive '%s': %s", info->archive.path,
+                 rc == -EBADMSG ? "it is damaged" : strerror(-rc));
+    if (rc)
+        info->owner = (struct owner){0};
+    if (mount)
+        use_of_mount(info, mount, rc == 0);
+    else if (!rc)
+        use_of_record(info);
+}
+
+static void line(const char *name, const char *fmt, ...) PRINTF(2, 3);
+static void line(const char *name, const char *fmt, ...)
+{
+    va_list ap;
+
+    printf("%-10s", name);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+}
+
+static void print_use(const struct use *use)
+{
+    if (!use->state) {
+        line("mounted", "no");
+        return;
+    }
+    line("mounted", "on '%s'%s", use->mountpoint, use->read_only ? ", read-only" : "");
+    if (use->pid)
+        line("", "by process %d of host '%s'%s%s", (int)use->pid, use->host,
+             use->since[0] ? " since " : "", use->since);
+    if (!strcmp(use->state, "failed"))
+        line("", "no more writes are taken, for some could not be brought to disk: see its log, "
+                 "unmount");
+    if (!strcmp(use->state, "dead"))
+        line("", "its process has died: 'mosaicfs umount' takes the mount away");
+    if (!strcmp(use->state, "unknown"))
+        line("", "that process could not be asked how it is");
+}
+
+static void print_text(const struct info *info)
+{
+    const struct index *index = &info->archive.index;
+    const struct geometry *geo = &index->geometry;
+    const struct usage *usage = &info->usage;
+    char a[PARSE_SIZE_TEXT], b[PARSE_SIZE_TEXT];
+
+    line("archive", "%s", info->archive.path);
+    parse_size_text(geo->size, a);
+    line("size", "%s (%" PRIu64 " bytes)", a, geo->size);
+    parse_size_text(geo->tile_size, a);
+    line("tiles", "%" PRIu32 " of %" PRIu32 " present, each %s (%" PRIu64 " bytes)", usage->tiles,
+         geo->ntiles, a, geo->tile_size);
+    parse_size_text(usage->bytes, a);
+    parse_size_text(usage->blocks * 512, b);
+    line("stored", "%s (%" PRIu64 " bytes), occupying %s (%" PRIu64 " bytes)", a, usage->bytes, b,
+         usage->blocks * 512);
+    line("format", "%d, layout %s", index->format, index->layout->name);
+    if (index->uuid[0])
+        line("uuid", "%s", index->uuid);
+    print_use(&info->use);
+}
+
+static void add_use(struct json_object *json, const struct use *use)
+{
+    struct json_object *group;
+
+    if (!use->state) {
+        json_add_text(json, "mounted", NULL);
+        return;
+    }
+    group = json_add_group(json, "mounted");
+    json_add_text(group, "mountpoint", use->mountpoint);
+    json_add_bool(group, "read_only", use->read_only);
+    json_add_text(group, "host", use->host);
+    json_add_number(group, "pid", (uint64_t)use->pid);
+    json_add_text(group, "since", use->since[0] ? use->since : NULL);
+    json_add_text(group, "state", use->state);
+}
+
+static void add_all(struct json_object *json, const struct info *info)
+{
+    const struct index *index = &info->archive.index;
+    const struct geometry *geo = &index->geometry;
+
+    json_add_text(json, "archive", info->archive.path);
+    json_add_number(json, "format", (uint64_t)index->format);
+    json_add_text(json, "layout", index->layout->name);
+    json_add_text(json, "uuid", index->uuid[0] ? index->uuid : NULL);
+    json_add_number(json, "size", geo->size);
+    json_add_number(json, "tile_size", geo->tile_size);
+    json_add_number(json, "tiles", geo->ntiles);
+    json_add_number(json, "tiles_present", info->usage.tiles);
+    json_add_number(json, "bytes_stored", info->usage.bytes);
+    json_add_number(json, "bytes_allocated", info->usage.blocks * 512);
+    add_use(json, &info->use);
+}
+
+static int print_json(const struct info *info)
+{
+    struct json_object *json;
+    int rc = json_begin(&json);
+
+    if (!rc) {
+        add_all(json, info);
+        rc = json_end(json, stdout);
+    }
+    if (rc == -ENOTSUP)
+        log_error("cannot print JSON: this mosaicfs was built without the library jansson");
+    else if (rc)
+        log_error("cannot print JSON: %s", strerror(-rc));
+    return rc;
+}
+
+static int gather(struct info *info, const char *path)
+{
+    const struct mount *named;
+    int rc = mounts_read(0, &info->mounts);
+
+    if (rc) {
+        log_error("cannot read '/proc/self/mountinfo': %s", strerror(-rc));
+        return rc;
+    }
+    named = mounts_at(&info->mounts, path);
+    rc = archive_open(named ? named->source : path, &info->archive);
+    if (rc)
+        return rc;
+    rc = count(&info->archive, &info->usage);
+    if (!rc)
+        find_use(info, named);
+    return rc;
+}
+
+static int run(const struct args *args)
+{
+    struct info info = {.archive.dirfd = -1};
+    int rc = gather(&info, args->operands[0]);
+
+    if (!rc && opt_given(args, "json"))
+        rc = print_json(&info);
+    else if (!rc)
+        print_text(&info);
+    archive_close(&info.archive);
+    mounts_release(&info.mounts);
+    return rc ? CLI_FAILED : CLI_DONE;
+}
+
+static const struct opt opts[] = {
+    {"json", 0, NULL, "print a JSON object, for scripts"},
+    {0},
+};
+
+const struct command cmd_info = {
+    .name = "info",
+    .summary = "show sizes, what is stored, and who has it mounted",
+    .synopsis = "[--json] ARCHIVE|PATH",
+    .description =
+        "Shows the size of the image, how many tiles there are and what they occupy, the\n"
+        "format, and where it is mounted by whom. PATH is where an archive is mounted.\n",
+    .opts = opts,
+    .operands = {"ARCHIVE|PATH"},
+    .required = 1,
+    .run = run,
+};

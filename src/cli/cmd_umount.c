@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Order: fsync the mounted file, get hold of its server while it is surely
+ * alive, unmount, wait for the server to end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/holders.h"
+#include "cli/mounts.h"
+#include "cli/server.h"
+#include "format/format.h"
+#include "front/unmount.h"
+#include "store/owner.h"
+
+#define BUSY_TRIES 10 /* losetup -d and a dying process let go a moment after they return */
+#define BUSY_PAUSE_MS 50
+
+static bool has_index(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool found = fd >= 0 && fstatat(fd, FORMAT_INDEX_NAME, &st, 0) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return found;
+}
+
+/*
+ * The process of this host that holds the archive's lock, 0 when there is none
+ * or that cannot be told. mountpoint is what the lock's record says, or "".
+ */
+static pid_t lock_holder(const char *path, char mountpoint[PATH_MAX])
+{
+    struct archive archive;
+    struct owner owner;
+    pid_t pid = 0;
+
+    mountpoint[0] = '\0';
+    if (!has_index(path) || archive_open(path, &archive))
+        return 0;
+    pid = owner_holder(&archive);
+    if (pid && owner_read(&archive, &owner) == 0 && owner.pid == pid)
+        strcpy(mountpoint, owner.mountpoint);
+    archive_close(&archive);
+    return pid;
+}
+
+/* Syncs, and keeps hold of who serves the mount. 0 or -errno, told. */
+static int find_server(const struct mount *mount, const char *name, struct server *server)
+{
+    char mountpoint[PATH_MAX];
+    int rc = server_ask(mount, true, server);
+    int err;
+
+    if (rc) {
+        log_error("cannot bring the last writes to '%s' to disk: %s", name, strerror(-rc));
+        log_note("what was written since the last sync may be missing; the log of the mount says "
+                 "why");
+    }
+    if (server->dead)
+        return 0;
+    if (!server->pid && !mount->read_only) /* readers are many: the lock does not tell which */
+        server->pid = lock_holder(mount->source, mountpoint);
+    err = server->pid ? server_hold(server) : 0;
+    if (err)
+        log_error("cannot wait for process %d to finish: %s", (int)server->pid, strerror(-err));
+    return rc ? rc : err;
+}
+
+/* False when it is known to be gone. */
+static bool still_there(const struct mount *mount)
+{
+    struct mounts now;
+    bool found = mounts_read(0, &now) != 0;
+
+    for (size_t i = 0; i < now.n; i++)
+        found = found || (now.list[i].id == mount->id && now.list[i].ours);
+    mounts_release(&now);
+    return found;
+}
+
+/* True when the same file is mounted elsewhere, too: its server stays. */
+static bool has_twin(const struct mount *mount)
+{
+    struct mounts now;
+    bool found = mounts_read(0, &now) == 0 && mounts_twin(&now, mount);
+
+    mounts_release(&now);
+    return found;
+}
+
+/* Patient with those who are just letting go, content when another was faster. */
+static int unmount_soon(const struct mount *mount, char why[UNMOUNT_WHY])
+{
+    int rc = unmount_path(mount->mountpoint, false, why);
+
+    for (int i = 1; rc == -EBUSY && i < BUSY_TRIES; i++) {
+        poll(NULL, 0, BUSY_PAUSE_MS);
+        rc = unmount_path(mount->mountpoint, false, why);
+    }
+    return rc && !still_there(mount) ? 0 : rc;
+}
+
+struct told {
+    const char *name;
+    char device[64]; /* the last one, for the advice */
+    bool process;
+};
+
+static void tell_holder(const struct holder *holder, void *arg)
+{
+    struct told *told = arg;
+
+    if (!holder->device) {
+        told->process = true;
+        log_error("cannot unmount '%s': in use by process %d (%s)", told->name, (int)holder->pid,
+                  holder->comm);
+        return;
+    }
+    snprintf(told->device, sizeof(told->device), "%s", holder->device);
+    if (holder->mountpoint)
+        log_error("cannot unmount '%s': in use by loop device %s (mounted on '%s')", told->name,
+                  holder->device, holder->mountpoint);
+    else
+        log_error("cannot unmount '%s': in use by loop device %s", told->name, holder->device);
+}
+
+static void tell_busy(const struct mounts *mounts, const struct mount *mount, const char *name)
+{
+    struct told told = {.name = name};
+
+    if (!holders_each(mounts, mount, tell_holder, &told)) {
+        log_error("cannot unmount '%s': in use by something that cannot be seen from here", name);
+        if (geteuid())
+            log_note("as root, 'mosaicfs umount' can say by what");
+        return;
+    }
+    if (told.device[0])
+        log_note("unmount what is on the loop device, detach it with 'losetup -d %s', try again",
+                 told.device);
+    if (told.process)
+        log_note("let the process close the file, then try again");
+}
+
+/* The server died under its mount: nobody can be waited for, and who holds it holds nothing. */
+static int bury(const struct mount *mount, const char *name)
+{
+    char why[UNMOUNT_WHY];
+
+    if (unmount_path(mount->mountpoint, true, why) && still_there(mount)) {
+        log_error("cannot unmount '%s': %s", name, why);
+        return CLI_FAILED;
+    }
+    log_warn("the process behind '%s' had died; what was written after the last sync may be lost",
+             name);
+    return CLI_DONE;
+}
+
+static int unmount(const struct mounts *mounts, const struct mount *mount, const char *name)
+{
+    struct server server;
+    char why[UNMOUNT_WHY];
+    int rc = find_server(mount, name, &server) ? CLI_FAILED : CLI_DONE;
+    int err;
+
+    if (server.dead)
+        return bury(mount, name);
+    err = unmount_soon(mount, why);
+    if (err == -EBUSY)
+        tell_busy(mounts, mount, name);
+    else if (err)
+        log_error("cannot unmount '%s': %s", name, why);
+    else if (!has_twin(mount))
+        server_wait(&server, name);
+    server_release(&server);
+    return err ? CLI_FAILED : rc;
+}
+
+/* All mounts of an archive. *found tells whether there was one. */
+static int unmount_all(const struct mounts *mounts, const char *archive, bool *found)
+{
+    const struct mount *mount = NULL;
+    int rc = CLI_DONE;
+
+    *found = false;
+    while ((mount = mounts_of(mounts, archive, mount))) {
+        *found = true;
+        if (unmount(mounts, mount, mount->mountpoint))
+            rc = CLI_FAILED;
+    }
+    return rc;
+}
+
+static bool mounted_elsewhere(pid_t pid, const char *archive)
+{
+    struct mounts theirs;
+    bool found = mounts_read(pid, &theirs) == 0 && mounts_of(&theirs, archive, NULL);
+
+    mounts_release(&theirs);
+    return found;
+}
+
+/* No mount is left, but the process of one may still be writing its last bytes. */
+static int wait_for_holder(const char *path, pid_t pid)
+{
+    struct server server = {.pid = pid, .fd = -1};
+    int err = server_hold(&server);
+
+    if (!err && mounted_elsewhere(pid, path)) {
+        log_error("'%s' is mounted in another mount namespace, by process %d", path, (int)pid);
+        log_note("run 'nsenter --mount --target %d mosaicfs umount %s'", (int)pid, path);
+        err = -EBUSY;
+    } else if (err) {
+        log_error("cannot wait for process %d to finish: %s", (int)pid, strerror(-err));
+    } else {
+        server_wait(&server, path);
+    }
+    server_release(&server);
+    return err ? CLI_FAILED : CLI_DONE;
+}
+
+/* The table of mounts knows neither a mount at path nor an archive of that name. */
+static int unmount_by_lock(const struct mounts *mounts, const char *path)
+{
+    char mountpoint[PATH_MAX];
+    pid_t pid = lock_holder(path, mountpoint);
+    const struct mount *mount = pid && mountpoint[0] ? mounts_at(mounts, mountpoint) : NULL;
+
+    if (mount) /* the archive was renamed since */
+        return unmount(mounts, mount, mountpoint);
+    if (pid)
+        return wait_for_holder(path, pid);
+    log_error("'%s' is not mounted", path);
+    return CLI_FAILED;
+}
+
+static int run(const struct args *args)
+{
+    const char *path = args->operands[0];
+    const struct mount *mount;
+    struct mounts mounts;
+    bool found = true;
+    int rc = mounts_read(0, &mounts);
+
+    if (rc) {
+        log_error("cannot read '/proc/self/mountinfo': %s", strerror(-rc));
+        mounts_release(&mounts);
+        return CLI_FAILED;
+    }
+    mount = mounts_at(&mounts, path);
+    if (mount)
+        rc = unmount(&mounts, mount, path);
+    else
+        rc = unmount_all(&mounts, path, &found);
+    if (!found)
+        rc = unmount_by_lock(&mounts, path);
+    mounts_release(&mounts);
+    return rc;
+}
+
+const struct command cmd_umount = {
+    .name = "umount",
+    .summary = "unmount, and wait until everything is on disk",
+    .synopsis = "PATH|ARCHIVE",
+    .description =
+        "Unmounts the file PATH, or every mount of ARCHIVE, and returns when all bytes are\n"
+        "on disk and the archive is free for the next mount. If the file is in use,\n"
+        "says by whom and leaves it mounted.\n",
+    .operands = {"PATH|ARCHIVE"},
+    .required = 1,
+    .run = run,
+};

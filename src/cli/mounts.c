@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/mounts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+/* Takes \ooo back, in place, as the kernel writes blanks and the like. */
+static void unescape(char *s)
+{
+    char *out = s;
+
+    while (*s) {
+        if (s[0] == '\\' && strspn(s + 1, "01234567") >= 3) {
+            *out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+            s += 4;
+        } else {
+            *out++ = *s++;
+        }
+    }
+    *out = '\0';
+}
+
+/* Is word one of the words of a list "rw,noatime"? */
+static bool listed(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+
+    while (list && *list) {
+        size_t n = strcspn(list, ",");
+
+        if (n == len && strncmp(list, word, len) == 0)
+            return true;
+        list += n;
+        list += *list == ',';
+    }
+    return false;
+}
+
+/*
+ * One line, as proc(5) describes it: ID PARENT MAJOR:MINOR ROOT MOUNTPOINT
+ * OPTIONS, any number of tags, "-", TYPE SOURCE OPTIONS. False when it is not so.
+ */
+static bool parse_line(char *line, struct mount *mount)
+{
+    char *tail = strstr(line, " - "), *save = NULL, *word[6], *type, *source, *options;
+    unsigned maj, min;
+
+    if (!tail)
+        return false;
+    *tail = '\0';
+    type = strtok_r(tail + 3, " \n", &save);
+    source = strtok_r(NULL, " \n", &save);
+    options = strtok_r(NULL, " \n", &save);
+    for (int i = 0; i < 6; i++)
+        if (!(word[i] = strtok_r(i ? NULL : line, " ", &save)))
+            return false;
+    if (!type || sscanf(word[2], "%u:%u", &maj, &min) != 2)
+        return false;
+    unescape(word[4]);
+    if (source)
+        unescape(source);
+    *mount = (struct mount){
+        .id = atoi(word[0]),
+        .dev = makedev(maj, min),
+        .read_only = listed(word[5], "ro") || listed(options, "ro"),
+        .ours = strcmp(type, "fuse.mosaicfs") == 0,
+        .mountpoint = strdup(word[4]),
+        .source = strdup(source ? source : ""),
+    };
+    return true;
+}
+
+static int append(struct mounts *mounts, const struct mount *mount)
+{
+    struct mount *list = realloc(mounts->list, (mounts->n + 1) * sizeof(*list));
+
+    if (!list || !mount->mountpoint || !mount->source) {
+        mounts->list = list ? list : mounts->list;
+        free(mount->mountpoint);
+        free(mount->source);
+        return -ENOMEM;
+    }
+    list[mounts->n++] = *mount;
+    mounts->list = list;
+    return 0;
+}
+
+int mounts_read(pid_t pid, struct mounts *mounts)
+{
+    char path[32] = "/proc/self/mountinfo";
+    char *line = NULL;
+    size_t cap = 0;
+    int rc = 0;
+    FILE *f;
+
+    *mounts = (struct mounts){0};
+    if (pid)
+        snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
+    f = fopen(path, "re");
+    if (!f)
+        return -errno;
+    while (!rc && getline(&line, &cap, f) > 0) {
+        struct mount mount;
+
+        if (parse_line(line, &mount))
+            rc = append(mounts, &mount);
+    }
+    if (!rc && ferror(f))
+        rc = -EIO;
+    free(line);
+    fclose(f);
+    return rc;
+}
+
+void mounts_release(struct mounts *mounts)
+{
+    for (size_t i = 0; i < mounts->n; i++) {
+        free(mounts->list[i].mountpoint);
+        free(mounts->list[i].source);
+    }
+    free(mounts->list);
+    *mounts = (struct mounts){0};
+}
+
+int mounts_resolve(const char *path, char out[PATH_MAX])
+{
+    char copy[PATH_MAX], dir[PATH_MAX];
+    const char *name;
+    char *slash;
+
+    if (realpath(path, out))
+        return 0;
+    if (strlen(path) >= sizeof(copy))
+        return -ENAMETOOLONG;
+    strcpy(copy, path);
+    slash = strrchr(copy, '/');
+    name = slash ? slash + 1 : copy;
+    if (slash)
+        *slash = '\0';
+    if (!realpath(!slash ? "." : copy[0] ? copy : "/", dir))
+        return -errno;
+    if ((size_t)snprintf(out, PATH_MAX, "%s/%s", dir[1] ? dir : "", name) >= PATH_MAX)
+        return -ENAMETOOLONG;
+    return 0;
+}
+
+const struct mount *mounts_at(const struct mounts *mounts, const char *path)
+{
+    const struct mount *found = NULL;
+    char full[PATH_MAX];
+
+    if (mounts_resolve(path, full))
+        return NULL;
+    for (size_t i = 0; i < mounts->n; i++)
+        if (strcmp(mounts->list[i].mountpoint, full) == 0)
+            found = &mounts->list[i];
+    return found && found->ours ? found : NULL;
+}
+
+const struct mount *mounts_of(const struct mounts *mounts, const char *path,
+                              const struct mount *previous)
+{
+    size_t i = previous ? (size_t)(previous - mounts->list) : mounts->n;
+    char full[PATH_MAX];
+
+    if (mounts_resolve(path, full))
+        return NULL;
+    while (i-- > 0)
+        if (mounts->list[i].ours && strcmp(mounts->list[i].source, full) == 0)
+            return &mounts->list[i];
+    return NULL;
+}
+
+const struct mount *mounts_twin(const struct mounts *mounts, const struct mount *mount)
+{
+    for (size_t i = 0; i < mounts->n; i++)
+        if (mounts->list[i].dev == mount->dev && mounts->list[i].id != mount->id)
+            return &mounts->list[i];
+    return NULL;
+}

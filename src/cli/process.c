@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+
+#define OPEN_MIN 64
+#define OPEN_MAX 4096 /* at tiles of 8 MiB a working set of 32 GiB */
+
+unsigned process_open_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return OPEN_MIN;
+    limit.rlim_cur = limit.rlim_max;
+    (void)!setrlimit(RLIMIT_NOFILE, &limit);
+    /* Half of it: folders, /dev/fuse and what libraries open need some, too. */
+    if (limit.rlim_cur / 2 >= OPEN_MAX)
+        return OPEN_MAX;
+    return limit.rlim_cur / 2 <= OPEN_MIN ? OPEN_MIN : (unsigned)(limit.rlim_cur / 2);
+}
+
+static void tell(const char *what, int failed)
+{
+    if (failed)
+        log_debug("cannot %s: %s", what, strerror(errno));
+}
+
+static void lock_memory(void)
+{
+    struct rlimit limit;
+
+    /* With a limit in force, a later allocation would fail instead. */
+    if (geteuid() != 0 && (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur != RLIM_INFINITY)) {
+        log_debug("memory is not locked: there is a limit on locked memory");
+        return;
+    }
+    /* On fault: a thread's stack of 8 MiB shall not become resident as a whole. */
+    tell("lock memory", mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT));
+}
+
+static void survive(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : io_write(fd, "-1000", 5);
+
+    errno = -rc;
+    tell("be spared when memory runs out", rc);
+    if (fd >= 0)
+        close(fd);
+}
+
+void process_harden(void)
+{
+    tell("become an I/O flusher", prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0));
+    lock_memory();
+    survive();
+}
+
+void process_detach(void)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    log_detach();
+    if (fd < 0)
+        return;
+    dup2(fd, STDIN_FILENO);
+    dup2(fd, STDOUT_FILENO);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a process needs that serves a disk to the kernel, and how it leaves its
+ * terminal.
+ */
+#ifndef CLI_PROCESS_H
+#define CLI_PROCESS_H
+
+/*
+ * Raises the limit of open files to what is allowed. Returns how many tiles may
+ * be open at once: at least 64.
+ */
+unsigned process_open_limit(void);
+
+/*
+ * Once per process, before threads start. The kernel may be waiting for us to
+ * free memory: so our allocations must not wait for our own disk, our pages
+ * must not need to be read back, and we must not be chosen to die. Does what
+ * it may; root may everything.
+ */
+void process_harden(void);
+
+/* stdin, stdout and stderr become /dev/null; log lines go to the file or syslog. */
+void process_detach(void);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The process that serves a mount, seen from outside: who it is, how it is,
+ * when it has ended. Its end is the proof that all is on disk and the archive
+ * free: it flushes and gives up the lock before that.
+ */
+#ifndef CLI_SERVER_H
+#define CLI_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+#include "cli/mounts.h"
+
+struct server {
+    pid_t pid;      /* 0: not known */
+    bool dead;      /* the mount stands, its process is gone */
+    bool answered;  /* flags is what it said */
+    uint32_t flags; /* CONTROL_* of front/control.h */
+    int fd;         /* of server_hold(), or -1 */
+};
+
+/*
+ * Asks the process behind a mount, and with sync brings everything written so
+ * far to disk first. 0, or the -errno of that sync; a server that may not be
+ * asked or is dead is no error. Release with server_release() in any case.
+ */
+MUST_CHECK int server_ask(const struct mount *mount, bool sync, struct server *server);
+
+/* Keeps hold of process pid, so that server_wait() cannot mean another one. 0 or -errno. */
+MUST_CHECK int server_hold(struct server *server);
+
+/*
+ * Returns when the process has ended. Without a limit: to return before the
+ * bytes are on disk would be a lie; name is for the line that says so.
+ */
+void server_wait(const struct server *server, const char *name);
+
+void server_release(struct server *server);
+
+#endif

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef CLI_VERSION_H
+#define CLI_VERSION_H
+
+#define VERSION "0.1.0"
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * mosaicfs.index: parse and print. Pure: bytes in, struct out.
+ */
+#ifndef FORMAT_INDEX_H
+#define FORMAT_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+#include "base/hash.h"
+#include "format/geometry.h"
+#include "format/layout.h"
+
+struct index {
+    int format; /* FORMAT_ORIGINAL or FORMAT_CURRENT */
+    struct geometry geometry;
+    const struct layout *layout;
+    char uuid[HASH_UUID]; /* "" in format 1 */
+    bool read_only;       /* it names a read-only compatible feature we do not know */
+};
+
+/*
+ * Parses len bytes (not NUL-terminated, hostile). 0; -EBADMSG when damaged;
+ * -ENOTSUP when made by something newer. On failure *why is a sentence fragment
+ * for people, e.g. "the number of tiles is above 1048576"; static storage.
+ */
+MUST_CHECK int index_parse(const char *text, size_t len, struct index *index, const char **why);
+
+/*
+ * Prints a format 2 index, checksum included. cap FORMAT_INDEX_MAX is always
+ * enough. 0 or -ENOMEM.
+ */
+MUST_CHECK int index_print(const struct index *index, char *text, size_t cap, size_t *len);
+
+#endif

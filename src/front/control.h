@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Control calls: ioctl(2) on the mounted file. Who may open the file may ask.
+ * Layouts are fixed for ever; a new need gets a new number.
+ */
+#ifndef FRONT_CONTROL_H
+#define FRONT_CONTROL_H
+
+#include <assert.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#define CONTROL_READ_ONLY 1u /* mounted read-only */
+#define CONTROL_FAILED 2u    /* a flush failed: takes no more writes until mounted anew */
+#define CONTROL_COMPLETE 4u  /* tiles and blocks count all there is */
+
+struct control_status {
+    uint64_t size;      /* of the image in bytes */
+    uint64_t tile_size; /* bytes */
+    uint64_t blocks;    /* of 512 bytes, occupied by tiles */
+    uint32_t ntiles;
+    uint32_t tiles; /* present */
+    uint32_t flags; /* CONTROL_* */
+    int32_t pid;    /* of the daemon */
+};
+
+static_assert(sizeof(struct control_status) == 40, "fixed for ever");
+
+/* At once; CONTROL_COMPLETE tells whether all tiles are counted yet. */
+#define CONTROL_STATUS _IOR('M', 1, struct control_status)
+
+#endif

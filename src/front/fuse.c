@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The mounted file is the root of its file system: inode 1 is a regular file.
+ *
+ * It behaves as a block device does. Its size is fixed: O_TRUNC is ignored, a
+ * truncate to another size is refused, a write past the end is ENOSPC. The
+ * kernel sends O_TRUNC as a truncate to 0 without a file handle, which
+ * truncate(2) by path looks like, too; so that one is ignored as well. The
+ * other way, FUSE_CAP_ATOMIC_O_TRUNC, sets the size to 0 in the kernel for a
+ * moment, in which a loop device on the file would fail.
+ *
+ * Nothing is allocated for a request: each thread of libfuse's loop keeps one
+ * buffer for reads, made with its first one.
+ */
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 12)
+
+#include "front/fuse.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <limits.h>
+#include <linux/falloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "front/control.h"
+#include "front/unmount.h"
+
+#define THREADS 8
+#define BACKGROUND 64       /* requests the kernel may have under way; its own default is 12 */
+#define READ_MAX (1u << 20) /* the kernel's own limit for a request: 256 pages */
+#define ATTR_SECONDS 1.0    /* how long the kernel may keep mtime and st_blocks */
+#define COUNT_WAIT_MS 50    /* what stat(2) waits for the first count of all tiles */
+
+struct fuse_front {
+    /* fixed after new or mount */
+    struct fuse_session *session;
+    struct fuse_loop_config *loop;
+    struct fuse_front_config config;
+    char *mountpoint;
+    bool foreground;
+    /* fixed while running */
+    struct image *img;
+    void (*ready)(void *arg);
+    void *ready_arg;
+    pthread_t counter;
+    bool counting;
+    /* any thread */
+    atomic_uint writers;  /* open handles that may write */
+    atomic_bool finished; /* the loop has ended: the signal thread shall, too */
+};
+
+static struct fuse_front *front_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+static void *count(void *arg)
+{
+    const struct fuse_front *front = arg;
+
+    (void)!image_count(front->img); /* logged; st_blocks stays a lower bound */
+    return NULL;
+}
+
+static void on_init(void *userdata, struct fuse_conn_info *conn)
+{
+    struct fuse_front *front = userdata;
+
+    /* Only the kernel itself changes the file, so its cache never goes stale. */
+    conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+    conn->max_background = BACKGROUND;
+    conn->congestion_threshold = BACKGROUND * 3 / 4;
+    front->ready(front->ready_arg);
+    front->counting = pthread_create(&front->counter, NULL, count, front) == 0;
+}
+
+static int attributes(struct fuse_front *front, struct stat *st)
+{
+    struct image_usage usage;
+    int rc = image_usage(front->img, COUNT_WAIT_MS, &usage);
+
+    *st = (struct stat){
+        .st_ino = FUSE_ROOT_ID,
+        .st_nlink = 1,
+        .st_mode = S_IFREG | front->config.mode,
+        .st_uid = front->config.uid,
+        .st_gid = front->config.gid,
+        .st_size = (off_t)image_size(front->img),
+        .st_blksize = 4096,
+        .st_blocks = (blkcnt_t)usage.blocks,
+        .st_atim = usage.mtime,
+        .st_mtim = usage.mtime,
+        .st_ctim = usage.mtime,
+    };
+    return rc;
+}
+
+static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct stat st;
+
+    /* A tile that cannot be stat'ed has been logged; the rest is still true. */
+    (void)!attributes(front_of(req), &st);
+    fuse_reply_attr(req, &st, ATTR_SECONDS);
+}
+
+static int check_setattr(const struct stat *now, const struct stat *want, int which, bool handle)
+{
+    if (which & FUSE_SET_ATTR_SIZE && want->st_size != now->st_size &&
+        (handle || want->st_size != 0))
+        return EINVAL; /* what a block device says */
+    if (which & FUSE_SET_ATTR_MODE && (want->st_mode & 07777) != (now->st_mode & 07777))
+        return EPERM;
+    if (which & FUSE_SET_ATTR_UID && want->st_uid != now->st_uid)
+        return EPERM;
+    if (which & FUSE_SET_ATTR_GID && want->st_gid != now->st_gid)
+        return EPERM;
+    return 0; /* times are those of the tiles; setting them is harmless and does nothing */
+}
+
+static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int which,
+                       struct fuse_file_info *fi)
+{
+    struct stat now;
+    int err;
+
+    (void)!attributes(front_of(req), &now);
+    err = check_setattr(&now, want, which, fi != NULL);
+    if (err)
+        fuse_reply_err(req, err);
+    else
+        fuse_reply_attr(req, &now, ATTR_SECONDS);
+}
+
+static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fuse_front *front = front_of(req);
+
+    fi->keep_cache = 1;
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
+    fi->parallel_direct_writes = 1;
+#endif
+    if ((fi->flags & O_ACCMODE) != O_RDONLY)
+        atomic_fetch_add(&front->writers, 1);
+    fuse_reply_open(req, fi);
+}
+
+/*
+ * With the last writer gone an unmount is likely: what it would have to wait
+ * for goes to disk now. Nobody waits for a release.
+ */
+static void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fuse_front *front = front_of(req);
+    bool last = (fi->flags & O_ACCMODE) != O_RDONLY && atomic_fetch_sub(&front->writers, 1) == 1;
+
+    fuse_reply_err(req, 0);
+    if (last)
+        (void)!image_flush(front->img); /* final and logged; the next fsync tells it, too */
+}
+
+/* This thread's buffer of READ_MAX bytes, aligned to pages, or NULL. */
+static void *read_buffer(void)
+{
+    static __thread void *buffer;
+
+    if (!buffer) {
+        buffer = mmap(NULL, READ_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (buffer == MAP_FAILED)
+            buffer = NULL;
+    }
+    return buffer;
+}
+
+static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
+                    struct fuse_file_info *fi)
+{
+    struct image *img = front_of(req)->img;
+    uint64_t size = image_size(img);
+    void *buf = read_buffer();
+    int rc;
+
+    if (!buf) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    if ((uint64_t)off >= size)
+        len = 0;
+    else if (len > size - (uint64_t)off)
+        len = size - (uint64_t)off;
+    if (len > READ_MAX)
+        len = READ_MAX;
+    rc = image_read(img, (uint64_t)off, buf, len);
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else
+        fuse_reply_buf(req, buf, len);
+}
+
+static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len, off_t off,
+                     struct fuse_file_info *fi)
+{
+    struct image *img = front_of(req)->img;
+    uint64_t size = image_size(img);
+    int rc;
+
+    /* Up to the end, then ENOSPC, as a block device does. */
+    if ((uint64_t)off < size && len > size - (uint64_t)off)
+        len = size - (uint64_t)off;
+    rc = image_write(img, (uint64_t)off, buf, len);
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else
+        fuse_reply_write(req, len);
+}
+
+static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    fuse_reply_err(req, -image_flush(front_of(req)->img));
+}
+
+static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+                         struct fuse_file_info *fi)
+{
+    struct image *img = front_of(req)->img;
+    int rc;
+
+    switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+    case FALLOC_FL_PUNCH_HOLE:
+    case FALLOC_FL_ZERO_RANGE:
+        rc = image_zero(img, (uint64_t)off, (uint64_t)len);
+        break;
+    case 0:
+        rc = image_allocate(img, (uint64_t)off, (uint64_t)len);
+        break;
+    default:
+        rc = -EOPNOTSUPP;
+    }
+    fuse_reply_err(req, -rc);
+}
+
+static void on_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+                     struct fuse_file_info *fi)
+{
+    uint64_t found;
+    int rc = off < 0 ? -ENXIO
+                     : image_seek(front_of(req)->img, (uint64_t)off,
+                                  whence == SEEK_DATA ? STORE_DATA : STORE_HOLE, &found);
+
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else
+        fuse_reply_lseek(req, (off_t)found);
+}
+
+static void on_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct statvfs space;
+    int rc = image_space(front_of(req)->img, &space);
+
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else
+        fuse_reply_statfs(req, &space);
+}
+
+static void status(struct fuse_front *front, struct control_status *out)
+{
+    const struct geometry *geo = image_geometry(front->img);
+    struct image_usage usage;
+
+    (void)!image_usage(front->img, 0, &usage);
+    *out = (struct control_status){
+        .size = geo->size,
+        .tile_size = geo->tile_size,
+        .blocks = usage.blocks,
+        .ntiles = geo->ntiles,
+        .tiles = usage.tiles,
+        .flags = (front->config.read_only ? CONTROL_READ_ONLY : 0) |
+                 (image_failed(front->img) ? CONTROL_FAILED : 0) |
+                 (usage.complete ? CONTROL_COMPLETE : 0),
+        .pid = getpid(),
+    };
+}
+
+static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+                     struct fuse_file_info *fi, unsigned flags, const void *in_buf, size_t in_size,
+                     size_t out_size)
+{
+    struct control_status out;
+
+    if (cmd != CONTROL_STATUS || out_size != sizeof(out)) {
+        fuse_reply_err(req, ENOTTY);
+        return;
+    }
+    status(front_of(req), &out);
+    fuse_reply_ioctl(req, 0, &out, sizeof(out));
+}
+
+static const struct fuse_lowlevel_ops ops = {
+    .init = on_init,
+    .getattr = on_getattr,
+    .setattr = on_setattr,
+    .open = on_open,
+    .release = on_release,
+    .read = on_read,
+    .write = on_write,
+    .fsync = on_fsync,
+    .fallocate = on_fallocate,
+    .lseek = on_lseek,
+    .statfs = on_statfs,
+    .ioctl = on_ioctl,
+};
+
+const char *fuse_front_version(void)
+{
+    return fuse_pkgversion();
+}
+
+/* libfuse's own messages, without its line ends and prefixes. */
+static void on_log(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+    char line[1024];
+
+    vsnprintf(line, sizeof(line), fmt, ap);
+    line[strcspn(line, "\n")] = '\0';
+    if (!line[0])
+        return;
+    if (level <= FUSE_LOG_ERR)
+        log_error("%s", line);
+    else
+        log_debug("%s", line);
+}
+
+static int add_args(const struct fuse_front_config *config, struct fuse_args *args)
+{
+    char *opts = NULL;
+    int rc = fuse_opt_add_arg(args, "mosaicfs"); /* libfuse makes the subtype from it */
+
+    for (const char *const *arg = config->args; !rc && *arg; arg++)
+        rc = fuse_opt_add_arg(args, *arg);
+    if (!rc)
+        rc = fuse_opt_add_opt(&opts,
+                              config->read_only ? "ro,default_permissions" : "default_permissions");
+    if (!rc) {
+        char source[PATH_MAX + sizeof("fsname=")];
+
+        snprintf(source, sizeof(source), "fsname=%s", config->source);
+        rc = fuse_opt_add_opt_escaped(&opts, source);
+    }
+    if (!rc)
+        rc = fuse_opt_add_arg(args, "-o");
+    if (!rc)
+        rc = fuse_opt_add_arg(args, opts);
+    free(opts);
+    return rc ? -ENOMEM : 0;
+}
+
+/* What fuse_parse_cmdline() takes out of args, and what of it makes no sense here. */
+static int parse_args(struct fuse_front *front, struct fuse_args *args)
+{
+    struct fuse_cmdline_opts opts = {0};
+    int rc = fuse_parse_cmdline(args, &opts) ? -EINVAL : 0; /* it says why */
+
+    if (!rc && (opts.show_help || opts.show_version || opts.mountpoint)) {
+        log_error("libfuse takes only options here, such as '-o allow_root'");
+        rc = -EINVAL;
+    }
+    free(opts.mountpoint);
+    front->foreground = opts.foreground || opts.debug;
+    front->loop = fuse_loop_cfg_create();
+    if (!front->loop)
+        return rc ? rc : -ENOMEM;
+    fuse_loop_cfg_set_clone_fd(front->loop, (unsigned)opts.clone_fd);
+    fuse_loop_cfg_set_max_threads(front->loop, opts.singlethread ? 1 : THREADS);
+    fuse_loop_cfg_set_idle_threads(front->loop, THREADS); /* a thread once made stays */
+    return rc;
+}
+
+int fuse_front_new(const struct fuse_front_config *config, struct fuse_front **out)
+{
+    struct fuse_front *front = calloc(1, sizeof(*front));
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    int rc = -ENOMEM;
+
+    if (!front)
+        goto fail;
+    front->config = *config;
+    fuse_set_log_func(on_log);
+    rc = add_args(config, &args);
+    if (!rc)
+        rc = parse_args(front, &args);
+    if (rc)
+        goto fail;
+    front->session = fuse_session_new(&args, &ops, sizeof(ops), front);
+    rc = front->session ? 0 : -EINVAL;
+    if (rc)
+        goto fail;
+    fuse_opt_free_args(&args);
+    *out = front;
+    return 0;
+fail:
+    fuse_opt_free_args(&args);
+    fuse_front_free(front);
+    return rc;
+}
+
+bool fuse_front_foreground(const struct fuse_front *front)
+{
+    return front->foreground;
+}
+
+int fuse_front_mount(struct fuse_front *front, const char *mountpoint)
+{
+    front->mountpoint = strdup(mountpoint);
+    if (!front->mountpoint)
+        return -ENOMEM;
+    errno = 0;
+    if (fuse_session_mount(front->session, mountpoint) == 0)
+        return 0;
+    return errno ? -errno : -EIO; /* libfuse has said why */
+}
+
+static void signals_of_interest(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+/* Ends a mount that is not in use. The loop notices and returns by itself. */
+static void *await_signals(void *arg)
+{
+    struct fuse_front *front = arg;
+    sigset_t set;
+    int sig, rc;
+
+    signals_of_interest(&set);
+    while (sigwait(&set, &sig) == 0 && !atomic_load(&front->finished)) {
+        char why[UNMOUNT_WHY];
+
+        rc = unmount_path(front->mountpoint, false, why);
+        if (rc == -EBUSY)
+            log_warn("'%s' is in use and stays mounted, in spite of the %s signal",
+                     front->mountpoint, strsignal(sig));
+        else if (rc)
+            log_error("cannot unmount '%s': %s", front->mountpoint, why);
+    }
+    return NULL;
+}
+
+static int run_loop(struct fuse_front *front)
+{
+    int rc = fuse_session_loop_mt(front->session, front->loop);
+
+    if (rc > 0)
+        rc = -EINTR;
+    if (rc)
+        log_error("cannot go on serving '%s': %s", front->mountpoint, strerror(-rc));
+    return rc;
+}
+
+int fuse_front_run(struct fuse_front *front, struct image *img, void (*ready)(void *arg), void *arg)
+{
+    pthread_t signals;
+    sigset_t set, old;
+    int rc;
+
+    front->img = img;
+    front->ready = ready;
+    front->ready_arg = arg;
+    signals_of_interest(&set);
+    pthread_sigmask(SIG_BLOCK, &set, &old);
+    rc = -pthread_create(&signals, NULL, await_signals, front);
+    if (rc) {
+        log_error("cannot start a thread: %s", strerror(-rc));
+        return rc;
+    }
+    rc = run_loop(front);
+    atomic_store(&front->finished, true);
+    pthread_kill(signals, SIGTERM);
+    pthread_join(signals, NULL);
+    image_count_stop(img);
+    if (front->counting)
+        pthread_join(front->counter, NULL);
+    return rc;
+}
+
+void fuse_front_free(struct fuse_front *front)
+{
+    if (!front)
+        return;
+    if (front->session) {
+        fuse_session_unmount(front->session);
+        fuse_session_destroy(front->session);
+    }
+    if (front->loop)
+        fuse_loop_cfg_destroy(front->loop);
+    free(front->mountpoint);
+    free(front);
+}

@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * States of a tile: absent, or present. Who may do what is settled by the
+ * stripe of its number, a reader/writer lock that many tiles share:
+ *
+ *   shared      read, write in place, seek, stat
+ *   exclusive   create (with its first write), remove, zero, allocate
+ *
+ * A write tries in place first and takes the stripe exclusively only when the
+ * store says that the tile is absent, so the usual write never excludes anyone.
+ *
+ * Durability: a tile goes into the dirty set after its bytes went to the store
+ * and before the write returns. A flush takes the set, starts write-back on all
+ * of it, then waits for each, then makes new and removed entries durable. A
+ * crash before the flush ends may lose any of what it covers, tile by tile, as
+ * a disk may lose unflushed sectors; after it nothing is lost. Removing a tile
+ * and making it again are not ordered against each other before the flush:
+ * either the old content, zeros or the new may come back, each legal for bytes
+ * that were not flushed.
+ *
+ * Absent bytes read as zeros. A tile that was seen and is absent now without
+ * our doing was taken away by somebody else: that is -EIO, never zeros.
+ */
+#include "image/image.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/zero.h"
+#include "image/flush.h"
+#include "image/tileset.h"
+#include "image/usage.h"
+
+/* More than threads in practice; neighbouring tiles fall into different ones. */
+#define STRIPES 128
+
+struct stripe {
+    struct rwlock lock;
+} __attribute__((aligned(64))); /* a cache line each */
+
+struct image {
+    /* fixed after open */
+    struct store *store;
+    struct geometry geometry;
+    bool read_only;
+    /* each guards itself */
+    struct stripe stripes[STRIPES];
+    struct tileset dirty;    /* written and not yet flushed */
+    struct tileset flushing; /* used by the running flush alone */
+    struct flush flush;
+    struct usage usage;
+    atomic_bool stop_counting;
+    struct mutex seeing; /* held while a tile is stat'ed for usage: the newest stat wins */
+};
+
+static int flush_pass(void *arg);
+
+int image_open(struct store *store, bool read_only, struct image **out)
+{
+    struct image *img = aligned_alloc(64, sizeof(*img));
+
+    if (!img) {
+        store_close(store);
+        return -ENOMEM;
+    }
+    memset(img, 0, sizeof(*img));
+    img->store = store;
+    img->geometry = store->geometry;
+    img->read_only = read_only;
+    for (size_t i = 0; i < STRIPES; i++)
+        rwlock_init(&img->stripes[i].lock);
+    mutex_init(&img->seeing);
+    flush_init(&img->flush, flush_pass, img);
+    if (usage_init(&img->usage, img->geometry.ntiles) ||
+        tileset_init(&img->dirty, img->geometry.ntiles) ||
+        tileset_init(&img->flushing, img->geometry.ntiles)) {
+        img->read_only = true; /* nothing to flush */
+        (void)!image_close(img);
+        return -ENOMEM;
+    }
+    *out = img;
+    return 0;
+}
+
+int image_close(struct image *img)
+{
+    int rc = image_flush(img);
+
+    store_close(img->store);
+    usage_release(&img->usage);
+    tileset_release(&img->dirty);
+    tileset_release(&img->flushing);
+    flush_release(&img->flush);
+    mutex_release(&img->seeing);
+    for (size_t i = 0; i < STRIPES; i++)
+        rwlock_release(&img->stripes[i].lock);
+    free(img);
+    return rc;
+}
+
+uint64_t image_size(const struct image *img)
+{
+    return img->geometry.size;
+}
+
+const struct geometry *image_geometry(const struct image *img)
+{
+    return &img->geometry;
+}
+
+bool image_failed(const struct image *img)
+{
+    return atomic_load_explicit(&img->flush.error, memory_order_relaxed);
+}
+
+static struct rwlock *stripe(struct image *img, uint32_t tile)
+{
+    return &img->stripes[tile % STRIPES].lock;
+}
+
+static int writable(const struct image *img)
+{
+    return img->read_only || image_failed(img) ? -EROFS : 0;
+}
+
+/* The tile was changed, or a change was tried. */
+static void touched(struct image *img, uint32_t tile)
+{
+    tileset_add(&img->dirty, tile);
+    usage_touch(&img->usage, tile);
+}
+
+/* The store says that the tile is absent: 0 when that is so, -EIO when it has been there. */
+static int absent(struct image *img, uint32_t tile)
+{
+    if (!usage_has(&img->usage, tile))
+        return 0;
+    log_error("cannot use tile %" PRIu32 ": its file was removed behind our back", tile);
+    return -EIO;
+}
+
+static int read_piece(struct image *img, const struct geometry_piece *piece, void *buf)
+{
+    struct rwlock *lock = stripe(img, piece->tile);
+    int rc;
+
+    rwlock_shared(lock);
+    rc = store_read(img->store, piece->tile, piece->off, buf, piece->len);
+    if (rc == -ENOENT) {
+        rc = absent(img, piece->tile);
+        if (!rc)
+            memset(buf, 0, piece->len);
+    }
+    rwlock_unshare(lock);
+    return rc;
+}
+
+int image_read(struct image *img, uint64_t off, void *buf, size_t len)
+{
+    if (off > img->geometry.size || len > img->geometry.size - off)
+        return -EINVAL;
+    for (char *p = buf; len > 0;) {
+        struct geometry_piece piece = geometry_first(&img->geometry, off, len);
+        int rc = read_piece(img, &piece, p);
+
+        if (rc)
+            return rc;
+        off += piece.len;
+        p += piece.len;
+        len -= piece.len;
+    }
+    return 0;
+}
+
+/* Makes sure the tile exists. *made tells whether it had to be made. Stripe held exclusively. */
+static int ensure(struct image *img, uint32_t tile, bool *made)
+{
+    int rc = store_create(img->store, tile);
+
+    *made = rc == 0;
+    if (rc == 0)
+        usage_see(&img->usage, tile, &(struct store_stat){0});
+    return rc == -EEXIST ? 0 : rc;
+}
+
+/* Takes back a tile that was made for a request that then failed. Stripe held exclusively. */
+static void unmake(struct image *img, uint32_t tile)
+{
+    if (store_remove(img->store, tile) == 0)
+        usage_gone(&img->usage, tile);
+}
+
+static int write_new(struct image *img, const struct geometry_piece *piece, const void *buf)
+{
+    struct rwlock *lock = stripe(img, piece->tile);
+    bool made;
+    int rc;
+
+    rwlock_exclusive(lock);
+    rc = ensure(img, piece->tile, &made);
+    if (!rc) {
+        rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
+        touched(img, piece->tile);
+        if (rc && made)
+            unmake(img, piece->tile);
+    }
+    rwlock_unlock(lock);
+    return rc;
+}
+
+static int write_piece(struct image *img, const struct geometry_piece *piece, const void *buf)
+{
+    struct rwlock *lock = stripe(img, piece->tile);
+    int rc;
+
+    rwlock_shared(lock);
+    rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
+    if (rc == -ENOENT)
+        rc = absent(img, piece->tile) ? -EIO : -ENOENT;
+    else
+        touched(img, piece->tile);
+    rwlock_unshare(lock);
+    if (rc != -ENOENT)
+        return rc;
+    return zero_is(buf, piece->len) ? 0 : write_new(img, piece, buf);
+}
+
+int image_write(struct image *img, uint64_t off, const void *buf, size_t len)
+{
+    int rc = writable(img);
+
+    if (rc)
+        return rc;
+    if (off > img->geometry.size || len > img->geometry.size - off)
+        return -ENOSPC;
+    for (const char *p = buf; len > 0;) {
+        struct geometry_piece piece = geometry_first(&img->geometry, off, len);
+
+        rc = write_piece(img, &piece, p);
+        if (rc)
+            return rc;
+        off += piece.len;
+        p += piece.len;
+        len -= piece.len;
+    }
+    return 0;
+}
+
+/* Removes the tile if it is there. */
+static int drop_tile(struct image *img, uint32_t tile)
+{
+    struct rwlock *lock = stripe(img, tile);
+    int rc;
+
+    rwlock_exclusive(lock);
+    rc = store_remove(img->store, tile);
+    if (rc == -ENOENT)
+        rc = 0;
+    if (!rc)
+        usage_gone(&img->usage, tile);
+    rwlock_unlock(lock);
+    return rc;
+}
+
+static int zero_part(struct image *img, const struct geometry_piece *piece)
+{
+    struct rwlock *lock = stripe(img, piece->tile);
+    bool empty = false;
+    int rc;
+
+    rwlock_exclusive(lock);
+    rc = store_zero(img->store, piece->tile, piece->off, piece->len, &empty);
+    if (rc == -ENOENT)
+        rc = absent(img, piece->tile);
+    else
+        touched(img, piece->tile);
+    if (!rc && empty)
+        unmake(img, piece->tile);
+    rwlock_unlock(lock);
+    return rc;
+}
+
+/*
+ * Drops tiles first to end - 1. Asks the store for the next present one, so
+ * that a run of absent tiles costs nothing.
+ */
+static int drop_tiles(struct image *img, uint32_t first, uint32_t end)
+{
+    while (first < end) {
+        uint32_t found;
+        int rc = store_next(img->store, first, &found);
+
+        if (rc == -ENOENT || (!rc && found > end))
+            found = end;
+        else if (rc)
+            return rc;
+        for (; first < found; first++)
+            if (usage_has(&img->usage, first) && (rc = drop_tile(img, first)))
+                return rc;
+        if (first < end && (rc = drop_tile(img, first++)))
+            return rc;
+    }
+    return 0;
+}
+
+int image_zero(struct image *img, uint64_t off, uint64_t len)
+{
+    const struct geometry *geo = &img->geometry;
+    int rc = writable(img);
+
+    if (off >= geo->size)
+        return rc;
+    if (len > geo->size - off)
+        len = geo->size - off;
+    while (!rc && len > 0) {
+        struct geometry_piece piece = geometry_first(geo, off, len);
+
+        if (piece.len == geometry_tile_len(geo, piece.tile)) {
+            uint64_t whole = off + len == geo->size ? geo->ntiles : (off + len) / geo->tile_size;
+
+            rc = drop_tiles(img, piece.tile, (uint32_t)whole);
+            piece.len = whole == geo->ntiles ? len : whole * geo->tile_size - off;
+        } else {
+            rc = zero_part(img, &piece);
+        }
+        off += piece.len;
+        len -= piece.len;
+    }
+    return rc;
+}
+
+static int allocate_piece(struct image *img, const struct geometry_piece *piece)
+{
+    struct rwlock *lock = stripe(img, piece->tile);
+    bool made;
+    int rc;
+
+    rwlock_exclusive(lock);
+    rc = ensure(img, piece->tile, &made);
+    if (!rc) {
+        rc = store_allocate(img->store, piece->tile, piece->off, piece->len);
+        touched(img, piece->tile);
+        if (rc && made)
+            unmake(img, piece->tile);
+    }
+    rwlock_unlock(lock);
+    return rc;
+}
+
+int image_allocate(struct image *img, uint64_t off, uint64_t len)
+{
+    int rc = writable(img);
+
+    if (!rc && (off > img->geometry.size || len > img->geometry.size - off))
+        rc = -ENOSPC;
+    while (!rc && len > 0) {
+        struct geometry_piece piece = geometry_first(&img->geometry, off, len);
+
+        rc = allocate_piece(img, &piece);
+        off += piece.len;
+        len -= piece.len;
+    }
+    return rc;
+}
+
+/*
+ * store_seek() under the tile's stripe; an absent tile is one hole. *found is
+ * within the tile, its length when there is nothing.
+ */
+static int seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_seek what,
+                     uint64_t *found)
+{
+    struct rwlock *lock = stripe(img, tile);
+    int rc;
+
+    rwlock_shared(lock);
+    rc = store_seek(img->store, tile, off, what, found);
+    if (rc == -ENOENT) {
+        rc = absent(img, tile);
+        *found = what == STORE_HOLE ? off : geometry_tile_len(&img->geometry, tile);
+    }
+    rwlock_unshare(lock);
+    return rc;
+}
+
+/* store_next(), but a tile that should be there and is not stops it, too. */
+static int next_tile(struct image *img, uint32_t tile, uint32_t *found)
+{
+    int rc = store_next(img->store, tile, found);
+    uint32_t end = rc == -ENOENT ? img->geometry.ntiles : *found;
+
+    if (rc && rc != -ENOENT)
+        return rc;
+    while (tile < end && !usage_has(&img->usage, tile))
+        tile++;
+    if (tile == img->geometry.ntiles)
+        return -ENOENT;
+    *found = tile;
+    return 0;
+}
+
+int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *found)
+{
+    const struct geometry *geo = &img->geometry;
+
+    if (off >= geo->size)
+        return -ENXIO;
+    while (off < geo->size) {
+        uint32_t tile = (uint32_t)(off / geo->tile_size);
+        uint64_t in = off % geo->tile_size;
+        uint64_t hit;
+        int rc;
+
+        if (what == STORE_DATA) {
+            uint32_t present;
+
+            rc = next_tile(img, tile, &present);
+            if (rc)
+                return rc == -ENOENT ? -ENXIO : rc;
+            in = present > tile ? 0 : in;
+            tile = present;
+        }
+        rc = seek_tile(img, tile, in, what, &hit);
+        if (rc)
+            return rc;
+        off = tile * geo->tile_size + hit;
+        if (hit < geometry_tile_len(geo, tile)) {
+            *found = off;
+            return 0;
+        }
+    }
+    if (what == STORE_DATA)
+        return -ENXIO;
+    *found = geo->size;
+    return 0;
+}
+
+struct flush_run {
+    struct image *img;
+    int rc; /* of the first tile that failed */
+};
+
+static void flush_begin(uint32_t tile, void *arg)
+{
+    struct flush_run *run = arg;
+    int rc = store_flush_start(run->img->store, tile);
+
+    tileset_add(&run->img->flushing, tile);
+    run->rc = run->rc ? run->rc : rc;
+}
+
+static void flush_end(uint32_t tile, void *arg)
+{
+    struct flush_run *run = arg;
+    int rc = store_flush(run->img->store, tile);
+
+    run->rc = run->rc ? run->rc : rc;
+}
+
+static int flush_pass(void *arg)
+{
+    struct flush_run run = {.img = arg};
+    int rc;
+
+    tileset_drain(&run.img->dirty, flush_begin, &run);
+    tileset_drain(&run.img->flushing, flush_end, &run);
+    rc = store_flush_entries(run.img->store);
+    rc = run.rc ? run.rc : rc;
+    if (rc)
+        log_error("cannot bring writes to disk: %s; no more writes are taken until the image is "
+                  "mounted anew",
+                  strerror(-rc));
+    return rc;
+}
+
+int image_flush(struct image *img)
+{
+    return img->read_only ? 0 : flush_wait(&img->flush);
+}
+
+/* Brings the tile's part of the usage up to date. A tile that is gone is no error. */
+static int see_tile(struct image *img, uint32_t tile)
+{
+    struct rwlock *lock = stripe(img, tile);
+    struct store_stat stat;
+    int rc;
+
+    mutex_lock(&img->seeing);
+    rwlock_shared(lock);
+    rc = store_stat(img->store, tile, &stat);
+    if (!rc)
+        usage_see(&img->usage, tile, &stat);
+    rwlock_unshare(lock);
+    mutex_unlock(&img->seeing);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+int image_count(struct image *img)
+{
+    struct timespec changed;
+    uint32_t tile = 0;
+    int rc = store_changed(img->store, &changed);
+
+    if (!rc)
+        usage_changed(&img->usage, &changed);
+    while (!rc && tile < img->geometry.ntiles) {
+        if (atomic_load(&img->stop_counting))
+            rc = -EINTR;
+        else
+            rc = store_next(img->store, tile, &tile);
+        if (!rc)
+            rc = see_tile(img, tile++);
+    }
+    rc = rc == -ENOENT ? 0 : rc;
+    usage_counted(&img->usage, rc == 0);
+    return rc;
+}
+
+void image_count_stop(struct image *img)
+{
+    atomic_store(&img->stop_counting, true);
+}
+
+static void see_stale(uint32_t tile, void *arg)
+{
+    struct flush_run *run = arg;
+    int rc = see_tile(run->img, tile);
+
+    run->rc = run->rc ? run->rc : rc;
+}
+
+int image_usage(struct image *img, unsigned wait_ms, struct image_usage *out)
+{
+    struct flush_run run = {.img = img};
+
+    tileset_drain(&img->usage.stale, see_stale, &run);
+    usage_get(&img->usage, wait_ms, out);
+    return run.rc;
+}
+
+int image_space(struct image *img, struct statvfs *out)
+{
+    return store_space(img->store, out);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One fixed-size run of bytes over a store of tiles: the heart of the program.
+ * It cuts requests into tiles, decides which tile must exist, holds the tile
+ * locks, remembers what is not yet on disk, and never turns an error into
+ * zeros. Knows nothing of FUSE, paths or tile names.
+ *
+ * All functions may be called by any number of threads at once unless said
+ * otherwise. Offsets and lengths are bytes.
+ */
+#ifndef IMAGE_IMAGE_H
+#define IMAGE_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "base/compiler.h"
+#include "store/store.h"
+
+struct image;
+
+struct image_usage {
+    uint32_t tiles;        /* present */
+    uint64_t blocks;       /* of 512 bytes, occupied by them */
+    struct timespec mtime; /* last change of any byte */
+    bool complete;         /* false while the first count is still running */
+};
+
+/* Owns store from here on, also when it fails. 0 or -errno. */
+MUST_CHECK int image_open(struct store *store, bool read_only, struct image **out);
+
+/* Flushes what is not yet on disk. 0 or the error of that flush. Last call of all. */
+MUST_CHECK int image_close(struct image *img);
+
+uint64_t image_size(const struct image *img);
+const struct geometry *image_geometry(const struct image *img);
+
+/*
+ * Fills all of buf. The range lies inside the image, else -EINVAL. 0 or -errno;
+ * after an error the content of buf is undefined and must not be shown.
+ */
+MUST_CHECK int image_read(struct image *img, uint64_t off, void *buf, size_t len);
+
+/*
+ * Writes all of buf. -ENOSPC when it goes past the end; -EROFS when read-only
+ * or after a failed flush; else -errno of the store, and then any part of
+ * the range may have been written.
+ */
+MUST_CHECK int image_write(struct image *img, uint64_t off, const void *buf, size_t len);
+
+/* The range reads as zeros afterwards; tiles that it empties are removed. What exceeds the image is
+ * cut. */
+MUST_CHECK int image_zero(struct image *img, uint64_t off, uint64_t len);
+
+/* Reserves space for the range. -ENOSPC past the end; -EOPNOTSUPP where the store cannot. */
+MUST_CHECK int image_allocate(struct image *img, uint64_t off, uint64_t len);
+
+/*
+ * lseek(2) with SEEK_DATA or SEEK_HOLE. -ENXIO as there: off at or past the
+ * end, or no data after off.
+ */
+MUST_CHECK int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *found);
+
+/*
+ * Everything written by calls that returned before this one began is on stable
+ * storage when it returns 0. The first failure is final: from then on it
+ * returns -EIO, the image takes no more writes, and the log has said so once.
+ */
+MUST_CHECK int image_flush(struct image *img);
+
+/* True after a failed flush. */
+bool image_failed(const struct image *img);
+
+/*
+ * Counts all tiles once; later calls of image_usage() are exact from then on.
+ * Runs beside all else; takes as long as listing and stat'ing every tile.
+ */
+MUST_CHECK int image_count(struct image *img);
+
+/* A running image_count() ends soon, with -EINTR. */
+void image_count_stop(struct image *img);
+
+/* What is known now; waits up to wait_ms for a running or missing image_count(). */
+MUST_CHECK int image_usage(struct image *img, unsigned wait_ms, struct image_usage *out);
+
+/* Of the file system that holds the tiles. */
+MUST_CHECK int image_space(struct image *img, struct statvfs *out);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Fails the operations it is told to; everything else goes to the store below.
+ * A failed operation has not reached that store: nothing was changed.
+ */
+#include "store/fault.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/lock.h"
+#include "base/log.h"
+
+const char *const fault_op_names[FAULT_NOPS] = {
+    [FAULT_READ] = "read",     [FAULT_WRITE] = "write",
+    [FAULT_CREATE] = "create", [FAULT_REMOVE] = "remove",
+    [FAULT_ZERO] = "zero",     [FAULT_ALLOCATE] = "allocate",
+    [FAULT_SEEK] = "seek",     [FAULT_STAT] = "stat",
+    [FAULT_NEXT] = "next",     [FAULT_FLUSH_START] = "flush-start",
+    [FAULT_FLUSH] = "flush",   [FAULT_FLUSH_ENTRIES] = "flush-entries",
+    [FAULT_SPACE] = "space",   [FAULT_CHANGED] = "changed",
+};
+
+struct rule {
+    int err;        /* > 0, or 0: no rule */
+    uint64_t skip;  /* calls still to be let through */
+    uint64_t count; /* calls still to be failed; UINT64_MAX: for ever */
+    uint64_t calls;
+    uint64_t failed;
+};
+
+struct fault {
+    struct store store;
+    struct store *below; /* fixed after open */
+    struct mutex mu;     /* guards the rules */
+    struct rule rules[FAULT_NOPS] GUARDED;
+};
+
+static struct fault *fault_of(struct store *st)
+{
+    return (struct fault *)st;
+}
+
+static struct store *below(struct store *st)
+{
+    return fault_of(st)->below;
+}
+
+static int apply(struct rule *rule)
+{
+    rule->calls++;
+    if (!rule->err || !rule->count)
+        return 0;
+    if (rule->skip) {
+        rule->skip--;
+        return 0;
+    }
+    if (rule->count != UINT64_MAX)
+        rule->count--;
+    rule->failed++;
+    return -rule->err;
+}
+
+/* 0: let the call through; else its result. */
+static int verdict(struct store *st, enum fault_op op)
+{
+    struct fault *fault = fault_of(st);
+    int rc;
+
+    mutex_lock(&fault->mu);
+    rc = apply(&fault->rules[op]);
+    mutex_unlock(&fault->mu);
+    if (rc)
+        log_debug("fault: %s fails as told", fault_op_names[op]);
+    return rc;
+}
+
+static int fault_read(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t len)
+{
+    int rc = verdict(st, FAULT_READ);
+
+    return rc ? rc : store_read(below(st), tile, off, buf, len);
+}
+
+static int fault_write(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len)
+{
+    int rc = verdict(st, FAULT_WRITE);
+
+    return rc ? rc : store_write(below(st), tile, off, buf, len);
+}
+
+static int fault_create(struct store *st, uint32_t tile)
+{
+    int rc = verdict(st, FAULT_CREATE);
+
+    return rc ? rc : store_create(below(st), tile);
+}
+
+static int fault_remove(struct store *st, uint32_t tile)
+{
+    int rc = verdict(st, FAULT_REMOVE);
+
+    return rc ? rc : store_remove(below(st), tile);
+}
+
+static int fault_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty)
+{
+    int rc = verdict(st, FAULT_ZERO);
+
+    return rc ? rc : store_zero(below(st), tile, off, len, empty);
+}
+
+static int fault_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t len)
+{
+    int rc = verdict(st, FAULT_ALLOCATE);
+
+    return rc ? rc : store_allocate(below(st), tile, off, len);
+}
+
+static int fault_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
+                      uint64_t *found)
+{
+    int rc = verdict(st, FAULT_SEEK);
+
+    return rc ? rc : store_seek(below(st), tile, off, what, found);
+}
+
+static int fault_stat(struct store *st, uint32_t tile, struct store_stat *out)
+{
+    int rc = verdict(st, FAULT_STAT);
+
+    return rc ? rc : store_stat(below(st), tile, out);
+}
+
+static int fault_next(struct store *st, uint32_t tile, uint32_t *found)
+{
+    int rc = verdict(st, FAULT_NEXT);
+
+    return rc ? rc : store_next(below(st), tile, found);
+}
+
+static int fault_flush_start(struct store *st, uint32_t tile)
+{
+    int rc = verdict(st, FAULT_FLUSH_START);
+
+    return rc ? rc : store_flush_start(below(st), tile);
+}
+
+static int fault_flush(struct store *st, uint32_t tile)
+{
+    int rc = verdict(st, FAULT_FLUSH);
+
+    return rc ? rc : store_flush(below(st), tile);
+}
+
+static int fault_flush_entries(struct store *st)
+{
+    int rc = verdict(st, FAULT_FLUSH_ENTRIES);
+
+    return rc ? rc : store_flush_entries(below(st));
+}
+
+static int fault_space(struct store *st, struct statvfs *out)
+{
+    int rc = verdict(st, FAULT_SPACE);
+
+    return rc ? rc : store_space(below(st), out);
+}
+
+static int fault_changed(struct store *st, struct timespec *out)
+{
+    int rc = verdict(st, FAULT_CHANGED);
+
+    return rc ? rc : store_changed(below(st), out);
+}
+
+static void fault_close(struct store *st)
+{
+    struct fault *fault = fault_of(st);
+
+    store_close(fault->below);
+    mutex_release(&fault->mu);
+    free(fault);
+}
+
+static const struct store_ops fault_ops = {
+    .name = "fault",
+    .read = fault_read,
+    .write = fault_write,
+    .create = fault_create,
+    .remove = fault_remove,
+    .zero = fault_zero,
+    .allocate = fault_allocate,
+    .seek = fault_seek,
+    .stat = fault_stat,
+    .next = fault_next,
+    .flush_start = fault_flush_start,
+    .flush = fault_flush,
+    .flush_entries = fault_flush_entries,
+    .space = fault_space,
+    .changed = fault_changed,
+    .close = fault_close,
+};
+
+int fault_open(struct store *below_store, struct store **out)
+{
+    struct fault *fault = calloc(1, sizeof(*fault));
+
+    if (!fault) {
+        store_close(below_store);
+        return -ENOMEM;
+    }
+    fault->store = (struct store){.ops = &fault_ops, .geometry = below_store->geometry};
+    fault->below = below_store;
+    mutex_init(&fault->mu);
+    *out = &fault->store;
+    return 0;
+}
+
+void fault_set(struct store *st, enum fault_op op, int err, uint64_t skip, uint64_t count)
+{
+    struct fault *fault = fault_of(st);
+    struct rule *rule = &fault->rules[op];
+
+    assert(st->ops == &fault_ops && err >= 0);
+    mutex_lock(&fault->mu);
+    rule->err = err;
+    rule->skip = skip;
+    rule->count = count;
+    mutex_unlock(&fault->mu);
+}
+
+void fault_counts(struct store *st, enum fault_op op, uint64_t *calls, uint64_t *failed)
+{
+    struct fault *fault = fault_of(st);
+
+    assert(st->ops == &fault_ops);
+    mutex_lock(&fault->mu);
+    *calls = fault->rules[op].calls;
+    *failed = fault->rules[op].failed;
+    mutex_unlock(&fault->mu);
+}

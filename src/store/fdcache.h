@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A bounded number of open tile files, least recently used ones closed first.
+ * Set-associative: a tile has FDCACHE_WAYS places, so a look-up takes one short
+ * lock that few other tiles share, and nothing is allocated after init.
+ */
+#ifndef STORE_FDCACHE_H
+#define STORE_FDCACHE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/lock.h"
+
+#define FDCACHE_WAYS 8
+
+/* An open tile file. Its user holds it between fdcache_get() and fdcache_put(). */
+struct fdcache_file {
+    /* fixed while held */
+    uint32_t tile;
+    int fd;
+    int write_error; /* -errno of opening it for writing, when only reading was possible */
+    /* any holder */
+    atomic_uint_fast64_t size; /* of the file, in bytes, as far as we know */
+    atomic_bool dirty;         /* written since it was last synced */
+    /* guarded by the mutex of the set */
+    uint32_t pins; /* holders */
+    uint64_t used; /* the set's clock when last got */
+    bool open;
+    bool forgotten; /* not to be found any more; closed by its last holder */
+    bool syncing;
+};
+
+struct fdcache;
+
+struct fdcache_ops {
+    /* Opens tile into fd, write_error and size. 0 or -errno; -ENOENT when absent. */
+    int (*open)(void *arg, uint32_t tile, struct fdcache_file *file);
+    /* Makes the file's bytes durable. 0 or -errno. */
+    int (*sync)(void *arg, struct fdcache_file *file);
+    void *arg;
+};
+
+/* max_open is rounded down to a multiple of FDCACHE_WAYS. 0 or -ENOMEM. */
+MUST_CHECK int fdcache_new(unsigned max_open, const struct fdcache_ops *ops, struct fdcache **out);
+/* Nobody holds a file. Closes all, syncs none. NULL is fine. */
+void fdcache_free(struct fdcache *cache);
+
+/*
+ * Gets tile's file, opening it if need be, then waiting for a place if all are
+ * held. The caller holds no other file, and the tile is not removed meanwhile.
+ * 0 or -errno of open.
+ */
+MUST_CHECK int fdcache_get(struct fdcache *cache, uint32_t tile, struct fdcache_file **file);
+
+/* Adds a tile that was just created: takes over the descriptor. Else like fdcache_get(). */
+void fdcache_add(struct fdcache *cache, uint32_t tile, int fd, uint64_t size);
+
+void fdcache_put(struct fdcache *cache, struct fdcache_file *file);
+
+/* The tile's file is about to be removed: nobody will find it here any more. */
+void fdcache_forget(struct fdcache *cache, uint32_t tile);
+
+/*
+ * Syncs tile if it is open; one that is not was synced when it was closed. 0 or
+ * -errno. Any thread, removal of the tile included.
+ */
+MUST_CHECK int fdcache_sync(struct fdcache *cache, uint32_t tile);
+
+/* Calls fn with the tile's descriptor if it is open. Any thread, as above. */
+void fdcache_peek(struct fdcache *cache, uint32_t tile, void (*fn)(int fd));
+
+/*
+ * The first error of a sync that happened on closing, once. Every file that was
+ * closed before the call is covered.
+ */
+MUST_CHECK int fdcache_error(struct fdcache *cache);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/folders.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "format/format.h"
+
+int folders_init(struct folders *folders, int dirfd, const struct layout *layout, uint32_t ntiles)
+{
+    folders->dirfd = dirfd;
+    folders->layout = layout;
+    folders->ntiles = ntiles;
+    folders->n = (ntiles - 1) / layout->tiles_per_folder + 1;
+    atomic_init(&folders->root_dirty, false);
+    folders->dirty = calloc(folders->n, sizeof(*folders->dirty));
+    return folders->dirty ? 0 : -ENOMEM;
+}
+
+void folders_release(struct folders *folders)
+{
+    free((void *)folders->dirty);
+    folders->dirty = NULL;
+}
+
+int folders_open(const struct folders *folders, uint32_t tile, char path[LAYOUT_PATH],
+                 const char **name, int *fd)
+{
+    char *slash;
+
+    folders->layout->tile_path(tile, path);
+    slash = strrchr(path, '/');
+    *slash = '\0';
+    *name = slash + 1;
+    return io_open(folders->dirfd, path, O_RDONLY | O_DIRECTORY, 0, fd);
+}
+
+int folders_make(struct folders *folders, uint32_t tile, char path[LAYOUT_PATH], const char **name,
+                 int *fd)
+{
+    int rc = folders_open(folders, tile, path, name, fd);
+
+    if (rc != -ENOENT)
+        return rc;
+    if (mkdirat(folders->dirfd, path, 0777) == 0)
+        atomic_store(&folders->root_dirty, true);
+    else if (errno != EEXIST)
+        return -errno;
+    return folders_open(folders, tile, path, name, fd);
+}
+
+void folders_touch(struct folders *folders, uint32_t tile)
+{
+    atomic_store(&folders->dirty[tile / folders->layout->tiles_per_folder], true);
+}
+
+static int sync_one(const struct folders *folders, atomic_bool *dirty, const char *path)
+{
+    int rc = atomic_exchange(dirty, false) ? io_sync_dir(folders->dirfd, path) : 0;
+
+    if (rc)
+        log_error("cannot bring folder '%s' to disk: %s", path, strerror(-rc));
+    return rc;
+}
+
+int folders_sync(struct folders *folders)
+{
+    int first = sync_one(folders, &folders->root_dirty, ".");
+
+    for (uint32_t folder = 0; folder < folders->n; folder++) {
+        char path[LAYOUT_PATH];
+        int rc;
+
+        if (!atomic_load(&folders->dirty[folder]))
+            continue;
+        folders->layout->folder_path(folder, path);
+        rc = sync_one(folders, &folders->dirty[folder], path);
+        first = first ? first : rc;
+    }
+    return first;
+}
+
+/* The lowest tile >= from among the entries of folder, which is open at fd. */
+static int lowest_entry(const struct folders *folders, uint32_t folder, int fd, uint32_t from,
+                        uint32_t *found)
+{
+    char buf[8192] __attribute__((aligned(8)));
+    bool any = false;
+    ssize_t n;
+
+    while ((n = getdents64(fd, buf, sizeof(buf))) > 0) {
+        const struct dirent64 *entry;
+
+        for (ssize_t at = 0; at < n; at += entry->d_reclen) {
+            uint32_t tile;
+
+            entry = (const struct dirent64 *)(buf + at);
+            if (folders->layout->tile_number(folder, entry->d_name, &tile) && tile >= from &&
+                tile < folders->ntiles && (!any || tile < *found)) {
+                *found = tile;
+                any = true;
+            }
+        }
+    }
+    if (n < 0)
+        return -errno;
+    return any ? 0 : -ENOENT;
+}
+
+static int next_in_folder(const struct folders *folders, uint32_t folder, uint32_t from,
+                          uint32_t *found)
+{
+    char path[LAYOUT_PATH];
+    int fd;
+    int rc;
+
+    folders->layout->tile_path(from, path);
+    if (faccessat(folders->dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+        *found = from; /* the usual case: one after the other */
+        return 0;
+    }
+    folders->layout->folder_path(folder, path);
+    rc = io_open(folders->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &fd);
+    if (!rc) {
+        rc = lowest_entry(folders, folder, fd, from, found);
+        close(fd);
+    }
+    if (rc && rc != -ENOENT) {
+        log_error("cannot list tile folder '%s': %s", path, strerror(-rc));
+        rc = rc == -EACCES ? rc : -EIO;
+    }
+    return rc;
+}
+
+int folders_next(const struct folders *folders, uint32_t from, uint32_t *found)
+{
+    uint32_t per_folder = folders->layout->tiles_per_folder;
+
+    for (uint32_t folder = from / per_folder; folder < folders->n; folder++) {
+        uint32_t first = folder * per_folder;
+        int rc = next_in_folder(folders, folder, first > from ? first : from, found);
+
+        if (rc != -ENOENT)
+            return rc;
+    }
+    return -ENOENT;
+}
+
+static void newest(int dirfd, const char *path, struct timespec *when)
+{
+    struct stat st;
+
+    if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW))
+        return;
+    if (st.st_mtim.tv_sec > when->tv_sec ||
+        (st.st_mtim.tv_sec == when->tv_sec && st.st_mtim.tv_nsec > when->tv_nsec))
+        *when = st.st_mtim;
+}
+
+void folders_changed(const struct folders *folders, struct timespec *when)
+{
+    *when = (struct timespec){0};
+    newest(folders->dirfd, FORMAT_INDEX_NAME, when);
+    for (uint32_t folder = 0; folder < folders->n; folder++) {
+        char path[LAYOUT_PATH];
+
+        folders->layout->folder_path(folder, path);
+        newest(folders->dirfd, path, when);
+    }
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The folders of an archive that hold its tiles: opening, listing, and making
+ * their entries durable. No path is resolved through a symbolic link.
+ */
+#ifndef STORE_FOLDERS_H
+#define STORE_FOLDERS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/compiler.h"
+#include "format/layout.h"
+
+struct folders {
+    /* fixed after init */
+    int dirfd; /* the archive's, not ours */
+    const struct layout *layout;
+    uint32_t ntiles;
+    uint32_t n;
+    /* any thread: entries that are not yet durable */
+    atomic_bool root_dirty;
+    atomic_bool *dirty;
+};
+
+/* 0 or -ENOMEM. */
+MUST_CHECK int folders_init(struct folders *folders, int dirfd, const struct layout *layout,
+                            uint32_t ntiles);
+/* Also of a zeroed struct. */
+void folders_release(struct folders *folders);
+
+/*
+ * Opens the folder that holds tile. path is room for the tile's path, *name its
+ * last part. 0 or -errno, not logged; -ENOENT when there is no such folder.
+ */
+MUST_CHECK int folders_open(const struct folders *folders, uint32_t tile, char path[LAYOUT_PATH],
+                            const char **name, int *fd);
+
+/* As folders_open(), and makes the folder if need be. */
+MUST_CHECK int folders_make(struct folders *folders, uint32_t tile, char path[LAYOUT_PATH],
+                            const char **name, int *fd);
+
+/* An entry of tile's folder was added or removed. */
+void folders_touch(struct folders *folders, uint32_t tile);
+
+/* The entries touched before the call are durable after it. 0 or -errno, logged. */
+MUST_CHECK int folders_sync(struct folders *folders);
+
+/* *found is the lowest tile >= from that has a file. -ENOENT: none. Else -errno, logged. */
+MUST_CHECK int folders_next(const struct folders *folders, uint32_t from, uint32_t *found);
+
+/* When a tile was last added or removed, or the index written. */
+void folders_changed(const struct folders *folders, struct timespec *when);
+
+#endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Tiles as memory, for tests. Behaves like the strictest file system the
+ * contract allows: bytes move under a lock for one 4 KiB block at a time, so
+ * blocks never tear and anything longer may, and creating a tile past the
+ * bound is a full disk.
+ *
+ * A tile is present when its pointer is not NULL. create and remove change the
+ * pointer while image/ keeps everyone else off the tile; only next looks at it
+ * from outside, and only at whether it is NULL.
+ */
+#include "store/mem.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/lock.h"
+#include "base/zero.h"
+
+#define BLOCK 4096
+#define STRIPES 64
+
+struct tile {
+    struct timespec mtime; /* by its stripe */
+    unsigned char bytes[]; /* by its stripe */
+};
+
+struct mem {
+    struct store store;
+    uint32_t max_tiles; /* fixed after open */
+
+    struct mutex stripes[STRIPES]; /* bytes and mtime of tile n: stripe n % STRIPES */
+
+    struct mutex mu; /* guards the two below it */
+    uint32_t ntiles GUARDED;
+    struct timespec changed GUARDED;
+
+    _Atomic(struct tile *) tiles[];
+};
+
+static struct mem *mem_of(struct store *st)
+{
+    return (struct mem *)st;
+}
+
+static struct mutex *stripe_of(struct mem *mem, uint32_t tile)
+{
+    return &mem->stripes[tile % STRIPES];
+}
+
+static struct timespec now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return ts;
+}
+
+/* How many of the len bytes at off lie in the block of off. */
+static size_t in_block(uint64_t off, uint64_t len)
+{
+    uint64_t rest = BLOCK - off % BLOCK;
+
+    return len < rest ? len : rest;
+}
+
+static int mem_read(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t len)
+{
+    struct mem *mem = mem_of(st);
+    struct mutex *stripe = stripe_of(mem, tile);
+    struct tile *t = mem->tiles[tile];
+    unsigned char *to = buf;
+
+    if (!t)
+        return -ENOENT;
+    while (len) {
+        size_t n = in_block(off, len);
+
+        mutex_lock(stripe);
+        memcpy(to, t->bytes + off, n);
+        mutex_unlock(stripe);
+        to += n, off += n, len -= n;
+    }
+    return 0;
+}
+
+static int mem_write(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len)
+{
+    struct mem *mem = mem_of(st);
+    struct mutex *stripe = stripe_of(mem, tile);
+    struct tile *t = mem->tiles[tile];
+    const unsigned char *from = buf;
+
+    if (!t)
+        return -ENOENT;
+    while (len) {
+        size_t n = in_block(off, len);
+
+        mutex_lock(stripe);
+        memcpy(t->bytes + off, from, n);
+        t->mtime = now();
+        mutex_unlock(stripe);
+        from += n, off += n, len -= n;
+    }
+    return 0;
+}
+
+/* Counts a tile that comes (1) or goes (-1). -ENOSPC when there are max_tiles. */
+static int count(struct mem *mem, int delta)
+{
+    int rc = 0;
+
+    mutex_lock(&mem->mu);
+    if (delta > 0 && mem->ntiles >= mem->max_tiles) {
+        rc = -ENOSPC;
+    } else {
+        mem->ntiles += delta;
+        mem->changed = now();
+    }
+    mutex_unlock(&mem->mu);
+    return rc;
+}
+
+static int mem_create(struct store *st, uint32_t tile)
+{
+    struct mem *mem = mem_of(st);
+    struct tile *t;
+    int rc;
+
+    if (mem->tiles[tile])
+        return -EEXIST;
+    rc = count(mem, 1);
+    if (rc)
+        return rc;
+    t = calloc(1, sizeof(*t) + geometry_tile_len(&st->geometry, tile));
+    if (!t) {
+        (void)count(mem, -1);
+        return -ENOMEM;
+    }
+    t->mtime = now();
+    mem->tiles[tile] = t;
+    return 0;
+}
+
+static int mem_remove(struct store *st, uint32_t tile)
+{
+    struct mem *mem = mem_of(st);
+    struct tile *t = atomic_exchange(&mem->tiles[tile], NULL);
+
+    if (!t)
+        return -ENOENT;
+    free(t);
+    return count(mem, -1);
+}
+
+static int mem_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty)
+{
+    struct mem *mem = mem_of(st);
+    struct mutex *stripe = stripe_of(mem, tile);
+    struct tile *t = mem->tiles[tile];
+
+    if (!t)
+        return -ENOENT;
+    mutex_lock(stripe);
+    memset(t->bytes + off, 0, len);
+    t->mtime = now();
+    *empty = zero_is(t->bytes, geometry_tile_len(&st->geometry, tile));
+    mutex_unlock(stripe);
+    return 0;
+}
+
+/* The memory is there from create on. */
+static int mem_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t len)
+{
+    return mem_of(st)->tiles[tile] ? 0 : -ENOENT;
+}
+
+/* A block of zeros is a hole, whether it was written or not. */
+static int mem_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
+                    uint64_t *found)
+{
+    uint64_t end = geometry_tile_len(&st->geometry, tile);
+    struct mem *mem = mem_of(st);
+    struct mutex *stripe = stripe_of(mem, tile);
+    struct tile *t = mem->tiles[tile];
+
+    if (!t)
+        return -ENOENT;
+    mutex_lock(stripe);
+    while (off < end) {
+        uint64_t block = off - off % BLOCK;
+        bool hole = zero_is(t->bytes + block, in_block(block, end - block));
+
+        if (hole == (what == STORE_HOLE))
+            break;
+        off = block + in_block(block, end - block);
+    }
+    mutex_unlock(stripe);
+    *found = off;
+    return 0;
+}
+
+/* The caller holds the stripe. */
+static uint64_t blocks_of_locked(const struct tile *t, uint64_t len)
+{
+    uint64_t blocks = 0;
+
+    for (uint64_t off = 0; off < len; off += BLOCK)
+        if (!zero_is(t->bytes + off, in_block(off, len - off)))
+            blocks += BLOCK / 512;
+    return blocks;
+}
+
+static int mem_stat(struct store *st, uint32_t tile, struct store_stat *out)
+{
+    uint64_t len = geometry_tile_len(&st->geometry, tile);
+    struct mem *mem = mem_of(st);
+    struct mutex *stripe = stripe_of(mem, tile);
+    struct tile *t = mem->tiles[tile];
+
+    if (!t)
+        return -ENOENT;
+    mutex_lock(stripe);
+    out->bytes = zero_trimmed(t->bytes, len);
+    out->blocks = blocks_of_locked(t, len);
+    out->mtime = t->mtime;
+    mutex_unlock(stripe);
+    return 0;
+}
+
+static int mem_next(struct store *st, uint32_t tile, uint32_t *found)
+{
+    struct mem *mem = mem_of(st);
+
+    for (; tile < st->geometry.ntiles; tile++)
+        if (atomic_load_explicit(&mem->tiles[tile], memory_order_acquire)) {
+            *found = tile;
+            return 0;
+        }
+    return -ENOENT;
+}
+
+static int mem_flush(struct store *st, uint32_t tile)
+{
+    return 0;
+}
+
+static int mem_flush_entries(struct store *st)
+{
+    return 0;
+}
+
+static int mem_space(struct store *st, struct statvfs *out)
+{
+    struct mem *mem = mem_of(st);
+    uint64_t per_tile = (st->geometry.tile_size + BLOCK - 1) / BLOCK;
+
+    *out = (struct statvfs){.f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = 255};
+    mutex_lock(&mem->mu);
+    out->f_blocks = mem->max_tiles * per_tile;
+    out->f_bfree = out->f_bavail = (mem->max_tiles - mem->ntiles) * per_tile;
+    out->f_files = mem->max_tiles;
+    out->f_ffree = out->f_favail = mem->max_tiles - mem->ntiles;
+    mutex_unlock(&mem->mu);
+    return 0;
+}
+
+static int mem_changed(struct store *st, struct timespec *out)
+{
+    struct mem *mem = mem_of(st);
+
+    mutex_lock(&mem->mu);
+    *out = mem->changed;
+    mutex_unlock(&mem->mu);
+    return 0;
+}
+
+static void mem_close(struct store *st)
+{
+    struct mem *mem = mem_of(st);
+
+    for (uint32_t tile = 0; tile < st->geometry.ntiles; tile++)
+        free(mem->tiles[tile]);
+    for (int i = 0; i < STRIPES; i++)
+        mutex_release(&mem->stripes[i]);
+    mutex_release(&mem->mu);
+    free(mem);
+}
+
+static const struct store_ops mem_ops = {
+    .name = "mem",
+    .read = mem_read,
+    .write = mem_write,
+    .create = mem_create,
+    .remove = mem_remove,
+    .zero = mem_zero,
+    .allocate = mem_allocate,
+    .seek = mem_seek,
+    .stat = mem_stat,
+    .next = mem_next,
+    .flush_start = mem_flush,
+    .flush = mem_flush,
+    .flush_entries = mem_flush_entries,
+    .space = mem_space,
+    .changed = mem_changed,
+    .close = mem_close,
+};
+
+int mem_open(const struct geometry *geo, uint32_t max_tiles, struct store **out)
+{
+    struct mem *mem = calloc(1, sizeof(*mem) + geo->ntiles * sizeof(mem->tiles[0]));
+
+    if (!mem)
+        return -ENOMEM;
+    mem->store = (struct store){.ops = &mem_ops, .geometry = *geo};
+    mem->max_tiles = max_tiles;
+    for (int i = 0; i < STRIPES; i++)
+        mutex_init(&mem->stripes[i]);
+    mutex_init(&mem->mu);
+    mutex_lock(&mem->mu);
+    mem->changed = now();
+    mutex_unlock(&mem->mu);
+    *out = &mem->store;
+    return 0;
+}

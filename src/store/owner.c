@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Two things say that an archive is in use, because neither alone suffices:
+ *
+ *   flock   on the archive directory: exclusive for a writer, shared for
+ *           readers. Exact on one host, gone with its process, needs no file.
+ *           Says nothing to other hosts, and some file systems lack it.
+ *   record  .mosaicfs/lock, of a writer only: names it, to people and to other
+ *           hosts. Survives its process.
+ *
+ * Order of a writer: flock, look at the record, write its own record (atomic
+ * and durable), use the archive, remove the record, drop the flock. What a
+ * crash leaves, and what the next writer makes of it:
+ *
+ *   flock gone, record of this machine, process dead  cleared, with a note
+ *   flock gone, record of this machine, process alive held: flock does not work here
+ *   flock gone, record of another machine             refused: it may be alive
+ *   flock held, no record                             starting, finishing, or a reader
+ */
+#include "store/owner.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "format/format.h"
+
+#define RECORD_MAX 20480     /* PATH_MAX with every byte escaped, and the rest */
+#define FINISH_WAIT_MS 60000 /* for a process that is writing its last bytes */
+#define FINISH_POLL_MS 5
+
+/* Copies the first word of a file such as /etc/machine-id. False when there is none. */
+static bool read_word(const char *path, char *word, size_t cap)
+{
+    FILE *f = fopen(path, "re");
+    bool ok = f && fgets(word, (int)cap, f);
+
+    if (f)
+        fclose(f);
+    if (ok)
+        word[strcspn(word, " \n")] = '\0';
+    return ok && word[0];
+}
+
+/* Field 22 of /proc/PID/stat; 0 when there is no such process. */
+static uint64_t start_time(pid_t pid)
+{
+    char path[32], text[1024], *p;
+    uint64_t start = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    f = fopen(path, "re");
+    if (!f)
+        return 0;
+    p = fgets(text, sizeof(text), f) ? strrchr(text, ')') : NULL; /* field 2 may hold blanks */
+    if (p)
+        sscanf(p + 1,
+               " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+               "%*s %" SCNu64,
+               &start);
+    fclose(f);
+    return start;
+}
+
+static void self(struct owner *owner, const char *mountpoint)
+{
+    *owner = (struct owner){.pid = getpid(), .since = time(NULL)};
+    if (gethostname(owner->host, sizeof(owner->host) - 1) || !owner->host[0])
+        strcpy(owner->host, "localhost");
+    if (!read_word("/etc/machine-id", owner->machine, sizeof(owner->machine)))
+        snprintf(owner->machine, sizeof(owner->machine), "%.*s", (int)sizeof(owner->machine) - 1,
+                 owner->host);
+    if (!read_word("/proc/sys/kernel/random/boot_id", owner->boot, sizeof(owner->boot)))
+        strcpy(owner->boot, "-");
+    owner->start = start_time(owner->pid);
+    snprintf(owner->mountpoint, sizeof(owner->mountpoint), "%s", mountpoint);
+}
+
+/* Blanks, backslashes and control characters become \ooo, as in /proc/mounts. */
+static void escape(const char *s, char *out)
+{
+    for (; *s; s++) {
+        if (iscntrl((unsigned char)*s) || *s == '\\' || *s == ' ')
+            out += sprintf(out, "\\%03o", (unsigned char)*s);
+        else
+            *out++ = *s;
+    }
+    *out = '\0';
+}
+
+static void unescape(const char *s, char *out, size_t cap)
+{
+    char *end = out + cap - 1;
+
+    while (*s && out < end) {
+        unsigned byte;
+
+        if (*s == '\\' && sscanf(s + 1, "%3o", &byte) == 1 && strlen(s) >= 4) {
+            *out++ = (char)byte;
+            s += 4;
+        } else {
+            *out++ = *s++;
+        }
+    }
+    *out = '\0';
+}
+
+static int open_private(const struct archive *archive, bool create, int *fd)
+{
+    int rc = io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
+
+    if (rc != -ENOENT || !create)
+        return rc;
+    if (mkdirat(archive->dirfd, FORMAT_PRIVATE_DIR, 0777) && errno != EEXIST)
+        return -errno;
+    return io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
+}
+
+static int write_record(const struct archive *archive, const struct owner *owner)
+{
+    char text[RECORD_MAX], mountpoint[PATH_MAX * 4];
+    int len, fd;
+    int rc = open_private(archive, true, &fd);
+
+    if (!rc) {
+        escape(owner->mountpoint, mountpoint);
+        len = snprintf(text, sizeof(text),
+                       "host %s\nmachine %s\nboot %s\npid %d\nstart %" PRIu64 "\nsince %" PRId64
+                       "\nmade-mountpoint %d\nmountpoint %s\n",
+                       owner->host, owner->machine, owner->boot, (int)owner->pid, owner->start,
+                       owner->since, owner->made_mountpoint, mountpoint);
+        rc = io_replace(fd, "lock", text, (size_t)len, IO_OVER);
+        close(fd);
+    }
+    if (rc)
+        log_error("cannot write the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
+                  strerror(-rc));
+    if (rc == -EROFS || rc == -EACCES)
+        log_note("to mount without writing, use 'mosaicfs mount --read-only'");
+    return rc;
+}
+
+static void take_word(char *to, size_t cap, const char *value)
+{
+    snprintf(to, cap, "%s", value);
+}
+
+/* One line of the record. Unknown keys are skipped: a later version may add some. */
+static void take_line(struct owner *owner, char *line)
+{
+    char *value = strchr(line, ' ');
+    uint64_t n = 0;
+
+    if (!value)
+        return;
+    *value++ = '\0';
+    if (parse_u64(value, &n))
+        n = 0;
+    if (!strcmp(line, "host"))
+        take_word(owner->host, sizeof(owner->host), value);
+    else if (!strcmp(line, "machine"))
+        take_word(owner->machine, sizeof(owner->machine), value);
+    else if (!strcmp(line, "boot"))
+        take_word(owner->boot, sizeof(owner->boot), value);
+    else if (!strcmp(line, "pid"))
+        owner->pid = n <= INT32_MAX ? (pid_t)n : 0;
+    else if (!strcmp(line, "start"))
+        owner->start = n;
+    else if (!strcmp(line, "since"))
+        owner->since = n <= INT64_MAX ? (int64_t)n : 0;
+    else if (!strcmp(line, "made-mountpoint"))
+        owner->made_mountpoint = n == 1;
+    else if (!strcmp(line, "mountpoint"))
+        unescape(value, owner->mountpoint, sizeof(owner->mountpoint));
+}
+
+/* Reads the record as it stands. -ENOENT: none; -EBADMSG: not a record. */
+static int read_record(const struct archive *archive, struct owner *owner)
+{
+    char text[RECORD_MAX + 1], *save = NULL;
+    size_t len;
+    int fd;
+    int rc = open_private(archive, false, &fd);
+
+    if (rc)
+        return rc;
+    rc = io_read_file(fd, "lock", text, RECORD_MAX, &len);
+    close(fd);
+    if (rc)
+        return rc;
+    if (len == 0)
+        return -ENOENT;
+    text[len] = '\0';
+    *owner = (struct owner){0};
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        take_line(owner, line);
+    return owner->machine[0] && owner->pid > 0 ? 0 : -EBADMSG;
+}
+
+static bool same_machine(const struct owner *owner)
+{
+    struct owner me;
+
+    self(&me, "");
+    return strcmp(owner->machine, me.machine) == 0;
+}
+
+static bool alive(const struct owner *owner)
+{
+    struct owner me;
+
+    self(&me, "");
+    return strcmp(owner->boot, me.boot) == 0 && start_time(owner->pid) == owner->start;
+}
+
+int owner_read(const struct archive *archive, struct owner *owner)
+{
+    int rc = read_record(archive, owner);
+
+    if (!rc && same_machine(owner) && !alive(owner))
+        rc = -ENOENT;
+    return rc;
+}
+
+pid_t owner_holder(const struct archive *archive)
+{
+    FILE *f = fopen("/proc/locks", "re");
+    pid_t exact = 0, likely = 0;
+    struct stat st;
+    char line[256];
+
+    if (!f)
+        return 0;
+    if (fstat(archive->dirfd, &st) == 0) {
+        while (fgets(line, sizeof(line), f)) {
+            unsigned maj, min;
+            unsigned long ino;
+            int pid;
+
+            if (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%lu", &pid, &maj, &min, &ino) != 4 ||
+                ino != st.st_ino || pid <= 0 || pid == getpid())
+                continue;
+            if (maj == major(st.st_dev) && min == minor(st.st_dev))
+                exact = pid;
+            likely = pid; /* btrfs shows another device here than stat(2) does */
+        }
+    }
+    fclose(f);
+    return exact ? exact : likely;
+}
+
+/* True when the process has the archive mounted somewhere, or we cannot tell. */
+static bool still_mounted(const struct archive *archive, pid_t pid)
+{
+    char path[32], source[PATH_MAX];
+    char *line = NULL;
+    size_t cap = 0;
+    bool found = false;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
+    f = fopen(path, "re");
+    if (!f)
+        return errno != ENOENT;
+    while (!found && getline(&line, &cap, f) > 0) {
+        char *type = strstr(line, " - fuse.mosaicfs ");
+
+        if (type) {
+            type += strlen(" - fuse.mosaicfs ");
+            type[strcspn(type, " \n")] = '\0';
+            unescape(type, source, sizeof(source));
+            found = strcmp(source, archive->path) == 0;
+        }
+    }
+    free(line);
+    fclose(f);
+    return found;
+}
+
+static void complain_locked(const struct archive *archive)
+{
+    struct owner owner;
+    pid_t pid = owner_holder(archive);
+
+    if (owner_read(archive, &owner) == 0 && (!pid || owner.pid == pid))
+        log_error("archive '%s' is in use by process %d, which has it mounted on '%s'",
+                  archive->path, (int)owner.pid, owner.mountpoint);
+    else if (pid)
+        log_error("archive '%s' is in use read-only by process %d", archive->path, (int)pid);
+    else
+        log_error("archive '%s' is in use by another process", archive->path);
+    log_note("'mosaicfs umount %s' ends that", archive->path);
+}
+
+/* The flock. One whose holder has unmounted already is about to be free: wait for it. */
+static int take_flock(const struct archive *archive, bool read_only)
+{
+    for (int waited = 0;; waited += FINISH_POLL_MS) {
+        pid_t pid;
+
+        if (flock(archive->dirfd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK) {
+            log_debug("no flock on '%s' (%s): only its lock file protects it", archive->path,
+                      strerror(errno));
+            return 0;
+        }
+        pid = owner_holder(archive);
+        if (waited >= FINISH_WAIT_MS || !pid || still_mounted(archive, pid)) {
+            /* The holder may have gone between the two looks. */
+            if (flock(archive->dirfd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+                return 0;
+            complain_locked(archive);
+            return -EBUSY;
+        }
+        if (waited == 1000)
+            log_note("waiting for process %d to finish writing to '%s'", (int)pid, archive->path);
+        usleep(FINISH_POLL_MS * 1000);
+    }
+}
+
+static void complain_foreign(const struct archive *archive, const struct owner *owner)
+{
+    char since[32] = "an unknown time";
+    struct tm tm;
+    time_t t = (time_t)owner->since;
+
+    if (gmtime_r(&t, &tm))
+        strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S UTC", &tm);
+    log_error("archive '%s' is in use by host '%s' (process %d, mounted on '%s' since %s)",
+              archive->path, owner->host, (int)owner->pid, owner->mountpoint, since);
+    log_note("if you are sure that it is not, remove '%s/%s' and try again", archive->path,
+             FORMAT_LOCK_NAME);
+}
+
+/* With the flock in hand: 0 when no record stands in the way. */
+static int check_record(const struct archive *archive, bool read_only, struct owner *stale)
+{
+    struct owner owner;
+    int rc = read_record(archive, &owner);
+
+    if (rc == -ENOENT)
+        return 0;
+    if (rc) {
+        log_error("cannot read the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
+                  rc == -EBADMSG ? "it is damaged" : strerror(-rc));
+        log_note("if nothing uses the archive, remove that file and try again");
+        return rc;
+    }
+    if (!same_machine(&owner)) {
+        complain_foreign(archive, &owner);
+        return -EBUSY;
+    }
+    if (alive(&owner) && owner.pid != getpid()) {
+        complain_locked(archive);
+        return -EBUSY;
+    }
+    if (!read_only)
+        log_note(
+            "the last mount of '%s' (process %d) ended without unmounting; its lock is cleared",
+            archive->path, (int)owner.pid);
+    *stale = owner;
+    return 0;
+}
+
+int owner_take(struct archive *archive, const char *mountpoint, bool read_only,
+               struct owner *previous)
+{
+    struct owner me, stale = {0};
+    int rc = take_flock(archive, read_only);
+
+    if (!rc)
+        rc = check_record(archive, read_only, &stale);
+    if (!rc && !read_only) {
+        self(&me, mountpoint);
+        rc = write_record(archive, &me);
+    }
+    if (rc)
+        flock(archive->dirfd, LOCK_UN);
+    else if (previous)
+        *previous = stale;
+    return rc;
+}
+
+int owner_made_mountpoint(struct archive *archive, const char *mountpoint)
+{
+    struct owner me;
+
+    self(&me, mountpoint);
+    me.made_mountpoint = true;
+    return write_record(archive, &me);
+}
+
+void owner_drop(struct archive *archive, bool read_only)
+{
+    int fd;
+
+    if (!read_only && open_private(archive, false, &fd) == 0) {
+        if (unlinkat(fd, "lock", 0))
+            log_warn("cannot remove the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
+                     strerror(errno));
+        close(fd);
+    }
+    flock(archive->dirfd, LOCK_UN);
+}

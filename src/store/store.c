@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The only way into a store. Every wrapper asserts that the caller stays
+ * inside the tile and that the implementation keeps the result convention, so
+ * neither side has to check the other again. What it asserts are mistakes of
+ * ours: nothing here depends on bytes from a disk.
+ */
+#include "store/store.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#define ERRNO_MAX 4095 /* as the kernel's MAX_ERRNO */
+
+static void check_tile(const struct store *st, uint32_t tile)
+{
+    assert(tile < st->geometry.ntiles);
+}
+
+static void check_range(const struct store *st, uint32_t tile, uint64_t off, uint64_t len)
+{
+    check_tile(st, tile);
+    assert(len > 0);
+    assert(off < geometry_tile_len(&st->geometry, tile));
+    assert(len <= geometry_tile_len(&st->geometry, tile) - off);
+}
+
+static int checked(int rc)
+{
+    assert(rc <= 0 && rc >= -ERRNO_MAX);
+    return rc;
+}
+
+int store_read(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t len)
+{
+    check_range(st, tile, off, len);
+    return checked(st->ops->read(st, tile, off, buf, len));
+}
+
+int store_write(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len)
+{
+    check_range(st, tile, off, len);
+    return checked(st->ops->write(st, tile, off, buf, len));
+}
+
+int store_create(struct store *st, uint32_t tile)
+{
+    int rc;
+
+    check_tile(st, tile);
+    rc = checked(st->ops->create(st, tile));
+    assert(rc != -ENOENT);
+    return rc;
+}
+
+int store_remove(struct store *st, uint32_t tile)
+{
+    check_tile(st, tile);
+    return checked(st->ops->remove(st, tile));
+}
+
+int store_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty)
+{
+    check_range(st, tile, off, len);
+    return checked(st->ops->zero(st, tile, off, len, empty));
+}
+
+int store_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t len)
+{
+    check_range(st, tile, off, len);
+    return checked(st->ops->allocate(st, tile, off, len));
+}
+
+int store_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what, uint64_t *found)
+{
+    int rc;
+
+    check_range(st, tile, off, 1);
+    assert(what == STORE_DATA || what == STORE_HOLE);
+    rc = checked(st->ops->seek(st, tile, off, what, found));
+    assert(rc || (*found >= off && *found <= geometry_tile_len(&st->geometry, tile)));
+    return rc;
+}
+
+int store_stat(struct store *st, uint32_t tile, struct store_stat *out)
+{
+    check_tile(st, tile);
+    return checked(st->ops->stat(st, tile, out));
+}
+
+/* A scan ends by asking for the tile after the last: no store has to think of that. */
+int store_next(struct store *st, uint32_t tile, uint32_t *found)
+{
+    int rc;
+
+    if (tile == st->geometry.ntiles)
+        return -ENOENT;
+    check_tile(st, tile);
+    rc = checked(st->ops->next(st, tile, found));
+    assert(rc || (*found >= tile && *found < st->geometry.ntiles));
+    return rc;
+}
+
+int store_flush_start(struct store *st, uint32_t tile)
+{
+    check_tile(st, tile);
+    return checked(st->ops->flush_start(st, tile));
+}
+
+int store_flush(struct store *st, uint32_t tile)
+{
+    check_tile(st, tile);
+    return checked(st->ops->flush(st, tile));
+}
+
+int store_flush_entries(struct store *st)
+{
+    return checked(st->ops->flush_entries(st));
+}
+
+int store_space(struct store *st, struct statvfs *out)
+{
+    return checked(st->ops->space(st, out));
+}
+
+int store_changed(struct store *st, struct timespec *out)
+{
+    return checked(st->ops->changed(st, out));
+}
+
+void store_close(struct store *st)
+{
+    if (st)
+        st->ops->close(st);
+}

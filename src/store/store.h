@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A store keeps the bytes of tiles, by number. It knows nothing of requests
+ * that span tiles, of zeros that need not be written, or of who may run beside
+ * whom: that is image/.
+ *
+ * The contract, for every operation of every store:
+ *
+ * - Offsets and lengths are bytes within one tile and lie inside it; the
+ *   wrappers in store.c assert so, and implementations rely on it.
+ * - The result is 0 or -errno. -ENOENT has one meaning only: the tile is
+ *   absent. A tile that is there and cannot be used is -EIO, -EACCES, ... and
+ *   never -ENOENT. A failed operation has logged the tile's name.
+ * - Bytes of a present tile that were never written read as zeros.
+ * - Callers may run read, write, stat, seek and flush of one tile at the same
+ *   time. create, remove, zero and allocate of a tile exclude everything else
+ *   on that tile except flush; image/ sees to it with its stripes. Anything may
+ *   run at the same time on different tiles.
+ * - Two writes of one tile that overlap may run at the same time. Each aligned
+ *   4 KiB block then holds one or the other, never a mixture.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "base/compiler.h"
+#include "format/geometry.h"
+
+struct store;
+
+struct store_stat {
+    uint64_t bytes;  /* length of the tile's file: what a mirror has to move */
+    uint64_t blocks; /* of 512 bytes: what it occupies */
+    struct timespec mtime;
+};
+
+enum store_seek { STORE_DATA, STORE_HOLE };
+
+struct store_ops {
+    const char *name;
+
+    /* Fills all of buf. */
+    int (*read)(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t len);
+    /* Writes all of buf, in place. -ENOENT when absent: never creates. */
+    int (*write)(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len);
+    /* Makes an absent tile that reads as zeros. -EEXIST when it is there. */
+    int (*create)(struct store *st, uint32_t tile);
+    int (*remove)(struct store *st, uint32_t tile);
+    /*
+     * The range reads as zeros afterwards, and its space is given back where
+     * the file system can. *empty tells that no data is left in the tile.
+     */
+    int (*zero)(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty);
+    /* Reserves space, so that later writes to the range cannot fail for want of it. */
+    int (*allocate)(struct store *st, uint32_t tile, uint64_t off, uint64_t len);
+    /*
+     * *found is the first offset >= off that is data (or a hole), or the tile's
+     * length when there is none.
+     */
+    int (*seek)(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
+                uint64_t *found);
+    int (*stat)(struct store *st, uint32_t tile, struct store_stat *out);
+    /* *found is the first present tile >= tile; -ENOENT when there is none. Any thread. */
+    int (*next)(struct store *st, uint32_t tile, uint32_t *found);
+    /* Starts writing the tile's bytes back, without waiting. May do nothing. */
+    int (*flush_start)(struct store *st, uint32_t tile);
+    /* What was written to the tile before the call is on stable storage after it. */
+    int (*flush)(struct store *st, uint32_t tile);
+    /*
+     * All creates and removes that returned before the call are on stable
+     * storage after it. Also returns, once, an error that hit written bytes of
+     * any tile outside flush(). One caller at a time.
+     */
+    int (*flush_entries)(struct store *st);
+    /* Of the file system below. f_bsize is also the granularity of trim. */
+    int (*space)(struct store *st, struct statvfs *out);
+    /* When tiles were last added or removed, as far as the store knows. */
+    int (*changed)(struct store *st, struct timespec *out);
+    void (*close)(struct store *st);
+};
+
+/* The first member of every implementation. Fixed after open. */
+struct store {
+    const struct store_ops *ops;
+    struct geometry geometry;
+};
+
+MUST_CHECK int store_read(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t len);
+MUST_CHECK int store_write(struct store *st, uint32_t tile, uint64_t off, const void *buf,
+                           size_t len);
+MUST_CHECK int store_create(struct store *st, uint32_t tile);
+MUST_CHECK int store_remove(struct store *st, uint32_t tile);
+MUST_CHECK int store_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty);
+MUST_CHECK int store_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t len);
+MUST_CHECK int store_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
+                          uint64_t *found);
+MUST_CHECK int store_stat(struct store *st, uint32_t tile, struct store_stat *out);
+MUST_CHECK int store_next(struct store *st, uint32_t tile, uint32_t *found);
+MUST_CHECK int store_flush_start(struct store *st, uint32_t tile);
+MUST_CHECK int store_flush(struct store *st, uint32_t tile);
+MUST_CHECK int store_flush_entries(struct store *st);
+MUST_CHECK int store_space(struct store *st, struct statvfs *out);
+MUST_CHECK int store_changed(struct store *st, struct timespec *out);
+/* NULL is fine. */
+void store_close(struct store *st);
+
+#endif
