@@ -11,7 +11,8 @@
  *   3. image: usage mutex      (usage.c)
  *   4. dir:   a set of the descriptor cache (fdcache.c)
  *   5. mem:   a tile           (mem.c)
- *   6. log                     (log.c)
+ *   6. front: libfuse's line   (fuse.c)
+ *   7. log                     (log.c)
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H

@@ -52,7 +52,7 @@ static int look_at_option(struct plan *plan, const struct args *args, const char
         plan->read_only = true;
     if (IS("allow_root") || IS("allow_other"))
         plan->shared = true;
-    if (BEGINS("fsname=") || BEGINS("subtype="))
+    if (BEGINS("fsname=") || BEGINS("subtype=") || BEGINS("max_read="))
         return opt_usage_error(args->command, "option '%.*s' is not for you to set", (int)len,
                                word);
     return 0;
@@ -198,6 +198,7 @@ static void on_ready(void *arg)
     process_detach();
     (void)!io_write(plan->ready_fd, "", 1); /* if the parent is gone, so be it */
     close(plan->ready_fd);
+    log_debug("'%s' is mounted on '%s'", plan->archive, plan->mountpoint);
 }
 
 /* With image, mount point and session in hand. */
@@ -229,7 +230,22 @@ static int serve_image(struct plan *plan, struct archive *archive, struct fuse_f
     rc = serve_mounted(plan, front, img);
     if (image_close(img))
         rc = CLI_FAILED; /* logged */
+    else
+        log_debug("'%s' is unmounted and all of it on disk", plan->mountpoint);
     return rc;
+}
+
+/*
+ * What a killed daemon wrote is in the page cache, but nobody will sync it: our
+ * own flushes cover only what we write, not the new tiles that we find.
+ */
+static int adopt(const struct archive *archive)
+{
+    if (syncfs(archive->dirfd) == 0)
+        return 0;
+    log_error("cannot bring to disk what the last mount of '%s' wrote: %s", archive->path,
+              strerror(errno));
+    return CLI_FAILED;
 }
 
 /* With the lock in hand. */
@@ -239,7 +255,7 @@ static int serve_locked(struct plan *plan, struct archive *archive, struct fuse_
     bool made;
     int rc;
 
-    if (mountpoint_prepare(plan->mountpoint, &made))
+    if ((previous->pid && adopt(archive)) || mountpoint_prepare(plan->mountpoint, &made))
         return CLI_FAILED;
     /* One that a killed daemon made and could not remove is ours to remove. */
     made =
@@ -350,7 +366,7 @@ static int serve_in_background(struct plan *plan)
         close(fds[0]);
         setsid();
         plan->ready_fd = fds[1];
-        _exit(serve(plan));
+        exit(serve(plan));
     }
     close(fds[1]);
     rc = await_ready(plan, fds[0], child);

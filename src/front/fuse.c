@@ -20,7 +20,6 @@
 #include <fuse_lowlevel.h>
 #include <limits.h>
 #include <linux/falloc.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -29,6 +28,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/lock.h"
 #include "base/log.h"
 #include "front/control.h"
 #include "front/unmount.h"
@@ -325,31 +325,38 @@ const char *fuse_front_version(void)
     return fuse_pkgversion();
 }
 
-/* libfuse's own messages, without its line ends and prefixes. */
-static void on_log(enum fuse_log_level level, const char *fmt, va_list ap)
+/* libfuse's own messages. It says some lines piece by piece. */
+PRINTF(2, 0) static void on_log(enum fuse_log_level level, const char *fmt, va_list ap)
 {
-    char line[1024];
+    static struct mutex mutex = {PTHREAD_MUTEX_INITIALIZER};
+    static char line[1024];
+    size_t len;
 
-    vsnprintf(line, sizeof(line), fmt, ap);
-    line[strcspn(line, "\n")] = '\0';
-    if (!line[0])
-        return;
-    if (level <= FUSE_LOG_ERR)
-        log_error("%s", line);
-    else
-        log_debug("%s", line);
+    mutex_lock(&mutex);
+    len = strlen(line);
+    vsnprintf(line + len, sizeof(line) - len, fmt, ap);
+    len = strlen(line);
+    if (len == sizeof(line) - 1 || (len > 0 && line[len - 1] == '\n')) {
+        line[strcspn(line, "\n")] = '\0';
+        if (level <= FUSE_LOG_ERR)
+            log_error("%s", line);
+        else
+            log_debug("%s", line);
+        line[0] = '\0';
+    }
+    mutex_unlock(&mutex);
 }
 
 static int add_args(const struct fuse_front_config *config, struct fuse_args *args)
 {
     char *opts = NULL;
-    int rc = fuse_opt_add_arg(args, "mosaicfs"); /* libfuse makes the subtype from it */
+    int rc = fuse_opt_add_arg(args, "mosaicfs"); /* what libfuse calls itself in messages */
 
     for (const char *const *arg = config->args; !rc && *arg; arg++)
         rc = fuse_opt_add_arg(args, *arg);
     if (!rc)
-        rc = fuse_opt_add_opt(&opts,
-                              config->read_only ? "ro,default_permissions" : "default_permissions");
+        rc = fuse_opt_add_opt(&opts, config->read_only ? "subtype=mosaicfs,default_permissions,ro"
+                                                       : "subtype=mosaicfs,default_permissions");
     if (!rc) {
         char source[PATH_MAX + sizeof("fsname=")];
 

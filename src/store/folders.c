@@ -21,13 +21,16 @@ int folders_init(struct folders *folders, int dirfd, const struct layout *layout
     folders->n = (ntiles - 1) / layout->tiles_per_folder + 1;
     atomic_init(&folders->root_dirty, false);
     folders->dirty = calloc(folders->n, sizeof(*folders->dirty));
-    return folders->dirty ? 0 : -ENOMEM;
+    folders->met = calloc(folders->n, sizeof(*folders->met));
+    return folders->dirty && folders->met ? 0 : -ENOMEM;
 }
 
 void folders_release(struct folders *folders)
 {
     free((void *)folders->dirty);
+    free((void *)folders->met);
     folders->dirty = NULL;
+    folders->met = NULL;
 }
 
 int folders_open(const struct folders *folders, uint32_t tile, char path[LAYOUT_PATH],
@@ -56,8 +59,19 @@ int folders_make(struct folders *folders, uint32_t tile, char path[LAYOUT_PATH],
     return folders_open(folders, tile, path, name, fd);
 }
 
+/*
+ * The folder may have been made a moment ago by another thread, which has not
+ * yet said so, or by a daemon that was killed before it could sync: whoever is
+ * the first to use it sees to its entry in the archive directory, too.
+ */
 void folders_touch(struct folders *folders, uint32_t tile)
 {
+    atomic_bool *met = &folders->met[tile / folders->layout->tiles_per_folder];
+
+    if (!atomic_load(met)) {
+        atomic_store(&folders->root_dirty, true);
+        atomic_store(met, true);
+    }
     atomic_store(&folders->dirty[tile / folders->layout->tiles_per_folder], true);
 }
 

@@ -23,6 +23,7 @@ struct folders {
     /* any thread: entries that are not yet durable */
     atomic_bool root_dirty;
     atomic_bool *dirty;
+    atomic_bool *met; /* the folder's own entry has gone through root_dirty */
 };
 
 /* 0 or -ENOMEM. */

@@ -274,8 +274,8 @@ static bool still_mounted(const struct archive *archive, pid_t pid)
 
     snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
     f = fopen(path, "re");
-    if (!f)
-        return errno != ENOENT;
+    if (!f) /* EINVAL: it is ending and has left its namespace already */
+        return errno != ENOENT && errno != ESRCH && errno != EINVAL;
     while (!found && getline(&line, &cap, f) > 0) {
         char *type = strstr(line, " - fuse.mosaicfs ");
 
