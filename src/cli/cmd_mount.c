@@ -377,8 +377,10 @@ static int serve_in_background(struct plan *plan)
 static int run(const struct args *args)
 {
     struct plan plan;
-    int rc = make_plan(&plan, args);
+    int rc;
 
+    process_close_inherited();
+    rc = make_plan(&plan, args);
     if (!rc)
         rc = plan.foreground ? serve(&plan) : serve_in_background(&plan);
     free(plan.fuse_text);

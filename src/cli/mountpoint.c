@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -34,21 +35,21 @@ static int bury(const char *path)
 }
 
 /* A file that is there already. */
-static int check(const char *path, const struct stat *st)
+static int check(const char *path)
 {
-    struct mounts mounts;
-    bool mounted = mounts_read(0, &mounts) == 0 && mounts_at(&mounts, path);
+    struct stat st;
 
-    mounts_release(&mounts);
-    if (mounted) {
-        log_error("cannot mount on '%s': an image is mounted there already", path);
-        return -EBUSY;
+    if (lstat(path, &st)) {
+        int rc = -errno;
+
+        log_error("cannot mount on '%s': %s", path, strerror(-rc));
+        return rc;
     }
-    if (S_ISDIR(st->st_mode)) {
+    if (S_ISDIR(st.st_mode)) {
         log_error("cannot mount on '%s': it is a directory; the drive is a file", path);
         return -EISDIR;
     }
-    if (!S_ISREG(st->st_mode) || st->st_size != 0) {
+    if (!S_ISREG(st.st_mode) || st.st_size != 0) {
         log_error("cannot mount on '%s': it is not an empty file", path);
         log_note("name an empty file, or one that does not exist yet");
         return -EEXIST;
@@ -56,30 +57,41 @@ static int check(const char *path, const struct stat *st)
     return 0;
 }
 
+/* 0 when no image is mounted on path, or none any more. */
+static int clear(const char *path)
+{
+    struct mounts mounts;
+    struct statvfs vfs;
+    bool mounted = mounts_read(0, &mounts) == 0 && mounts_at(&mounts, path);
+
+    mounts_release(&mounts);
+    if (!mounted)
+        return 0;
+    /* Always asks the daemon, unlike stat(2), which the kernel may answer by itself. */
+    if (statvfs(path, &vfs) && (errno == ENOTCONN || errno == ECONNABORTED))
+        return bury(path);
+    log_error("cannot mount on '%s': an image is mounted there already", path);
+    return -EBUSY;
+}
+
 int mountpoint_prepare(const char *path, bool *made)
 {
-    struct stat st;
-    int rc = lstat(path, &st) ? -errno : 0;
+    int rc = clear(path);
     int fd;
 
     *made = false;
-    if (rc == -ENOTCONN || rc == -ECONNABORTED) {
-        rc = bury(path);
-        if (rc)
-            return rc;
-        rc = lstat(path, &st) ? -errno : 0;
-    }
-    if (!rc)
-        return check(path, &st);
-    if (rc == -ENOENT) {
-        fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        rc = fd < 0 ? -errno : 0;
-        if (fd >= 0)
-            close(fd);
-        *made = !rc;
-    }
     if (rc)
-        log_error("cannot mount on '%s': %s", path, strerror(-rc));
+        return rc;
+    fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+        *made = true;
+        return 0;
+    }
+    if (errno == EEXIST)
+        return check(path);
+    rc = -errno;
+    log_error("cannot mount on '%s': %s", path, strerror(-rc));
     return rc;
 }
 

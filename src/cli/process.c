@@ -15,6 +15,11 @@
 #define OPEN_MIN 64
 #define OPEN_MAX 4096 /* at tiles of 8 MiB a working set of 32 GiB */
 
+void process_close_inherited(void)
+{
+    (void)!close_range(STDERR_FILENO + 1, ~0u, 0);
+}
+
 unsigned process_open_limit(void)
 {
     struct rlimit limit;

@@ -7,6 +7,12 @@
 #define CLI_PROCESS_H
 
 /*
+ * Closes every descriptor above stderr that the caller left open: held by a
+ * daemon, a pipe of it would never end. Before anything else is opened.
+ */
+void process_close_inherited(void);
+
+/*
  * Raises the limit of open files to what is allowed. Returns how many tiles may
  * be open at once: at least 64.
  */

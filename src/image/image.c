@@ -503,19 +503,20 @@ int image_count(struct image *img)
 {
     struct timespec changed;
     uint32_t tile = 0;
+    int skipped = 0; /* the error of the first tile that could not be counted */
     int rc = store_changed(img->store, &changed);
 
     if (!rc)
         usage_changed(&img->usage, &changed);
     while (!rc && tile < img->geometry.ntiles) {
-        if (atomic_load(&img->stop_counting))
-            rc = -EINTR;
-        else
-            rc = store_next(img->store, tile, &tile);
-        if (!rc)
-            rc = see_tile(img, tile++);
+        rc = atomic_load(&img->stop_counting) ? -EINTR : store_next(img->store, tile, &tile);
+        if (!rc) {
+            int err = see_tile(img, tile++);
+
+            skipped = skipped ? skipped : err;
+        }
     }
-    rc = rc == -ENOENT ? 0 : rc;
+    rc = rc && rc != -ENOENT ? rc : skipped;
     usage_counted(&img->usage, rc == 0);
     return rc;
 }

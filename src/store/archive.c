@@ -58,11 +58,8 @@ static int write_index(int dirfd, const char *path, const struct index *index)
 {
     char text[FORMAT_INDEX_MAX];
     size_t len;
-    int rc = check_empty(dirfd, path);
+    int rc = index_print(index, text, sizeof(text), &len);
 
-    if (rc)
-        return rc;
-    rc = index_print(index, text, sizeof(text), &len);
     if (!rc)
         rc = io_replace(dirfd, FORMAT_INDEX_NAME, text, len, IO_NEW);
     if (rc)
@@ -80,6 +77,21 @@ static int sync_parent(int dirfd, const char *path)
         close(parent);
     if (rc)
         log_error("cannot make the new directory '%s' durable: %s", path, strerror(-rc));
+    return rc;
+}
+
+/* Makes an archive of an empty directory, or leaves it empty. */
+static int fill(int dirfd, const char *path, const struct index *index)
+{
+    int rc = check_empty(dirfd, path);
+
+    if (rc)
+        return rc;
+    rc = write_index(dirfd, path, index);
+    if (!rc)
+        rc = sync_parent(dirfd, path);
+    if (rc && rc != -EEXIST)
+        unlinkat(dirfd, FORMAT_INDEX_NAME, 0);
     return rc;
 }
 
@@ -104,11 +116,9 @@ int archive_create(const char *path, const struct index *index)
         rc = -EBUSY;
         log_error("'%s' is in use by another process", path);
     } else {
-        rc = write_index(dirfd, path, index);
+        rc = fill(dirfd, path, index);
     }
-    if (!rc)
-        rc = sync_parent(dirfd, path);
-    else if (made)
+    if (rc && made)
         rmdir(path);
     close(dirfd);
     return rc;

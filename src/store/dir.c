@@ -427,6 +427,8 @@ static int dir_stat(struct store *st, uint32_t tile, struct store_stat *out)
     }
     if (rc == -ENOENT)
         return absent(dir, tile);
+    if (!rc && !S_ISREG(sb.st_mode))
+        rc = -EIO;
     if (rc)
         return complain(dir, "look at", tile, rc);
     *out = (struct store_stat){(uint64_t)sb.st_size, (uint64_t)sb.st_blocks, sb.st_mtim};

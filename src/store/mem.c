@@ -7,7 +7,9 @@
  *
  * A tile is present when its pointer is not NULL. create and remove change the
  * pointer while image/ keeps everyone else off the tile; only next looks at it
- * from outside, and only at whether it is NULL.
+ * from outside, and only at whether it is NULL. That image/ really does so is
+ * checked: each place counts who is in it, and a caller who should not be there
+ * ends the program.
  */
 #include "store/mem.h"
 
@@ -27,6 +29,11 @@ struct tile {
     unsigned char bytes[]; /* by its stripe */
 };
 
+struct place {
+    _Atomic(struct tile *) tile;
+    atomic_int inside; /* how many share it, or -1: one has it alone */
+};
+
 struct mem {
     struct store store;
     uint32_t max_tiles; /* fixed after open */
@@ -37,7 +44,7 @@ struct mem {
     uint32_t ntiles GUARDED;
     struct timespec changed GUARDED;
 
-    _Atomic(struct tile *) tiles[];
+    struct place places[];
 };
 
 static struct mem *mem_of(struct store *st)
@@ -58,6 +65,38 @@ static struct timespec now(void)
     return ts;
 }
 
+/*
+ * Relaxed: a check that orders memory would hide missing locks of the caller
+ * from ThreadSanitizer.
+ */
+static struct tile *enter_shared(struct mem *mem, uint32_t tile)
+{
+    struct place *place = &mem->places[tile];
+
+    lock_must(atomic_fetch_add_explicit(&place->inside, 1, memory_order_relaxed) < 0);
+    return atomic_load_explicit(&place->tile, memory_order_relaxed);
+}
+
+static int leave_shared(struct mem *mem, uint32_t tile, int rc)
+{
+    lock_must(atomic_fetch_sub_explicit(&mem->places[tile].inside, 1, memory_order_relaxed) <= 0);
+    return rc;
+}
+
+static struct tile *enter_alone(struct mem *mem, uint32_t tile)
+{
+    struct place *place = &mem->places[tile];
+
+    lock_must(atomic_exchange_explicit(&place->inside, -1, memory_order_relaxed) != 0);
+    return atomic_load_explicit(&place->tile, memory_order_relaxed);
+}
+
+static int leave_alone(struct mem *mem, uint32_t tile, int rc)
+{
+    lock_must(atomic_exchange_explicit(&mem->places[tile].inside, 0, memory_order_relaxed) != -1);
+    return rc;
+}
+
 /* How many of the len bytes at off lie in the block of off. */
 static size_t in_block(uint64_t off, uint64_t len)
 {
@@ -70,11 +109,11 @@ static int mem_read(struct store *st, uint32_t tile, uint64_t off, void *buf, si
 {
     struct mem *mem = mem_of(st);
     struct mutex *stripe = stripe_of(mem, tile);
-    struct tile *t = mem->tiles[tile];
+    struct tile *t = enter_shared(mem, tile);
     unsigned char *to = buf;
 
     if (!t)
-        return -ENOENT;
+        return leave_shared(mem, tile, -ENOENT);
     while (len) {
         size_t n = in_block(off, len);
 
@@ -83,18 +122,18 @@ static int mem_read(struct store *st, uint32_t tile, uint64_t off, void *buf, si
         mutex_unlock(stripe);
         to += n, off += n, len -= n;
     }
-    return 0;
+    return leave_shared(mem, tile, 0);
 }
 
 static int mem_write(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len)
 {
     struct mem *mem = mem_of(st);
     struct mutex *stripe = stripe_of(mem, tile);
-    struct tile *t = mem->tiles[tile];
+    struct tile *t = enter_shared(mem, tile);
     const unsigned char *from = buf;
 
     if (!t)
-        return -ENOENT;
+        return leave_shared(mem, tile, -ENOENT);
     while (len) {
         size_t n = in_block(off, len);
 
@@ -104,7 +143,7 @@ static int mem_write(struct store *st, uint32_t tile, uint64_t off, const void *
         mutex_unlock(stripe);
         from += n, off += n, len -= n;
     }
-    return 0;
+    return leave_shared(mem, tile, 0);
 }
 
 /* Counts a tile that comes (1) or goes (-1). -ENOSPC when there are max_tiles. */
@@ -123,58 +162,66 @@ static int count(struct mem *mem, int delta)
     return rc;
 }
 
-static int mem_create(struct store *st, uint32_t tile)
+static int create(struct mem *mem, uint32_t tile)
 {
-    struct mem *mem = mem_of(st);
     struct tile *t;
-    int rc;
+    int rc = count(mem, 1);
 
-    if (mem->tiles[tile])
-        return -EEXIST;
-    rc = count(mem, 1);
     if (rc)
         return rc;
-    t = calloc(1, sizeof(*t) + geometry_tile_len(&st->geometry, tile));
+    t = calloc(1, sizeof(*t) + geometry_tile_len(&mem->store.geometry, tile));
     if (!t) {
         (void)count(mem, -1);
         return -ENOMEM;
     }
     t->mtime = now();
-    mem->tiles[tile] = t;
+    atomic_store_explicit(&mem->places[tile].tile, t, memory_order_relaxed);
     return 0;
+}
+
+static int mem_create(struct store *st, uint32_t tile)
+{
+    struct mem *mem = mem_of(st);
+    struct tile *t = enter_alone(mem, tile);
+
+    return leave_alone(mem, tile, t ? -EEXIST : create(mem, tile));
 }
 
 static int mem_remove(struct store *st, uint32_t tile)
 {
     struct mem *mem = mem_of(st);
-    struct tile *t = atomic_exchange(&mem->tiles[tile], NULL);
+    struct tile *t = enter_alone(mem, tile);
 
     if (!t)
-        return -ENOENT;
+        return leave_alone(mem, tile, -ENOENT);
+    atomic_store_explicit(&mem->places[tile].tile, NULL, memory_order_relaxed);
     free(t);
-    return count(mem, -1);
+    return leave_alone(mem, tile, count(mem, -1));
 }
 
 static int mem_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty)
 {
     struct mem *mem = mem_of(st);
     struct mutex *stripe = stripe_of(mem, tile);
-    struct tile *t = mem->tiles[tile];
+    struct tile *t = enter_alone(mem, tile);
 
     if (!t)
-        return -ENOENT;
+        return leave_alone(mem, tile, -ENOENT);
     mutex_lock(stripe);
     memset(t->bytes + off, 0, len);
     t->mtime = now();
     *empty = zero_is(t->bytes, geometry_tile_len(&st->geometry, tile));
     mutex_unlock(stripe);
-    return 0;
+    return leave_alone(mem, tile, 0);
 }
 
 /* The memory is there from create on. */
 static int mem_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t len)
 {
-    return mem_of(st)->tiles[tile] ? 0 : -ENOENT;
+    struct mem *mem = mem_of(st);
+    struct tile *t = enter_alone(mem, tile);
+
+    return leave_alone(mem, tile, t ? 0 : -ENOENT);
 }
 
 /* A block of zeros is a hole, whether it was written or not. */
@@ -184,10 +231,10 @@ static int mem_seek(struct store *st, uint32_t tile, uint64_t off, enum store_se
     uint64_t end = geometry_tile_len(&st->geometry, tile);
     struct mem *mem = mem_of(st);
     struct mutex *stripe = stripe_of(mem, tile);
-    struct tile *t = mem->tiles[tile];
+    struct tile *t = enter_shared(mem, tile);
 
     if (!t)
-        return -ENOENT;
+        return leave_shared(mem, tile, -ENOENT);
     mutex_lock(stripe);
     while (off < end) {
         uint64_t block = off - off % BLOCK;
@@ -199,7 +246,7 @@ static int mem_seek(struct store *st, uint32_t tile, uint64_t off, enum store_se
     }
     mutex_unlock(stripe);
     *found = off;
-    return 0;
+    return leave_shared(mem, tile, 0);
 }
 
 /* The caller holds the stripe. */
@@ -218,16 +265,16 @@ static int mem_stat(struct store *st, uint32_t tile, struct store_stat *out)
     uint64_t len = geometry_tile_len(&st->geometry, tile);
     struct mem *mem = mem_of(st);
     struct mutex *stripe = stripe_of(mem, tile);
-    struct tile *t = mem->tiles[tile];
+    struct tile *t = enter_shared(mem, tile);
 
     if (!t)
-        return -ENOENT;
+        return leave_shared(mem, tile, -ENOENT);
     mutex_lock(stripe);
     out->bytes = zero_trimmed(t->bytes, len);
     out->blocks = blocks_of_locked(t, len);
     out->mtime = t->mtime;
     mutex_unlock(stripe);
-    return 0;
+    return leave_shared(mem, tile, 0);
 }
 
 static int mem_next(struct store *st, uint32_t tile, uint32_t *found)
@@ -235,7 +282,7 @@ static int mem_next(struct store *st, uint32_t tile, uint32_t *found)
     struct mem *mem = mem_of(st);
 
     for (; tile < st->geometry.ntiles; tile++)
-        if (atomic_load_explicit(&mem->tiles[tile], memory_order_acquire)) {
+        if (atomic_load_explicit(&mem->places[tile].tile, memory_order_relaxed)) {
             *found = tile;
             return 0;
         }
@@ -282,7 +329,7 @@ static void mem_close(struct store *st)
     struct mem *mem = mem_of(st);
 
     for (uint32_t tile = 0; tile < st->geometry.ntiles; tile++)
-        free(mem->tiles[tile]);
+        free(mem->places[tile].tile);
     for (int i = 0; i < STRIPES; i++)
         mutex_release(&mem->stripes[i]);
     mutex_release(&mem->mu);
@@ -310,7 +357,7 @@ static const struct store_ops mem_ops = {
 
 int mem_open(const struct geometry *geo, uint32_t max_tiles, struct store **out)
 {
-    struct mem *mem = calloc(1, sizeof(*mem) + geo->ntiles * sizeof(mem->tiles[0]));
+    struct mem *mem = calloc(1, sizeof(*mem) + geo->ntiles * sizeof(mem->places[0]));
 
     if (!mem)
         return -ENOMEM;

@@ -55,10 +55,10 @@ static bool read_word(const char *path, char *word, size_t cap)
     return ok && word[0];
 }
 
-/* Field 22 of /proc/PID/stat; 0 when there is no such process. */
+/* Field 22 of /proc/PID/stat; 0 when there is no such process, or only a zombie of it. */
 static uint64_t start_time(pid_t pid)
 {
-    char path[32], text[1024], *p;
+    char path[32], text[1024], state = 'Z', *p;
     uint64_t start = 0;
     FILE *f;
 
@@ -69,11 +69,11 @@ static uint64_t start_time(pid_t pid)
     p = fgets(text, sizeof(text), f) ? strrchr(text, ')') : NULL; /* field 2 may hold blanks */
     if (p)
         sscanf(p + 1,
-               " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+               " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
                "%*s %" SCNu64,
-               &start);
+               &state, &start);
     fclose(f);
-    return start;
+    return state == 'Z' || state == 'X' ? 0 : start;
 }
 
 static void self(struct owner *owner, const char *mountpoint)

@@ -7,6 +7,8 @@
  *                 tiles nor 4 KiB, so every tile has all threads in it.
  *   second half   one run per thread, several tiles long, so that requests
  *                 span tiles and empty whole ones. The ends share tiles.
+ *   commons       the last tiles. Nobody writes anything but zeros there, so
+ *                 all may make and remove these tiles over each other's heads.
  *
  * The store below fails now and then as it is told. A failed request is
  * repeated until it goes through; then the bytes are known again.
@@ -23,6 +25,7 @@
 #define SECTOR 512
 #define TILE UINT64_C(65536)
 #define SIZE (127 * TILE + 61 * SECTOR) /* the last tile is partial */
+#define COMMONS (120 * TILE)            /* where they begin */
 #define BLOCK (17 * SECTOR)
 #define REPEATS 10000 /* of a request that fails: more is a failure that never ends */
 
@@ -59,9 +62,9 @@ static void complain(struct worker *w, const char *what, struct run run, int rc)
 /* Some run of the worker's own bytes. */
 static struct run owned(struct worker *w)
 {
-    uint64_t half = SIZE / 2 - SIZE / 2 % SECTOR;
+    uint64_t half = COMMONS / 2;
     uint64_t rounds = half / BLOCK / w->model->threads;
-    uint64_t share = (SIZE - half) / w->model->threads;
+    uint64_t share = (COMMONS - half) / w->model->threads;
 
     if (model_below(&w->random, 4))
         return (struct run){(model_below(&w->random, rounds) * w->model->threads + w->id) * BLOCK,
@@ -103,29 +106,35 @@ static void do_read(struct worker *w, struct run run)
         complain(w, "read", run, rc);
 }
 
-static void do_write(struct worker *w, struct run run, bool zeros)
+/* Random bytes for the array, or zeros. */
+static void fill(struct worker *w, struct run run, bool zeros)
+{
+    unsigned char *flat = w->model->flat + run.off;
+
+    for (uint64_t i = 0; i < run.len; i += sizeof(uint64_t)) {
+        uint64_t word = zeros ? 0 : model_random(&w->random);
+
+        memcpy(flat + i, &word, run.len - i < sizeof(word) ? run.len - i : sizeof(word));
+    }
+}
+
+/* Writes what the array says. */
+static void do_write(struct worker *w, struct run run)
 {
     struct model *m = w->model;
-    unsigned char *flat = m->flat + run.off;
-    uint64_t word = 0;
     int rc = -EIO;
 
-    for (uint64_t i = 0; i < run.len; i++) {
-        if (i % 8 == 0 && !zeros)
-            word = model_random(&w->random);
-        flat[i] = (unsigned char)(word >> i % 8 * 8);
-    }
     for (int i = 0; i < REPEATS && expected(rc); i++)
-        rc = image_write(m->img, run.off, flat, run.len);
+        rc = image_write(m->img, run.off, m->flat + run.off, run.len);
     if (rc)
         complain(w, "write", run, rc);
 }
 
+/* The array has zeros there. */
 static void do_zero(struct worker *w, struct run run)
 {
     int rc = -EIO;
 
-    memset(w->model->flat + run.off, 0, run.len);
     for (int i = 0; i < REPEATS && expected(rc); i++)
         rc = image_zero(w->model->img, run.off, run.len);
     if (rc)
@@ -198,29 +207,64 @@ static void do_fault(struct worker *w)
               1 + model_below(&w->random, 3));
 }
 
-static void step(struct worker *w, bool draining)
+static void change(struct worker *w, struct run run, uint64_t dice)
+{
+    fill(w, run, dice >= 300);
+    if (dice < 350)
+        do_write(w, run);
+    else
+        do_zero(w, run);
+}
+
+static void step_on_own(struct worker *w, bool draining)
 {
     struct run all = owned(w);
     struct run some = part(w, all);
     uint64_t dice = model_below(&w->random, 1000);
 
     if (draining && dice < 400)
-        do_zero(w, all); /* tiles become empty and go */
+        change(w, all, 999); /* tiles become empty and go */
     else if (dice < 400)
         do_read(w, some);
-    else if (dice < 700)
-        do_write(w, some, false);
-    else if (dice < 750)
-        do_write(w, some, true);
     else if (dice < 900)
-        do_zero(w, some);
-    else if (dice < 970)
-        do_seek(w, some);
+        change(w, some, dice - 400);
     else if (dice < 980)
+        do_seek(w, some);
+    else
         do_allocate(w, some);
+}
+
+static void step_on_commons(struct worker *w)
+{
+    struct run all = {COMMONS, SIZE - COMMONS};
+    struct run some = part(w, all);
+    uint64_t dice = model_below(&w->random, 100);
+
+    if (dice < 30)
+        do_read(w, some);
+    else if (dice < 60)
+        do_write(w, some);
+    else if (dice < 80)
+        do_allocate(w, some);
+    else if (dice < 90)
+        do_zero(w, some);
+    else if (dice < 95)
+        do_zero(w, all);
+    else
+        do_seek(w, some);
+}
+
+static void step(struct worker *w, bool draining)
+{
+    uint64_t dice = model_below(&w->random, 1000);
+
+    if (dice < 850)
+        step_on_own(w, draining);
+    else if (dice < 980)
+        step_on_commons(w);
     else if (dice < 981)
         do_usage(w);
-    else if (dice < 997)
+    else if (dice < 998)
         do_fault(w);
     else if (model_below(&w->random, 4) == 0)
         do_flush(w);
