@@ -27,4 +27,7 @@ extern const struct command *const commands[];
 /* The command of that name, or NULL. */
 const struct command *command_find(const char *name);
 
+/* Says that there is no such command, and perhaps which was meant. Returns CLI_USAGE. */
+int command_unknown(const char *name);
+
 #endif

@@ -27,7 +27,7 @@ static int run(const struct args *args)
     }
     command = command_find(name);
     if (!command)
-        return opt_usage_error(args->command, "unknown command '%s'", name);
+        return command_unknown(name);
     opt_help(command, stdout);
     return CLI_DONE;
 }

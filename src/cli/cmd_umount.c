@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/holders.h"
+#include "cli/mountpoint.h"
 #include "cli/mounts.h"
 #include "cli/server.h"
 #include "format/format.h"
@@ -109,9 +110,11 @@ static int unmount_soon(const struct mount *mount, char why[UNMOUNT_WHY])
     return rc && !still_there(mount) ? 0 : rc;
 }
 
+/* What the advice is about: the holders told last. */
 struct told {
     const char *name;
-    char device[64]; /* the last one, for the advice */
+    char device[64];
+    char mountpoint[PATH_MAX];
     bool process;
 };
 
@@ -126,6 +129,8 @@ static void tell_holder(const struct holder *holder, void *arg)
         return;
     }
     snprintf(told->device, sizeof(told->device), "%s", holder->device);
+    snprintf(told->mountpoint, sizeof(told->mountpoint), "%s",
+             holder->mountpoint ? holder->mountpoint : "");
     if (holder->mountpoint)
         log_error("cannot unmount '%s': in use by loop device %s (mounted on '%s')", told->name,
                   holder->device, holder->mountpoint);
@@ -143,11 +148,30 @@ static void tell_busy(const struct mounts *mounts, const struct mount *mount, co
             log_note("as root, 'mosaicfs umount' can say by what");
         return;
     }
-    if (told.device[0])
-        log_note("unmount what is on the loop device, detach it with 'losetup -d %s', try again",
+    if (told.mountpoint[0])
+        log_note("'umount %s' and 'losetup -d %s' end that; then try again", told.mountpoint,
                  told.device);
+    else if (told.device[0])
+        log_note("'losetup -d %s' ends that; then try again", told.device);
     if (told.process)
         log_note("let the process close the file, then try again");
+}
+
+/*
+ * Removes the mount point that a dead server made. The lock's record stays: by
+ * it the next mount knows what happened.
+ */
+static void remove_mountpoint(const struct mount *mount)
+{
+    struct archive archive;
+    struct owner owner;
+
+    if (!has_index(mount->source) || archive_open(mount->source, &archive))
+        return;
+    if (owner_record(&archive, &owner) == 0 && owner.made_mountpoint &&
+        strcmp(owner.mountpoint, mount->mountpoint) == 0)
+        mountpoint_remove(mount->mountpoint);
+    archive_close(&archive);
 }
 
 /* The server died under its mount: nobody can be waited for, and who holds it holds nothing. */
@@ -159,6 +183,7 @@ static int bury(const struct mount *mount, const char *name)
         log_error("cannot unmount '%s': %s", name, why);
         return CLI_FAILED;
     }
+    remove_mountpoint(mount);
     log_warn("the process behind '%s' had died; what was written after the last sync may be lost",
              name);
     return CLI_DONE;
@@ -212,11 +237,12 @@ static bool mounted_elsewhere(pid_t pid, const char *archive)
 static int wait_for_holder(const char *path, pid_t pid)
 {
     struct server server = {.pid = pid, .fd = -1};
+    char full[PATH_MAX];
     int err = server_hold(&server);
 
-    if (!err && mounted_elsewhere(pid, path)) {
+    if (!err && mounts_resolve(path, full) == 0 && mounted_elsewhere(pid, full)) {
         log_error("'%s' is mounted in another mount namespace, by process %d", path, (int)pid);
-        log_note("run 'nsenter --mount --target %d mosaicfs umount %s'", (int)pid, path);
+        log_note("run 'nsenter --mount --target %d mosaicfs umount %s'", (int)pid, full);
         err = -EBUSY;
     } else if (err) {
         log_error("cannot wait for process %d to finish: %s", (int)pid, strerror(-err));

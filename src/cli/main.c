@@ -26,10 +26,10 @@ const struct command *command_find(const char *name)
 }
 
 /*
- * True when one is the other with a letter or two mistyped: what is left
- * between their common beginning and end is short.
+ * How many letters were mistyped if one was meant to be the other: what is left
+ * between their common beginning and end.
  */
-static bool alike(const char *a, const char *b)
+static size_t distance(const char *a, const char *b)
 {
     size_t alen = strlen(a), blen = strlen(b), head = 0, tail = 0;
 
@@ -37,18 +37,23 @@ static bool alike(const char *a, const char *b)
         head++;
     while (tail + head < alen && tail + head < blen && a[alen - tail - 1] == b[blen - tail - 1])
         tail++;
-    return head + tail >= 3 && alen - head - tail <= 2 && blen - head - tail <= 2;
+    return (alen > blen ? alen : blen) - head - tail;
 }
 
-static int unknown_command(const char *name)
+int command_unknown(const char *name)
 {
+    const char *best = NULL;
+    size_t least = 3;
+
     for (unsigned i = 0; commands[i]; i++)
-        if (alike(name, commands[i]->name)) {
-            log_error("unknown command '%s', did you mean '%s'? (see 'mosaicfs help')", name,
-                      commands[i]->name);
-            return CLI_USAGE;
+        if (distance(name, commands[i]->name) < least) {
+            least = distance(name, commands[i]->name);
+            best = commands[i]->name;
         }
-    log_error("unknown %s '%s' (see 'mosaicfs help')", name[0] == '-' ? "option" : "command", name);
+    if (best)
+        log_error("unknown command '%s', did you mean '%s'? (see 'mosaicfs help')", name, best);
+    else
+        log_error("unknown command '%s' (see 'mosaicfs help')", name);
     return CLI_USAGE;
 }
 
@@ -87,11 +92,14 @@ static int dispatch(int argc, char **argv)
     command = is_one_of(argv[1], "--help", "-h") ? &cmd_help : command_find(argv[1]);
     if (command)
         return run_command(command, argc - 1, argv + 1);
-    if (!is_one_of(argv[1], "--version", "-V"))
-        return unknown_command(argv[1]);
-    if (argc == 2)
+    if (is_one_of(argv[1], "--version", "-V") && argc == 2)
         return show_version();
-    log_error("unexpected operand '%s' (see 'mosaicfs help')", argv[2]);
+    if (is_one_of(argv[1], "--version", "-V"))
+        log_error("unexpected operand '%s' (see 'mosaicfs help')", argv[2]);
+    else if (argv[1][0] == '-')
+        log_error("unknown option '%s' (see 'mosaicfs help')", argv[1]);
+    else
+        return command_unknown(argv[1]);
     return CLI_USAGE;
 }
 

@@ -227,6 +227,11 @@ static bool alive(const struct owner *owner)
     return strcmp(owner->boot, me.boot) == 0 && start_time(owner->pid) == owner->start;
 }
 
+int owner_record(const struct archive *archive, struct owner *owner)
+{
+    return read_record(archive, owner);
+}
+
 int owner_read(const struct archive *archive, struct owner *owner)
 {
     int rc = read_record(archive, owner);

@@ -52,6 +52,9 @@ void owner_drop(struct archive *archive, bool read_only);
  */
 MUST_CHECK int owner_read(const struct archive *archive, struct owner *owner);
 
+/* Reads the record as it stands, also that of a dead process. 0; -ENOENT: none; else -errno. */
+MUST_CHECK int owner_record(const struct archive *archive, struct owner *owner);
+
 /* A process of this host that holds the archive's lock, or 0. Reads /proc/locks. */
 pid_t owner_holder(const struct archive *archive);
 
