@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -123,22 +124,18 @@ static int collect_fuse_args(struct plan *plan, const struct args *args)
     return rc;
 }
 
-/* True when /etc/fuse.conf lets users pass allow_root and allow_other. */
+/* False when /etc/fuse.conf does not let users pass allow_root and allow_other. */
 static bool sharing_allowed(void)
 {
-    char text[65536], *save = NULL;
-    size_t len;
+    FILE *f = fopen(FUSE_CONF, "re");
+    bool allowed = !f && errno != ENOENT; /* then fusermount3 is to judge */
+    char line[256], word[32];
 
-    if (io_read_file(AT_FDCWD, FUSE_CONF, text, sizeof(text) - 1, &len))
-        return false;
-    text[len] = '\0';
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        line += strspn(line, " \t");
-        line[strcspn(line, " \t\r#")] = '\0';
-        if (strcmp(line, "user_allow_other") == 0)
-            return true;
-    }
-    return false;
+    while (f && !allowed && fgets(line, sizeof(line), f))
+        allowed = sscanf(line, " %31s", word) == 1 && strcmp(word, "user_allow_other") == 0;
+    if (f)
+        fclose(f);
+    return allowed;
 }
 
 /* For users other than root. 0 or an exit code. */

@@ -82,6 +82,15 @@ static int complain(const struct dir *dir, const char *verb, uint32_t tile, int 
     }
 }
 
+static int not_regular(const struct dir *dir, uint32_t tile)
+{
+    char path[LAYOUT_PATH];
+
+    dir->layout->tile_path(tile, path);
+    log_error("cannot use tile '%s': it is not a regular file", path);
+    return -EIO;
+}
+
 /*
  * The tile's file was not found: -ENOENT when the tile is really absent, else
  * an error: the whole archive may be gone, or another program may keep this
@@ -138,10 +147,8 @@ static int cache_open(void *arg, uint32_t tile, struct fdcache_file *file)
         return complain(dir, "open", tile, rc);
     if (fstat(file->fd, &st))
         rc = complain(dir, "open", tile, -errno);
-    if (!rc && !S_ISREG(st.st_mode)) {
-        log_error("cannot open tile '%s': it is not a regular file", path);
-        rc = -EIO;
-    }
+    if (!rc && !S_ISREG(st.st_mode))
+        rc = not_regular(dir, tile);
     /* Writing into it would make zeros of what is missing. */
     if (!rc && !dir->layout->short_tiles && (uint64_t)st.st_size < file_len(dir, tile)) {
         log_error("cannot open tile '%s': it has been cut short", path);
@@ -427,10 +434,10 @@ static int dir_stat(struct store *st, uint32_t tile, struct store_stat *out)
     }
     if (rc == -ENOENT)
         return absent(dir, tile);
-    if (!rc && !S_ISREG(sb.st_mode))
-        rc = -EIO;
     if (rc)
         return complain(dir, "look at", tile, rc);
+    if (!S_ISREG(sb.st_mode))
+        return not_regular(dir, tile);
     *out = (struct store_stat){(uint64_t)sb.st_size, (uint64_t)sb.st_blocks, sb.st_mtim};
     return 0;
 }
