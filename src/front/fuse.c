@@ -20,7 +20,6 @@
 #include <fuse_lowlevel.h>
 #include <limits.h>
 #include <linux/falloc.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +30,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "front/control.h"
-#include "front/unmount.h"
+#include "front/signals.h"
 
 #define THREADS 8
 #define BACKGROUND 64       /* requests the kernel may have under way; its own default is 12 */
@@ -52,9 +51,7 @@ struct fuse_front {
     void *ready_arg;
     pthread_t counter;
     bool counting;
-    /* any thread */
-    atomic_uint writers;  /* open handles that may write */
-    atomic_bool finished; /* the loop has ended: the signal thread shall, too */
+    atomic_uint writers; /* open handles that may write; any thread */
 };
 
 static struct fuse_front *front_of(fuse_req_t req)
@@ -436,35 +433,6 @@ int fuse_front_mount(struct fuse_front *front, const char *mountpoint)
     return errno ? -errno : -EIO; /* libfuse has said why */
 }
 
-static void signals_of_interest(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-}
-
-/* Ends a mount that is not in use. The loop notices and returns by itself. */
-static void *await_signals(void *arg)
-{
-    struct fuse_front *front = arg;
-    sigset_t set;
-    int sig, rc;
-
-    signals_of_interest(&set);
-    while (sigwait(&set, &sig) == 0 && !atomic_load(&front->finished)) {
-        char why[UNMOUNT_WHY];
-
-        rc = unmount_path(front->mountpoint, false, why);
-        if (rc == -EBUSY)
-            log_warn("'%s' is in use and stays mounted, in spite of the %s signal",
-                     front->mountpoint, strsignal(sig));
-        else if (rc)
-            log_error("cannot unmount '%s': %s", front->mountpoint, why);
-    }
-    return NULL;
-}
-
 static int run_loop(struct fuse_front *front)
 {
     int rc = fuse_session_loop_mt(front->session, front->loop);
@@ -478,24 +446,17 @@ static int run_loop(struct fuse_front *front)
 
 int fuse_front_run(struct fuse_front *front, struct image *img, void (*ready)(void *arg), void *arg)
 {
-    pthread_t signals;
-    sigset_t set, old;
+    struct signals signals;
     int rc;
 
     front->img = img;
     front->ready = ready;
     front->ready_arg = arg;
-    signals_of_interest(&set);
-    pthread_sigmask(SIG_BLOCK, &set, &old);
-    rc = -pthread_create(&signals, NULL, await_signals, front);
-    if (rc) {
-        log_error("cannot start a thread: %s", strerror(-rc));
+    rc = signals_start(&signals, front->mountpoint);
+    if (rc)
         return rc;
-    }
     rc = run_loop(front);
-    atomic_store(&front->finished, true);
-    pthread_kill(signals, SIGTERM);
-    pthread_join(signals, NULL);
+    signals_stop(&signals);
     image_count_stop(img);
     if (front->counting)
         pthread_join(front->counter, NULL);

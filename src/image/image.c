@@ -28,34 +28,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/lock.h"
 #include "base/log.h"
 #include "base/zero.h"
-#include "image/flush.h"
-#include "image/tileset.h"
-#include "image/usage.h"
-
-/* More than threads in practice; neighbouring tiles fall into different ones. */
-#define STRIPES 128
-
-struct stripe {
-    struct rwlock lock;
-} __attribute__((aligned(64))); /* a cache line each */
-
-struct image {
-    /* fixed after open */
-    struct store *store;
-    struct geometry geometry;
-    bool read_only;
-    /* each guards itself */
-    struct stripe stripes[STRIPES];
-    struct tileset dirty;    /* written and not yet flushed */
-    struct tileset flushing; /* used by the running flush alone */
-    struct flush flush;
-    struct usage usage;
-    atomic_bool stop_counting;
-    struct mutex seeing; /* held while a tile is stat'ed for usage: the newest stat wins */
-};
+#include "image/impl.h"
 
 static int flush_pass(void *arg);
 
@@ -117,11 +92,6 @@ bool image_failed(const struct image *img)
     return atomic_load_explicit(&img->flush.error, memory_order_relaxed);
 }
 
-static struct rwlock *stripe(struct image *img, uint32_t tile)
-{
-    return &img->stripes[tile % STRIPES].lock;
-}
-
 static int writable(const struct image *img)
 {
     return img->read_only || image_failed(img) ? -EROFS : 0;
@@ -134,8 +104,7 @@ static void touched(struct image *img, uint32_t tile)
     usage_touch(&img->usage, tile);
 }
 
-/* The store says that the tile is absent: 0 when that is so, -EIO when it has been there. */
-static int absent(struct image *img, uint32_t tile)
+int image_absent(struct image *img, uint32_t tile)
 {
     if (!usage_has(&img->usage, tile))
         return 0;
@@ -143,15 +112,40 @@ static int absent(struct image *img, uint32_t tile)
     return -EIO;
 }
 
-static int read_piece(struct image *img, const struct geometry_piece *piece, void *buf)
+/*
+ * Calls fn for each piece of the range, which lies inside the image, until one
+ * fails. buf, unless NULL, moves along.
+ */
+static int each_piece(struct image *img, uint64_t off, uint64_t len, char *buf,
+                      int (*fn)(struct image *img, const struct geometry_piece *piece, char *buf))
 {
-    struct rwlock *lock = stripe(img, piece->tile);
+    int rc = 0;
+
+    while (!rc && len > 0) {
+        struct geometry_piece piece = geometry_first(&img->geometry, off, len);
+
+        rc = fn(img, &piece, buf);
+        off += piece.len;
+        len -= piece.len;
+        buf = buf ? buf + piece.len : NULL;
+    }
+    return rc;
+}
+
+static bool inside(const struct image *img, uint64_t off, uint64_t len)
+{
+    return off <= img->geometry.size && len <= img->geometry.size - off;
+}
+
+static int read_piece(struct image *img, const struct geometry_piece *piece, char *buf)
+{
+    struct rwlock *lock = image_stripe(img, piece->tile);
     int rc;
 
     rwlock_shared(lock);
     rc = store_read(img->store, piece->tile, piece->off, buf, piece->len);
     if (rc == -ENOENT) {
-        rc = absent(img, piece->tile);
+        rc = image_absent(img, piece->tile);
         if (!rc)
             memset(buf, 0, piece->len);
     }
@@ -161,19 +155,7 @@ static int read_piece(struct image *img, const struct geometry_piece *piece, voi
 
 int image_read(struct image *img, uint64_t off, void *buf, size_t len)
 {
-    if (off > img->geometry.size || len > img->geometry.size - off)
-        return -EINVAL;
-    for (char *p = buf; len > 0;) {
-        struct geometry_piece piece = geometry_first(&img->geometry, off, len);
-        int rc = read_piece(img, &piece, p);
-
-        if (rc)
-            return rc;
-        off += piece.len;
-        p += piece.len;
-        len -= piece.len;
-    }
-    return 0;
+    return inside(img, off, len) ? each_piece(img, off, len, buf, read_piece) : -EINVAL;
 }
 
 /* Makes sure the tile exists. *made tells whether it had to be made. Stripe held exclusively. */
@@ -194,9 +176,9 @@ static void unmake(struct image *img, uint32_t tile)
         usage_gone(&img->usage, tile);
 }
 
-static int write_new(struct image *img, const struct geometry_piece *piece, const void *buf)
+static int write_new(struct image *img, const struct geometry_piece *piece, const char *buf)
 {
-    struct rwlock *lock = stripe(img, piece->tile);
+    struct rwlock *lock = image_stripe(img, piece->tile);
     bool made;
     int rc;
 
@@ -212,15 +194,15 @@ static int write_new(struct image *img, const struct geometry_piece *piece, cons
     return rc;
 }
 
-static int write_piece(struct image *img, const struct geometry_piece *piece, const void *buf)
+static int write_piece(struct image *img, const struct geometry_piece *piece, char *buf)
 {
-    struct rwlock *lock = stripe(img, piece->tile);
+    struct rwlock *lock = image_stripe(img, piece->tile);
     int rc;
 
     rwlock_shared(lock);
     rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
     if (rc == -ENOENT)
-        rc = absent(img, piece->tile) ? -EIO : -ENOENT;
+        rc = image_absent(img, piece->tile) ? -EIO : -ENOENT;
     else
         touched(img, piece->tile);
     rwlock_unshare(lock);
@@ -235,25 +217,14 @@ int image_write(struct image *img, uint64_t off, const void *buf, size_t len)
 
     if (rc)
         return rc;
-    if (off > img->geometry.size || len > img->geometry.size - off)
-        return -ENOSPC;
-    for (const char *p = buf; len > 0;) {
-        struct geometry_piece piece = geometry_first(&img->geometry, off, len);
-
-        rc = write_piece(img, &piece, p);
-        if (rc)
-            return rc;
-        off += piece.len;
-        p += piece.len;
-        len -= piece.len;
-    }
-    return 0;
+    /* write_piece() only reads from buf. */
+    return inside(img, off, len) ? each_piece(img, off, len, (char *)buf, write_piece) : -ENOSPC;
 }
 
 /* Removes the tile if it is there. */
 static int drop_tile(struct image *img, uint32_t tile)
 {
-    struct rwlock *lock = stripe(img, tile);
+    struct rwlock *lock = image_stripe(img, tile);
     int rc;
 
     rwlock_exclusive(lock);
@@ -268,14 +239,14 @@ static int drop_tile(struct image *img, uint32_t tile)
 
 static int zero_part(struct image *img, const struct geometry_piece *piece)
 {
-    struct rwlock *lock = stripe(img, piece->tile);
+    struct rwlock *lock = image_stripe(img, piece->tile);
     bool empty = false;
     int rc;
 
     rwlock_exclusive(lock);
     rc = store_zero(img->store, piece->tile, piece->off, piece->len, &empty);
     if (rc == -ENOENT)
-        rc = absent(img, piece->tile);
+        rc = image_absent(img, piece->tile);
     else
         touched(img, piece->tile);
     if (!rc && empty)
@@ -333,9 +304,9 @@ int image_zero(struct image *img, uint64_t off, uint64_t len)
     return rc;
 }
 
-static int allocate_piece(struct image *img, const struct geometry_piece *piece)
+static int allocate_piece(struct image *img, const struct geometry_piece *piece, char *unused)
 {
-    struct rwlock *lock = stripe(img, piece->tile);
+    struct rwlock *lock = image_stripe(img, piece->tile);
     bool made;
     int rc;
 
@@ -355,88 +326,9 @@ int image_allocate(struct image *img, uint64_t off, uint64_t len)
 {
     int rc = writable(img);
 
-    if (!rc && (off > img->geometry.size || len > img->geometry.size - off))
-        rc = -ENOSPC;
-    while (!rc && len > 0) {
-        struct geometry_piece piece = geometry_first(&img->geometry, off, len);
-
-        rc = allocate_piece(img, &piece);
-        off += piece.len;
-        len -= piece.len;
-    }
-    return rc;
-}
-
-/*
- * store_seek() under the tile's stripe; an absent tile is one hole. *found is
- * within the tile, its length when there is nothing.
- */
-static int seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_seek what,
-                     uint64_t *found)
-{
-    struct rwlock *lock = stripe(img, tile);
-    int rc;
-
-    rwlock_shared(lock);
-    rc = store_seek(img->store, tile, off, what, found);
-    if (rc == -ENOENT) {
-        rc = absent(img, tile);
-        *found = what == STORE_HOLE ? off : geometry_tile_len(&img->geometry, tile);
-    }
-    rwlock_unshare(lock);
-    return rc;
-}
-
-/* store_next(), but a tile that should be there and is not stops it, too. */
-static int next_tile(struct image *img, uint32_t tile, uint32_t *found)
-{
-    int rc = store_next(img->store, tile, found);
-    uint32_t end = rc == -ENOENT ? img->geometry.ntiles : *found;
-
-    if (rc && rc != -ENOENT)
+    if (rc)
         return rc;
-    while (tile < end && !usage_has(&img->usage, tile))
-        tile++;
-    if (tile == img->geometry.ntiles)
-        return -ENOENT;
-    *found = tile;
-    return 0;
-}
-
-int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *found)
-{
-    const struct geometry *geo = &img->geometry;
-
-    if (off >= geo->size)
-        return -ENXIO;
-    while (off < geo->size) {
-        uint32_t tile = (uint32_t)(off / geo->tile_size);
-        uint64_t in = off % geo->tile_size;
-        uint64_t hit;
-        int rc;
-
-        if (what == STORE_DATA) {
-            uint32_t present;
-
-            rc = next_tile(img, tile, &present);
-            if (rc)
-                return rc == -ENOENT ? -ENXIO : rc;
-            in = present > tile ? 0 : in;
-            tile = present;
-        }
-        rc = seek_tile(img, tile, in, what, &hit);
-        if (rc)
-            return rc;
-        off = tile * geo->tile_size + hit;
-        if (hit < geometry_tile_len(geo, tile)) {
-            *found = off;
-            return 0;
-        }
-    }
-    if (what == STORE_DATA)
-        return -ENXIO;
-    *found = geo->size;
-    return 0;
+    return inside(img, off, len) ? each_piece(img, off, len, NULL, allocate_piece) : -ENOSPC;
 }
 
 struct flush_run {
@@ -485,7 +377,7 @@ int image_flush(struct image *img)
 /* Brings the tile's part of the usage up to date. A tile that is gone is no error. */
 static int see_tile(struct image *img, uint32_t tile)
 {
-    struct rwlock *lock = stripe(img, tile);
+    struct rwlock *lock = image_stripe(img, tile);
     struct store_stat stat;
     int rc;
 

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "front/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "front/unmount.h"
+
+static void of_interest(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+static void *await(void *arg)
+{
+    struct signals *signals = arg;
+    sigset_t set;
+    int sig;
+
+    of_interest(&set);
+    while (sigwait(&set, &sig) == 0 && !atomic_load(&signals->finished)) {
+        char why[UNMOUNT_WHY];
+        int rc = unmount_path(signals->mountpoint, false, why);
+
+        /* Unmounted, the server ends by itself. */
+        if (rc == -EBUSY)
+            log_warn("'%s' is in use and stays mounted, in spite of the %s signal",
+                     signals->mountpoint, strsignal(sig));
+        else if (rc)
+            log_error("cannot unmount '%s': %s", signals->mountpoint, why);
+    }
+    return NULL;
+}
+
+int signals_start(struct signals *signals, const char *mountpoint)
+{
+    sigset_t set;
+    int rc;
+
+    signals->mountpoint = mountpoint;
+    atomic_init(&signals->finished, false);
+    of_interest(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    rc = -pthread_create(&signals->thread, NULL, await, signals);
+    if (rc)
+        log_error("cannot start a thread: %s", strerror(-rc));
+    return rc;
+}
+
+void signals_stop(struct signals *signals)
+{
+    atomic_store(&signals->finished, true);
+    pthread_kill(signals->thread, SIGTERM);
+    pthread_join(signals->thread, NULL);
+}

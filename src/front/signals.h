@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * SIGTERM, SIGINT and SIGHUP unmount, if the file is not in use; else they are
+ * ignored, with a line in the log, for the sake of whoever uses it.
+ */
+#ifndef FRONT_SIGNALS_H
+#define FRONT_SIGNALS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/compiler.h"
+
+struct signals {
+    const char *mountpoint;
+    pthread_t thread;
+    atomic_bool finished;
+};
+
+/*
+ * Blocks the signals in the calling thread and those it makes from now on, and
+ * starts the one that waits for them. mountpoint is absolute and outlives it. 0
+ * or -errno, logged.
+ */
+MUST_CHECK int signals_start(struct signals *signals, const char *mountpoint);
+
+/* After a successful start. The signals stay blocked. */
+void signals_stop(struct signals *signals);
+
+#endif

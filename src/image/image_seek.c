@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+
+#include "image/impl.h"
+
+/*
+ * store_seek() under the tile's stripe; an absent tile is one hole. *found is
+ * within the tile, its length when there is nothing.
+ */
+static int seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_seek what,
+                     uint64_t *found)
+{
+    struct rwlock *lock = image_stripe(img, tile);
+    int rc;
+
+    rwlock_shared(lock);
+    rc = store_seek(img->store, tile, off, what, found);
+    if (rc == -ENOENT) {
+        rc = image_absent(img, tile);
+        *found = what == STORE_HOLE ? off : geometry_tile_len(&img->geometry, tile);
+    }
+    rwlock_unshare(lock);
+    return rc;
+}
+
+/* store_next(), but a tile that should be there and is not stops it, too. */
+static int next_tile(struct image *img, uint32_t tile, uint32_t *found)
+{
+    int rc = store_next(img->store, tile, found);
+    uint32_t end = rc == -ENOENT ? img->geometry.ntiles : *found;
+
+    if (rc && rc != -ENOENT)
+        return rc;
+    while (tile < end && !usage_has(&img->usage, tile))
+        tile++;
+    if (tile == img->geometry.ntiles)
+        return -ENOENT;
+    *found = tile;
+    return 0;
+}
+
+int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *found)
+{
+    const struct geometry *geo = &img->geometry;
+
+    if (off >= geo->size)
+        return -ENXIO;
+    while (off < geo->size) {
+        uint32_t tile = (uint32_t)(off / geo->tile_size);
+        uint64_t in = off % geo->tile_size;
+        uint64_t hit;
+        int rc;
+
+        if (what == STORE_DATA) {
+            uint32_t present;
+
+            rc = next_tile(img, tile, &present);
+            if (rc)
+                return rc == -ENOENT ? -ENXIO : rc;
+            in = present > tile ? 0 : in;
+            tile = present;
+        }
+        rc = seek_tile(img, tile, in, what, &hit);
+        if (rc)
+            return rc;
+        off = tile * geo->tile_size + hit;
+        if (hit < geometry_tile_len(geo, tile)) {
+            *found = off;
+            return 0;
+        }
+    }
+    if (what == STORE_DATA)
+        return -ENXIO;
+    *found = geo->size;
+    return 0;
+}

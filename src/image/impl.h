@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the files image*.c share, and nobody else includes.
+ */
+#ifndef IMAGE_IMPL_H
+#define IMAGE_IMPL_H
+
+#include <stdatomic.h>
+
+#include "base/lock.h"
+#include "image/flush.h"
+#include "image/image.h"
+#include "image/tileset.h"
+#include "image/usage.h"
+
+/* More than threads in practice; neighbouring tiles fall into different ones. */
+#define STRIPES 128
+
+struct stripe {
+    struct rwlock lock;
+} __attribute__((aligned(64))); /* a cache line each */
+
+struct image {
+    /* fixed after open */
+    struct store *store;
+    struct geometry geometry;
+    bool read_only;
+    /* each guards itself */
+    struct stripe stripes[STRIPES];
+    struct tileset dirty;    /* written and not yet flushed */
+    struct tileset flushing; /* used by the running flush alone */
+    struct flush flush;
+    struct usage usage;
+    atomic_bool stop_counting;
+    struct mutex seeing; /* held while a tile is stat'ed for usage: the newest stat wins */
+};
+
+/* The lock of a tile; image.c says who needs it how. */
+static inline struct rwlock *image_stripe(struct image *img, uint32_t tile)
+{
+    return &img->stripes[tile % STRIPES].lock;
+}
+
+/*
+ * The store says that the tile is absent: 0 when that is so, -EIO, logged, when
+ * it has been there. Caller holds its stripe.
+ */
+MUST_CHECK int image_absent(struct image *img, uint32_t tile);
+
+#endif
