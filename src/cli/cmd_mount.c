@@ -245,22 +245,28 @@ static int adopt(const struct archive *archive)
     return CLI_FAILED;
 }
 
-/* With the lock in hand. */
+/* With the lock and the mount point in hand. made: the mount point is ours to remove. */
+static int serve_recorded(struct plan *plan, struct archive *archive, struct fuse_front *front,
+                          bool made)
+{
+    if (made && !plan->read_only && owner_made_mountpoint(archive, plan->mountpoint))
+        return CLI_FAILED;
+    return serve_image(plan, archive, front);
+}
+
+/* With the lock in hand. Frees front. */
 static int serve_locked(struct plan *plan, struct archive *archive, struct fuse_front *front,
                         const struct owner *previous)
 {
-    bool made;
-    int rc;
+    bool made = false;
+    int rc = CLI_FAILED;
 
-    if ((previous->pid && adopt(archive)) || mountpoint_prepare(plan->mountpoint, &made))
-        return CLI_FAILED;
-    /* One that a killed daemon made and could not remove is ours to remove. */
-    made =
-        made || (previous->made_mountpoint && strcmp(previous->mountpoint, plan->mountpoint) == 0);
-    if (made && !plan->read_only && owner_made_mountpoint(archive, plan->mountpoint))
-        rc = CLI_FAILED;
-    else
-        rc = serve_image(plan, archive, front);
+    if (!(previous->pid && adopt(archive)) && !mountpoint_prepare(plan->mountpoint, &made)) {
+        /* One that a killed daemon made and could not remove is ours to remove. */
+        made = made ||
+               (previous->made_mountpoint && strcmp(previous->mountpoint, plan->mountpoint) == 0);
+        rc = serve_recorded(plan, archive, front, made);
+    }
     fuse_front_free(front);
     if (made)
         mountpoint_remove(plan->mountpoint);
