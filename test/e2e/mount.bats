@@ -1,0 +1,481 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck disable=SC2154 # T, KiB and others come from common.bash
+#
+# mount: mount points, options, the lock, who may use a drive, the daemon.
+
+load common
+
+setup() {
+    need fuse
+    begin
+}
+
+# craft_lock SED-SCRIPT: gives drive.img the lock record of a mount that
+# ended without a word, changed by the script. Leaves nothing mounted.
+craft_lock() {
+    new_drive -n 4 -s 1M
+    sed "$1" drive.img/.mosaicfs/lock >record
+    umount_drive
+    cat record >drive.img/.mosaicfs/lock
+}
+
+mount_options() {
+    awk -v where="$T/$1" '$5 == where { print $6 "," $NF }' /proc/self/mountinfo
+}
+
+# --- the mount point ---------------------------------------------------------
+
+@test "mount returns when the file is usable, and says nothing" {
+    mosaicfs create -n 4 -s 1M drive.img
+    try 0 mount_drive
+    silent
+    same size $((4 * MiB)) "$(stat -c %s drive)"
+    same type 'regular file' "$(stat -c %F drive)"
+    zeros $((4 * MiB)) | cmp - drive
+    try 0 umount_drive
+    silent
+}
+
+@test "mountinfo shows type fuse.mosaicfs and the archive" {
+    new_drive -n 4 -s 1M
+    same 'type and source' "fuse.mosaicfs $T/drive.img" \
+        "$(awk -v where="$T/drive" '$5 == where { print $(NF - 2), $(NF - 1) }' /proc/self/mountinfo)"
+}
+
+@test "a mount point that was made by mount goes at unmount" {
+    new_drive -n 4 -s 1M
+    test -f drive
+    umount_drive
+    refuse test -e drive
+}
+
+@test "a mount point made by mount goes after a plain umount, too" {
+    new_drive -n 4 -s 1M
+    umount drive
+    wait_for 10 test ! -e drive
+}
+
+@test "an empty file that was there stays at unmount" {
+    : >drive
+    new_drive -n 4 -s 1M
+    umount_drive
+    test -f drive
+    same size 0 "$(stat -c %s drive)"
+}
+
+@test "refused as mount point: a file with content, a directory, a missing parent" {
+    mosaicfs create -n 4 -s 1M drive.img
+    mkdir directory
+    echo content >file
+    ln -s nowhere dangling
+    for where in directory file dangling missing/drive; do
+        try 1 mount_at drive.img "$where"
+        said "$where'"
+        not_mounted "$where"
+    done
+    same 'the file' content "$(cat file)"
+    refuse test -e nowhere
+    refuse test -s drive.img/.mosaicfs/lock
+    mount_drive
+}
+
+@test "a mount that fails leaves no mount point and no lock" {
+    mosaicfs create -n 4 -s 1M drive.img
+    try 2 mount_drive -o no_such_option_for_fuse
+    said no_such_option_for_fuse
+    same 'lines on stderr' 1 "$(wc -l <err)"
+    refuse test -e drive
+    mount_drive
+}
+
+@test "archive and mount point by relative path from elsewhere" {
+    mkdir a b
+    mosaicfs create -n 4 -s 1M a/drive.img
+    (
+        cd b
+        mount_at ../a/drive.img drive
+        echo hello | put 0 drive
+    )
+    mounted b/drive
+    same content hello "$(head -n 1 b/drive)"
+}
+
+@test "the archive through a symbolic link" {
+    mosaicfs create -n 4 -s 1M drive.img
+    ln -s drive.img link
+    mount_at link drive
+    try 1 mount_at drive.img other
+    said 'is in use'
+    umount_at link
+    not_mounted drive
+}
+
+# --- options -----------------------------------------------------------------
+
+@test "options before and after the operands" {
+    mosaicfs create -n 4 -s 1M drive.img
+    mosaicfs mount drive.img -r drive --log="$T/log" 3>&- 4>&-
+    [[ $(mount_options drive) == ro,* ]]
+}
+
+@test "-f stays in the foreground; SIGTERM and SIGINT end it cleanly" {
+    local signal pid
+    mosaicfs create -n 4 -s 1M drive.img
+    for signal in TERM INT; do
+        # An interactive shell does not ignore SIGINT for its background jobs.
+        background env --default-signal=INT mosaicfs mount -f --log "$T/log" drive.img drive
+        pid=$!
+        wait_for 10 mounted drive
+        same 'the daemon' "$pid" "$(daemon_pid)"
+        echo "dirty $signal" | dd of=drive conv=notrunc status=none
+        kill -"$signal" "$pid"
+        wait "$pid"
+        not_mounted drive
+        refuse test -e drive
+        mount_drive
+        same content "dirty $signal" "$(head -n 1 drive)"
+        umount_drive
+    done
+}
+
+@test "--debug speaks to the log" {
+    mosaicfs create -n 4 -s 1M drive.img
+    mount_drive --debug
+    echo hello | put 0
+    wait_for 5 test -s log
+}
+
+@test "-o and --fuse hand options to libfuse" {
+    mosaicfs create -n 4 -s 1M drive.img
+    mount_drive -o allow_other,noatime
+    [[ ,$(mount_options drive), == *,allow_other,* ]]
+    [[ ,$(mount_options drive), == *,noatime,* ]]
+    umount_drive
+    mount_drive --fuse="-o allow_root"
+    [[ ,$(mount_options drive), == *,allow_other,* ]]
+    umount_drive
+    mount_drive --fuse "-o noatime -o allow_other"
+    [[ ,$(mount_options drive), == *,noatime,* ]]
+}
+
+@test "-o ro is --read-only" {
+    mosaicfs create -n 4 -s 1M drive.img
+    mount_drive -o noatime,ro
+    [[ $(mount_options drive) == ro,* ]]
+    refuse test -e drive.img/.mosaicfs
+}
+
+@test "what would break the mount is not taken as an option" {
+    mosaicfs create -n 4 -s 1M drive.img
+    local option
+    for option in fsname=x subtype=x max_read=4096; do
+        try 2 mount_drive -o "noatime,$option"
+        said "$option"
+        same 'lines on stderr' 1 "$(wc -l <err)"
+    done
+    refuse test -e drive
+}
+
+@test "odd names: blanks, commas, backslashes, quotes, UTF-8" {
+    local name=$'a b,c\\d\'"e=f#\tö'
+    mosaicfs create -n 4 -s 1M "$name.img"
+    mount_at "$name.img" "$name"
+    echo hello | put 0 "$name"
+    try 1 mount_at "$name.img" other
+    said 'is in use'
+    same archive "$T/$name.img" "$(info archive "$name")"
+    same 'mount point' "$T/$name" "$(info mounted.mountpoint "$name.img")"
+    umount_at "$name"
+    refuse test -e "$name"
+    mount_at "$name.img" "$name"
+    same content hello "$(head -n 1 "$name")"
+    umount_at "$name.img"
+    refuse test -e "$name"
+}
+
+@test "the loop device needs no option when root mounts" {
+    need loop
+    new_drive -n 4 -s 1M
+    local loop
+    loop=$(attach)
+    same 'direct I/O' 1 "$(losetup --noheadings --raw --output DIO "$loop")"
+    random 4096 >block
+    dd if=block of="$loop" bs=4k seek=300 oflag=direct conv=fsync status=none
+    get $((300 * 4096)) 4096 | cmp - block
+}
+
+# --- one writer --------------------------------------------------------------
+
+@test "a second mount is refused and names the first" {
+    new_drive -n 4 -s 1M
+    try 1 mount_at drive.img other
+    said 'is in use'
+    said "$T/drive"
+    said "$(daemon_pid)"
+    refuse test -e other
+    echo still here | put 0
+}
+
+@test "a second mount on the same path is refused" {
+    mosaicfs create -n 4 -s 1M other.img
+    new_drive -n 4 -s 1M
+    try 1 mount_at drive.img drive
+    try 1 mount_at other.img drive
+    refuse test -s other.img/.mosaicfs/lock
+}
+
+@test "of many mounts at once exactly one wins" {
+    local n jobs=() won=0
+    mosaicfs create -n 4 -s 1M drive.img
+    for n in {1..8}; do
+        background quiet mount_at drive.img "drive$n"
+        jobs+=($!)
+    done
+    for n in "${jobs[@]}"; do
+        wait "$n" && won=$((won + 1))
+    done
+    same 'mounts that succeeded' 1 "$won"
+    same 'mounts that are there' 1 "$(mounts_below | wc -l)"
+    same 'mount points left' 1 "$(find . -name 'drive?' | wc -l)"
+}
+
+@test "several readers at once touch nothing" {
+    new_drive -n 4 -s 1M
+    random $((2 * MiB)) | put 0
+    umount_drive
+    listing drive.img >before
+    for user in one two three; do
+        mount_at drive.img "$user" --read-only
+    done
+    for user in one two three; do
+        head -c "$MiB" "$user" | cmp - drive.img/00/0000
+        refuse quiet dd if=/dev/zero of="$user" bs=4k count=1 conv=notrunc
+        refuse quiet fallocate -p -o 0 -l 1M "$user"
+    done
+    umount_at one
+    umount_at two
+    head -c "$MiB" three | cmp - drive.img/00/0000
+    umount_at three
+    listing drive.img >after
+    diff before after
+}
+
+@test "a reader works on a file system that is read-only" {
+    need tmpfs
+    small_disk disk 16M
+    mosaicfs create -n 4 -s 1M disk/drive.img
+    mount_at disk/drive.img drive
+    random 4096 >block
+    put 0 <block
+    umount_drive
+    mount -o remount,ro disk
+    try 1 mount_at disk/drive.img drive
+    said 'Read-only file system'
+    mount_at disk/drive.img drive -r
+    head -c 4096 drive | cmp - block
+}
+
+@test "a reader keeps writers out, a writer keeps readers out" {
+    mosaicfs create -n 4 -s 1M drive.img
+    mount_drive -r
+    try 1 mount_at drive.img other
+    said 'is in use'
+    umount_drive
+    mount_drive
+    try 1 mount_at drive.img other -r
+    said 'is in use'
+    said "$T/drive"
+    umount_drive
+    mount_drive -r
+}
+
+@test "the lock of a killed daemon clears itself" {
+    new_drive -n 4 -s 1M
+    echo hello | put 0
+    kill_daemon
+    umount drive
+    mount_at drive.img other
+    same content hello "$(head -n 1 other)"
+}
+
+@test "the next mount at the same path clears a dead mount point" {
+    new_drive -n 4 -s 1M
+    echo hello | put 0
+    kill_daemon
+    refuse quiet head -c 1 drive
+    mount_drive
+    same content hello "$(head -n 1 drive)"
+    same mounts 1 "$(mounts_below | wc -l)"
+    umount_drive
+    refuse test -e drive
+}
+
+@test "umount clears a dead mount point, by path and by archive" {
+    local how
+    mosaicfs create -n 4 -s 1M drive.img
+    for how in drive drive.img; do
+        mount_drive
+        kill_daemon
+        try 0 umount_at "$how"
+        not_mounted drive
+        refuse test -e drive
+    done
+}
+
+@test "the lock of another host is refused with advice" {
+    craft_lock 's/^host .*/host elsewhere/; s/^machine .*/machine 0123456789abcdef0123456789abcdef/'
+    cp drive.img/.mosaicfs/lock record
+    try 1 mount_drive
+    said "is in use by host 'elsewhere'"
+    said "$T/drive"
+    same 'lines: what failed, what to do' 2 "$(wc -l <err)"
+    cmp drive.img/.mosaicfs/lock record
+    refuse test -e drive
+    if has jq; then
+        same host elsewhere "$(info mounted.host)"
+        same state unknown "$(info mounted.state)"
+    fi
+    # What the advice is about: the user knows better.
+    rm drive.img/.mosaicfs/lock
+    mount_drive
+}
+
+@test "a lock from before the last boot of this host is stale" {
+    craft_lock 's/^boot .*/boot 01234567-89ab-cdef-0123-456789abcdef/'
+    mount_drive
+}
+
+@test "a lock whose pid now belongs to another process is stale" {
+    craft_lock "s/^pid .*/pid $$/"
+    mount_drive
+}
+
+@test "a damaged lock record is refused with advice, an empty one is none" {
+    local size
+    mosaicfs create -n 4 -s 1M drive.img
+    mkdir -p drive.img/.mosaicfs
+    for size in 1 100 100000; do
+        random "$size" >drive.img/.mosaicfs/lock
+        try 1 mount_drive
+        said "$T/drive.img/.mosaicfs/lock"
+        same 'lines: what failed, what to do' 2 "$(wc -l <err)"
+        refuse test -e drive
+    done
+    printf 'host %s\nmachine %s\npid -1\n' here there >drive.img/.mosaicfs/lock
+    try 1 mount_drive
+    : >drive.img/.mosaicfs/lock
+    mount_drive
+}
+
+# --- who may use it ----------------------------------------------------------
+
+@test "another user mounts, and is told about root and allow_root" {
+    need user
+    home_of_nobody home
+    cd home
+    as_nobody mosaicfs create -n 4 -s 1M drive.img
+    try 0 as_nobody mosaicfs mount --log "$T/log" drive.img drive
+    said allow_root
+    said /etc/fuse.conf
+    random 4096 | as_nobody dd of=drive conv=notrunc,fsync status=none
+    same owner "$NOBODY" "$(as_nobody stat -c %u drive)"
+    refuse quiet head -c 1 drive
+    try 0 as_nobody mosaicfs umount drive
+    refuse test -e drive
+    refuse test -s drive.img/.mosaicfs/lock
+    same 'what was written' 4096 "$(stat -c %s drive.img/00/0000)"
+}
+
+@test "another user unmounts with fusermount3 and mounts at once" {
+    need user
+    local round
+    home_of_nobody home
+    cd home
+    as_nobody mosaicfs create -n 4 -s 1M drive.img
+    for round in {1..5}; do
+        as_nobody mosaicfs mount --log "$T/log" drive.img drive 3>&- 4>&-
+        echo "round $round" | as_nobody dd of=drive conv=notrunc status=none
+        as_nobody fusermount3 -u drive
+    done
+    wait_for 10 test ! -e drive
+    same content "round 5" "$(head -c 7 drive.img/00/0000)"
+}
+
+@test "allow_root without user_allow_other in fuse.conf fails with advice" {
+    need user
+    if grep -qs '^[[:space:]]*user_allow_other' /etc/fuse.conf; then
+        skip "this host's fuse.conf allows it"
+    fi
+    home_of_nobody home
+    cd home
+    as_nobody mosaicfs create -n 4 -s 1M drive.img
+    try 1 as_nobody mosaicfs mount --fuse="-o allow_root" drive.img drive
+    said user_allow_other
+    refuse test -e drive
+    refuse test -s drive.img/.mosaicfs/lock
+}
+
+@test "another user mounts with allow_root, and root puts a loop device on it" {
+    need user loop
+    local loop
+    allow_sharing
+    home_of_nobody home
+    cd home
+    as_nobody mosaicfs create -n 4 -s 1M drive.img
+    try 0 as_nobody mosaicfs mount --log "$T/log" --fuse="-o allow_root" drive.img drive
+    silent
+    loop=$(attach)
+    random 4096 >../block
+    dd if=../block of="$loop" bs=4k oflag=direct conv=fsync status=none
+    losetup -d "$loop"
+    umount_drive
+    cmp ../block drive.img/00/0000
+    same owner "$NOBODY" "$(stat -c %u drive.img/00/0000)"
+}
+
+@test "an archive of another user is refused" {
+    need user
+    home_of_nobody home
+    mosaicfs create -n 4 -s 1M drive.img
+    chmod 700 drive.img
+    try 1 as_nobody mosaicfs mount drive.img home/drive
+    said 'Permission denied'
+    refuse test -e home/drive
+}
+
+# --- the log -----------------------------------------------------------------
+
+@test "a log file that cannot be opened is told before the mount" {
+    mosaicfs create -n 4 -s 1M drive.img
+    try 1 mosaicfs mount --log "$T/missing/log" drive.img drive
+    said 'No such file or directory'
+    refuse test -e drive
+    not_mounted drive
+}
+
+@test "the daemon is detached: own session, no terminal, root directory" {
+    local pid fd
+    new_drive -n 4 -s 1M
+    pid=$(daemon_pid)
+    refuse same 'its session' "$(ps -o sid= -p $$)" "$(ps -o sid= -p "$pid")"
+    same 'its terminal' '?' "$(ps -o tty= -p "$pid")"
+    same 'its directory' / "$(readlink "/proc/$pid/cwd")"
+    for fd in 0 1 2; do
+        same "descriptor $fd" /dev/null "$(readlink "/proc/$pid/fd/$fd")"
+    done
+}
+
+@test "the daemon locks its memory" {
+    need plain
+    new_drive -n 4 -s 1M
+    less 'locked memory' 0 "$(sed -n 's/^VmLck:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$(daemon_pid)/status")"
+}
+
+@test "the daemon raises its limit of descriptors" {
+    (
+        ulimit -S -n 128
+        new_drive -n 4 -s 1M
+    )
+    less 'the limit' 128 "$(awk '/Max open files/ { print $4 }' "/proc/$(daemon_pid)/limits")"
+}
