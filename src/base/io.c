@@ -199,6 +199,13 @@ static bool has_dotdot(const char *path)
     return false;
 }
 
+static int open_below(int dirfd, const char *path, int flags, mode_t mode, int *fd)
+{
+    int err = open_at_once(dirfd, path, flags, mode, fd);
+
+    return err == -ENOSYS || err == -EPERM ? open_walk(dirfd, path, flags, mode, fd) : err;
+}
+
 int io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd)
 {
     bool creates = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
@@ -213,10 +220,11 @@ int io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd)
         return -EINVAL; /* does not go with the flags added here */
     flags |= O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     mode = creates ? mode : 0; /* else openat2(2) says EINVAL */
-    err = open_at_once(dirfd, path, flags, mode, fd);
-    if (err == -ENOSYS || err == -EPERM)
-        err = open_walk(dirfd, path, flags, mode, fd);
-    return err;
+    if ((flags & O_ACCMODE) != O_RDONLY || creates)
+        return open_below(dirfd, path, flags, mode, fd);
+    /* Only the file's owner and root may leave its atime alone. */
+    err = open_below(dirfd, path, flags | O_NOATIME, mode, fd);
+    return err == -EPERM ? open_below(dirfd, path, flags, mode, fd) : err;
 }
 
 /* Reads all of fd, which is longer than cap when there is one byte more. */
@@ -254,6 +262,26 @@ int io_read_file(int dirfd, const char *name, void *buf, size_t cap, size_t *len
     return err;
 }
 
+int io_truncate(int fd, uint64_t len)
+{
+    int rc;
+
+    do
+        rc = ftruncate(fd, (off_t)len);
+    while (rc && errno == EINTR);
+    return rc ? -errno : 0;
+}
+
+int io_fallocate(int fd, int mode, uint64_t off, uint64_t len)
+{
+    int rc;
+
+    do
+        rc = fallocate(fd, mode, (off_t)off, (off_t)len);
+    while (rc && errno == EINTR);
+    return rc ? -errno : 0;
+}
+
 int io_sync_dir(int dirfd, const char *path)
 {
     int fd;
@@ -288,17 +316,13 @@ static int write_synced(int dirfd, const char *name, const void *buf, size_t len
  */
 static int rename_new(int dirfd, const char *from, const char *to)
 {
-    struct stat st;
-
     if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -errno;
-    if (fstatat(dirfd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        return -EEXIST;
-    if (errno != ENOENT)
+    if (linkat(dirfd, from, dirfd, to, 0) || unlinkat(dirfd, from, 0))
         return -errno;
-    return renameat(dirfd, from, dirfd, to) ? -errno : 0;
+    return 0;
 }
 
 static int rename_over(int dirfd, const char *from, const char *to)

@@ -28,8 +28,9 @@ MUST_CHECK int io_write(int fd, const void *buf, size_t len);
  * Opens path below dirfd without following any symbolic link and without
  * leaving dirfd (openat2(2); where the kernel lacks it, component by component).
  * O_CLOEXEC, O_NOCTTY and O_NONBLOCK are added, so a FIFO in the place of a
- * file cannot hang the caller. path is relative. 0 or -errno; a symbolic link
- * in any component is -ELOOP.
+ * file cannot hang the caller; for reading also O_NOATIME where it is allowed.
+ * path is relative. 0 or -errno; a symbolic link in any component is -ELOOP, an
+ * absolute path or ".." is -EXDEV, O_PATH is -EINVAL.
  */
 MUST_CHECK int io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd);
 
@@ -49,6 +50,10 @@ MUST_CHECK int io_read_file(int dirfd, const char *name, void *buf, size_t cap, 
 enum io_replace_mode { IO_OVER, IO_NEW };
 MUST_CHECK int io_replace(int dirfd, const char *name, const void *buf, size_t len,
                           enum io_replace_mode mode);
+
+/* ftruncate(2) and fallocate(2), whose mode they take. 0 or -errno. */
+MUST_CHECK int io_truncate(int fd, uint64_t len);
+MUST_CHECK int io_fallocate(int fd, int mode, uint64_t off, uint64_t len);
 
 MUST_CHECK int io_fsync(int fd);
 MUST_CHECK int io_fdatasync(int fd);

@@ -7,12 +7,14 @@
  * Lock order, outermost first; a thread that holds one may take only those
  * below it:
  *   1. image: flush mutex      (flush.c)    not held across I/O
- *   2. image: a tile stripe    (image.c)    the only lock held across I/O; one at a time
- *   3. image: usage mutex      (usage.c)
- *   4. dir:   a set of the descriptor cache (fdcache.c)
- *   5. mem:   a tile           (mem.c)
- *   6. front: libfuse's line   (fuse.c)
- *   7. log                     (log.c)
+ *   2. image: seeing           (image.c)    held while tiles are stat'ed; reads, writes and
+ *                                           flushes never need it
+ *   3. image: a tile stripe    (image.c)    held across I/O; one at a time
+ *   4. image: usage mutex      (usage.c)
+ *   5. dir:   a set of the descriptor cache (fdcache.c)
+ *   6. mem:   a tile           (mem.c)
+ *   7. front: libfuse's line   (fuse.c)
+ *   8. log                     (log.c)
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H

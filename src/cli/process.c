@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -66,6 +67,8 @@ static void survive(void)
 
 void process_harden(void)
 {
+    /* A file size limit is an error like others, and so is a reader of our log that left. */
+    signal(SIGXFSZ, SIG_IGN);
     tell("become an I/O flusher", prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0));
     lock_memory();
     survive();

@@ -307,17 +307,21 @@ int image_zero(struct image *img, uint64_t off, uint64_t len)
 static int allocate_piece(struct image *img, const struct geometry_piece *piece, char *unused)
 {
     struct rwlock *lock = image_stripe(img, piece->tile);
-    bool made;
+    bool made = false;
     int rc;
 
     rwlock_exclusive(lock);
-    rc = ensure(img, piece->tile, &made);
-    if (!rc) {
-        rc = store_allocate(img->store, piece->tile, piece->off, piece->len);
-        touched(img, piece->tile);
-        if (rc && made)
-            unmake(img, piece->tile);
+    rc = store_allocate(img->store, piece->tile, piece->off, piece->len);
+    if (rc == -ENOENT) {
+        rc = image_absent(img, piece->tile);
+        if (!rc)
+            rc = ensure(img, piece->tile, &made);
+        if (!rc)
+            rc = store_allocate(img->store, piece->tile, piece->off, piece->len);
     }
+    touched(img, piece->tile);
+    if (rc && made)
+        unmake(img, piece->tile);
     rwlock_unlock(lock);
     return rc;
 }
@@ -375,19 +379,17 @@ int image_flush(struct image *img)
 }
 
 /* Brings the tile's part of the usage up to date. A tile that is gone is no error. */
-static int see_tile(struct image *img, uint32_t tile)
+static int see_locked(struct image *img, uint32_t tile) REQUIRES(img->seeing)
 {
     struct rwlock *lock = image_stripe(img, tile);
     struct store_stat stat;
     int rc;
 
-    mutex_lock(&img->seeing);
     rwlock_shared(lock);
     rc = store_stat(img->store, tile, &stat);
     if (!rc)
         usage_see(&img->usage, tile, &stat);
     rwlock_unshare(lock);
-    mutex_unlock(&img->seeing);
     return rc == -ENOENT ? 0 : rc;
 }
 
@@ -403,8 +405,11 @@ int image_count(struct image *img)
     while (!rc && tile < img->geometry.ntiles) {
         rc = atomic_load(&img->stop_counting) ? -EINTR : store_next(img->store, tile, &tile);
         if (!rc) {
-            int err = see_tile(img, tile++);
+            int err;
 
+            mutex_lock(&img->seeing);
+            err = see_locked(img, tile++);
+            mutex_unlock(&img->seeing);
             skipped = skipped ? skipped : err;
         }
     }
@@ -418,11 +423,13 @@ void image_count_stop(struct image *img)
     atomic_store(&img->stop_counting, true);
 }
 
-static void see_stale(uint32_t tile, void *arg)
+static void see_stale(uint32_t tile, void *arg) NO_THREAD_SAFETY /* image_usage() holds seeing */
 {
     struct flush_run *run = arg;
-    int rc = see_tile(run->img, tile);
+    int rc = see_locked(run->img, tile);
 
+    if (rc)
+        usage_touch(&run->img->usage, tile); /* to be seen later */
     run->rc = run->rc ? run->rc : rc;
 }
 
@@ -430,7 +437,10 @@ int image_usage(struct image *img, unsigned wait_ms, struct image_usage *out)
 {
     struct flush_run run = {.img = img};
 
+    /* Held for all of it: a second caller must not return before the first has looked. */
+    mutex_lock(&img->seeing);
     tileset_drain(&img->usage.stale, see_stale, &run);
+    mutex_unlock(&img->seeing);
     usage_get(&img->usage, wait_ms, out);
     return run.rc;
 }

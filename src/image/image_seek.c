@@ -27,10 +27,11 @@ static int seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_
 static int next_tile(struct image *img, uint32_t tile, uint32_t *found)
 {
     int rc = store_next(img->store, tile, found);
-    uint32_t end = rc == -ENOENT ? img->geometry.ntiles : *found;
+    uint32_t end;
 
     if (rc && rc != -ENOENT)
         return rc;
+    end = rc ? img->geometry.ntiles : *found;
     while (tile < end && !usage_has(&img->usage, tile))
         tile++;
     if (tile == img->geometry.ntiles)

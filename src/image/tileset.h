@@ -22,7 +22,7 @@ MUST_CHECK int tileset_init(struct tileset *set, uint32_t n);
 /* Also after a failed init or of a zeroed struct. */
 void tileset_release(struct tileset *set);
 
-/* Any thread. What the caller did before is seen by the drain that gets the tile. */
+/* Any thread. What the caller did before this call is done when a drain gets the tile. */
 void tileset_add(struct tileset *set, uint32_t tile);
 
 /*

@@ -104,7 +104,7 @@ static struct timespec deadline(unsigned wait_ms)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_sec += wait_ms / 1000;
     t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
     if (t.tv_nsec >= 1000000000) {
@@ -120,7 +120,7 @@ void usage_get(struct usage *usage, unsigned wait_ms, struct image_usage *out)
 
     mutex_lock(&usage->mutex);
     while (usage->count == USAGE_PENDING &&
-           pthread_cond_timedwait(&usage->ended, &usage->mutex.m, &until) == 0)
+           pthread_cond_clockwait(&usage->ended, &usage->mutex.m, CLOCK_MONOTONIC, &until) == 0)
         ;
     out->tiles = usage->tiles;
     out->blocks = usage->blocks;

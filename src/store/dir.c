@@ -72,6 +72,7 @@ static int complain(const struct dir *dir, const char *verb, uint32_t tile, int 
     case -EROFS:
     case -ENOSPC:
     case -EDQUOT:
+    case -EFBIG:
     case -ENOMEM:
     case -EMFILE:
     case -ENFILE:
@@ -100,6 +101,7 @@ static int absent(const struct dir *dir, uint32_t tile)
 {
     char rival[LAYOUT_PATH];
     struct stat st;
+    int rc, fd;
 
     if (fstat(dir->dirfd, &st) || st.st_nlink == 0) {
         log_error("cannot use tile %" PRIu32 ": the archive was removed", tile);
@@ -108,8 +110,11 @@ static int absent(const struct dir *dir, uint32_t tile)
     if (!dir->layout->rival_path)
         return -ENOENT;
     dir->layout->rival_path(tile, rival);
-    if (faccessat(dir->dirfd, rival, F_OK, AT_SYMLINK_NOFOLLOW))
-        return errno == ENOENT ? -ENOENT : complain(dir, "look for", tile, -errno);
+    rc = io_open(dir->dirfd, rival, O_RDONLY, 0, &fd);
+    if (rc == -ENOENT)
+        return rc;
+    if (!rc)
+        close(fd);
     log_error("cannot use tile '%s': it is a JPEG picture, which this version cannot read", rival);
     return -EIO;
 }
@@ -119,11 +124,8 @@ static int open_flags(const struct dir *dir, const char *path, int *write_error,
     int rc;
 
     *write_error = 0;
-    if (dir->read_only) {
-        /* Leaves no trace; O_NOATIME is for the file's owner and root alone. */
-        rc = io_open(dir->dirfd, path, O_RDONLY | O_NOATIME, 0, fd);
-        return rc == -EPERM ? io_open(dir->dirfd, path, O_RDONLY, 0, fd) : rc;
-    }
+    if (dir->read_only)
+        return io_open(dir->dirfd, path, O_RDONLY, 0, fd);
     rc = io_open(dir->dirfd, path, O_RDWR, 0, fd);
     if (rc == -EACCES || rc == -EPERM || rc == -EROFS) {
         *write_error = rc;
@@ -140,6 +142,9 @@ static int cache_open(void *arg, uint32_t tile, struct fdcache_file *file)
     int rc;
 
     dir->layout->tile_path(tile, path);
+    /* Opening a device may already do something. */
+    if (fstatat(dir->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+        return not_regular(dir, tile);
     rc = open_flags(dir, path, &file->write_error, &file->fd);
     if (rc == -ENOENT)
         return absent(dir, tile);
@@ -156,16 +161,22 @@ static int cache_open(void *arg, uint32_t tile, struct fdcache_file *file)
     }
     if (rc)
         close(file->fd);
-    else
-        atomic_store(&file->size, (uint64_t)st.st_size);
     return rc;
 }
 
 static int cache_sync(void *arg, struct fdcache_file *file)
 {
     int rc = io_fdatasync(file->fd);
+    struct stat st;
 
-    return rc ? complain(arg, "bring to disk", file->tile, rc) : 0;
+    if (rc || fstat(file->fd, &st))
+        return complain(arg, "bring to disk", file->tile, rc ? rc : -errno);
+    if (st.st_nlink == 0 && !atomic_load(&file->leaving)) {
+        log_error("cannot bring tile %" PRIu32 " to disk: its file was removed behind our back",
+                  file->tile);
+        return -EIO;
+    }
+    return 0;
 }
 
 /* The tile's file, to be written. */
@@ -173,6 +184,12 @@ static int get_writable(struct dir *dir, uint32_t tile, struct fdcache_file **fi
 {
     int rc = fdcache_get(dir->cache, tile, file);
 
+    if (!rc && (*file)->write_error) {
+        /* Whatever stood in the way may be gone by now. */
+        fdcache_put(dir->cache, *file);
+        fdcache_forget(dir->cache, tile);
+        rc = fdcache_get(dir->cache, tile, file);
+    }
     if (!rc && (*file)->write_error) {
         rc = complain(dir, "write", tile, (*file)->write_error);
         fdcache_put(dir->cache, *file);
@@ -267,8 +284,7 @@ static int create_full(const struct dir *dir, int folder, uint32_t tile, const c
     rc = new_file(folder, tmp, fd);
     if (rc)
         return rc;
-    if (ftruncate(*fd, (off_t)file_len(dir, tile)))
-        rc = -errno;
+    rc = io_truncate(*fd, file_len(dir, tile));
     if (!rc)
         rc = io_fsync(*fd);
     if (!rc && renameat2(folder, tmp, folder, name, RENAME_NOREPLACE))
@@ -303,7 +319,8 @@ static int dir_create(struct store *st, uint32_t tile)
     if (rc)
         return complain(dir, "create", tile, rc);
     folders_touch(&dir->folders, tile);
-    fdcache_add(dir->cache, tile, fd, dir->layout->short_tiles ? 0 : file_len(dir, tile));
+    fdcache_forget(dir->cache, tile); /* a file that somebody else removed */
+    fdcache_add(dir->cache, tile, fd);
     return 0;
 }
 
@@ -316,11 +333,14 @@ static int dir_remove(struct store *st, uint32_t tile)
     int rc = folders_open(&dir->folders, tile, path, &name, &folder);
 
     if (!rc) {
+        fdcache_leaving(dir->cache, tile, true);
         rc = unlinkat(folder, name, 0) ? -errno : 0;
         close(folder);
     }
     if (!rc || rc == -ENOENT)
         fdcache_forget(dir->cache, tile);
+    else
+        fdcache_leaving(dir->cache, tile, false);
     if (rc == -ENOENT)
         return absent(dir, tile);
     if (rc)
@@ -347,12 +367,20 @@ static int write_zeros(int fd, uint64_t off, uint64_t len)
 /* The file's bytes [off, end) become zeros, without changing its size. */
 static int punch(int fd, uint64_t off, uint64_t end)
 {
-    if (off >= end)
-        return 0;
-    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)(end - off)) ==
-        0)
-        return 0;
-    return errno == EOPNOTSUPP ? write_zeros(fd, off, end - off) : -errno;
+    int rc = 0;
+
+    if (off < end)
+        rc = io_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, end - off);
+    return rc == -EOPNOTSUPP ? write_zeros(fd, off, end - off) : rc;
+}
+
+/* No data in the payload, and no space reserved for some. */
+static bool holds_nothing(const struct dir *dir, int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && st.st_blocks == 0 &&
+           lseek(fd, (off_t)dir->layout->payload, SEEK_DATA) < 0 && errno == ENXIO;
 }
 
 static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty)
@@ -366,16 +394,15 @@ static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
     if (rc)
         return rc;
     size = atomic_load(&file->size);
-    atomic_store(&file->dirty, true);
     if (dir->layout->short_tiles && start < size && start + len >= size) {
-        rc = ftruncate(file->fd, (off_t)start) ? -errno : 0;
+        rc = io_truncate(file->fd, start);
         if (!rc)
             atomic_store(&file->size, start);
     } else {
         rc = punch(file->fd, start, start + len < size ? start + len : size);
     }
-    if (!rc)
-        *empty = lseek(file->fd, (off_t)dir->layout->payload, SEEK_DATA) < 0 && errno == ENXIO;
+    atomic_store(&file->dirty, true);
+    *empty = !rc && holds_nothing(dir, file->fd);
     fdcache_put(dir->cache, file);
     return rc ? complain(dir, "zero part of", tile, rc) : 0;
 }
@@ -389,8 +416,7 @@ static int dir_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t 
     if (rc)
         return rc;
     /* A short file stays short: the space beyond its end is reserved all the same. */
-    if (fallocate(file->fd, FALLOC_FL_KEEP_SIZE, (off_t)(dir->layout->payload + off), (off_t)len))
-        rc = -errno;
+    rc = io_fallocate(file->fd, FALLOC_FL_KEEP_SIZE, dir->layout->payload + off, len);
     atomic_store(&file->dirty, true);
     fdcache_put(dir->cache, file);
     return rc ? complain(dir, "reserve space for", tile, rc) : 0;

@@ -17,6 +17,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct set {
@@ -167,13 +168,24 @@ static struct fdcache_file *room_locked(struct fdcache *cache, struct set *set) 
         file->pins++;
         rc = sync_locked(cache, set, file);
         if (rc)
-            atomic_store(&cache->error, rc);
+            atomic_compare_exchange_strong(&cache->error, &(int){0}, rc);
         fd = unpin_locked(set, file);
         if (fd >= 0)
             close(fd);
         return NULL;
     }
     return file;
+}
+
+/*
+ * Asked only here, under the set's mutex: whoever writes to the tile has it in
+ * the cache, so now nobody does. Asked before, others might have come and gone.
+ */
+static uint64_t size_now(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 ? (uint64_t)st.st_size : UINT64_MAX;
 }
 
 /* Puts fresh into the cache unless the tile is there already. Returns the tile's file, pinned. */
@@ -194,7 +206,8 @@ static struct fdcache_file *enter(struct fdcache *cache, const struct fdcache_fi
         file->tile = fresh->tile;
         file->fd = fresh->fd;
         file->write_error = fresh->write_error;
-        atomic_store(&file->size, atomic_load(&fresh->size));
+        atomic_store(&file->size, size_now(fresh->fd));
+        atomic_store(&file->leaving, false);
         atomic_store(&file->dirty, false);
         file->pins = 1;
         file->used = ++set->clock;
@@ -224,11 +237,22 @@ int fdcache_get(struct fdcache *cache, uint32_t tile, struct fdcache_file **file
     return rc;
 }
 
-void fdcache_add(struct fdcache *cache, uint32_t tile, int fd, uint64_t size)
+void fdcache_add(struct fdcache *cache, uint32_t tile, int fd)
 {
-    struct fdcache_file fresh = {.tile = tile, .fd = fd, .size = size};
+    struct fdcache_file fresh = {.tile = tile, .fd = fd};
 
     fdcache_put(cache, enter(cache, &fresh));
+}
+
+void fdcache_leaving(struct fdcache *cache, uint32_t tile, bool leaving)
+{
+    struct set *set = set_of(cache, tile);
+
+    mutex_lock(&set->mutex);
+    for (unsigned way = 0; way < FDCACHE_WAYS; way++)
+        if (set->files[way].open && set->files[way].tile == tile)
+            atomic_store(&set->files[way].leaving, leaving);
+    mutex_unlock(&set->mutex);
 }
 
 void fdcache_forget(struct fdcache *cache, uint32_t tile)

@@ -23,8 +23,9 @@ struct fdcache_file {
     int fd;
     int write_error; /* -errno of opening it for writing, when only reading was possible */
     /* any holder */
-    atomic_uint_fast64_t size; /* of the file, in bytes, as far as we know */
-    atomic_bool dirty;         /* written since it was last synced */
+    atomic_uint_fast64_t size; /* of the file, in bytes: never below the true one */
+    atomic_bool dirty;         /* changed since it was last synced; set after the change */
+    atomic_bool leaving;       /* we are about to remove it */
     /* guarded by the mutex of the set */
     uint32_t pins; /* holders */
     uint64_t used; /* the set's clock when last got */
@@ -36,7 +37,7 @@ struct fdcache_file {
 struct fdcache;
 
 struct fdcache_ops {
-    /* Opens tile into fd, write_error and size. 0 or -errno; -ENOENT when absent. */
+    /* Opens tile into fd and write_error. 0 or -errno; -ENOENT when absent. */
     int (*open)(void *arg, uint32_t tile, struct fdcache_file *file);
     /* Makes the file's bytes durable. 0 or -errno. */
     int (*sync)(void *arg, struct fdcache_file *file);
@@ -56,11 +57,17 @@ void fdcache_free(struct fdcache *cache);
 MUST_CHECK int fdcache_get(struct fdcache *cache, uint32_t tile, struct fdcache_file **file);
 
 /* Adds a tile that was just created: takes over the descriptor. Else like fdcache_get(). */
-void fdcache_add(struct fdcache *cache, uint32_t tile, int fd, uint64_t size);
+void fdcache_add(struct fdcache *cache, uint32_t tile, int fd);
 
 void fdcache_put(struct fdcache *cache, struct fdcache_file *file);
 
-/* The tile's file is about to be removed: nobody will find it here any more. */
+/*
+ * The tile's file is about to be removed by us, or is not after all: whether
+ * ops.sync() may find it without a name.
+ */
+void fdcache_leaving(struct fdcache *cache, uint32_t tile, bool leaving);
+
+/* The tile's file was removed: nobody will find it here any more. */
 void fdcache_forget(struct fdcache *cache, uint32_t tile);
 
 /*

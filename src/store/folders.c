@@ -79,6 +79,9 @@ static int sync_one(const struct folders *folders, atomic_bool *dirty, const cha
 {
     int rc = atomic_exchange(dirty, false) ? io_sync_dir(folders->dirfd, path) : 0;
 
+    /* Nothing is lost yet, and this way needs no descriptor. */
+    if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
+        rc = syncfs(folders->dirfd) ? -errno : 0;
     if (rc)
         log_error("cannot bring folder '%s' to disk: %s", path, strerror(-rc));
     return rc;
@@ -132,18 +135,16 @@ static int next_in_folder(const struct folders *folders, uint32_t folder, uint32
                           uint32_t *found)
 {
     char path[LAYOUT_PATH];
+    const char *name;
+    struct stat st;
     int fd;
-    int rc;
+    int rc = folders_open(folders, from, path, &name, &fd);
 
-    folders->layout->tile_path(from, path);
-    if (faccessat(folders->dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-        *found = from; /* the usual case: one after the other */
-        return 0;
-    }
-    folders->layout->folder_path(folder, path);
-    rc = io_open(folders->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &fd);
     if (!rc) {
-        rc = lowest_entry(folders, folder, fd, from, found);
+        if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            *found = from; /* the usual case: one after the other */
+        else
+            rc = lowest_entry(folders, folder, fd, from, found);
         close(fd);
     }
     if (rc && rc != -ENOENT) {

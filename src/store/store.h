@@ -14,7 +14,7 @@
  * - Bytes of a present tile that were never written read as zeros.
  * - Callers may run read, write, stat, seek and flush of one tile at the same
  *   time. create, remove, zero and allocate of a tile exclude everything else
- *   on that tile except flush; image/ sees to it with its stripes. Anything may
+ *   on that tile except flush_start and flush; image/ sees to it with its stripes. Anything may
  *   run at the same time on different tiles.
  * - Two writes of one tile that overlap may run at the same time. Each aligned
  *   4 KiB block then holds one or the other, never a mixture.
@@ -56,7 +56,11 @@ struct store_ops {
      * the file system can. *empty tells that no data is left in the tile.
      */
     int (*zero)(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty);
-    /* Reserves space, so that later writes to the range cannot fail for want of it. */
+    /*
+     * Reserves space, so that later writes to the range cannot fail for want of
+     * it, until a zero() reaches from before or in the range to the end of the
+     * tile's data.
+     */
     int (*allocate)(struct store *st, uint32_t tile, uint64_t off, uint64_t len);
     /*
      * *found is the first offset >= off that is data (or a hole), or the tile's
