@@ -310,10 +310,7 @@ static int write_synced(int dirfd, const char *name, const void *buf, size_t len
     return err ? err : closed;
 }
 
-/*
- * Some file systems have no RENAME_NOREPLACE and say EINVAL. There two creators
- * of one name could both pass the look before the rename; nothing better exists.
- */
+/* Some file systems have no RENAME_NOREPLACE and say EINVAL. */
 static int rename_new(int dirfd, const char *from, const char *to)
 {
     if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/mount_args.h"
 #include "cli/mountpoint.h"
 #include "cli/process.h"
 #include "front/fuse.h"
@@ -29,100 +31,16 @@
 #include "store/dir.h"
 #include "store/owner.h"
 
-#define FUSE_ARGS_MAX 64 /* words for libfuse */
 #define FUSE_CONF "/etc/fuse.conf"
 
 struct plan {
     const char *archive;
     char mountpoint[PATH_MAX];
-    bool read_only;
-    bool foreground;
-    bool shared; /* others than the mounting user may open the file */
-    const char *fuse_args[FUSE_ARGS_MAX + 1];
-    unsigned nfuse_args;
-    char *fuse_text; /* what fuse_args points into */
-    int ready_fd;    /* the parent listens at the other end; -1: nobody does */
+    struct mount_args mount;
+    bool logging;     /* to a file of the user's choice */
+    bool keep_record; /* of the lock: the next writer must know that data may be missing */
+    int ready_fd;     /* the parent listens at the other end; -1: nobody does */
 };
-
-/* Looks at one word of a list of mount options. 0 or an exit code. */
-static int look_at_option(struct plan *plan, const struct args *args, const char *word, size_t len)
-{
-#define IS(s) (len == strlen(s) && memcmp(word, s, len) == 0)
-#define BEGINS(s) (len >= strlen(s) && memcmp(word, s, strlen(s)) == 0)
-    if (IS("ro"))
-        plan->read_only = true;
-    if (IS("allow_root") || IS("allow_other"))
-        plan->shared = true;
-    if (BEGINS("fsname=") || BEGINS("subtype=") || BEGINS("max_read="))
-        return opt_usage_error(args->command, "option '%.*s' is not for you to set", (int)len,
-                               word);
-    return 0;
-#undef IS
-#undef BEGINS
-}
-
-static int add_fuse_arg(struct plan *plan, const struct args *args, const char *arg, bool list)
-{
-    if (plan->nfuse_args == FUSE_ARGS_MAX)
-        return opt_usage_error(args->command, "too many options for libfuse, at most %d",
-                               FUSE_ARGS_MAX);
-    plan->fuse_args[plan->nfuse_args++] = arg;
-    while (list && *arg) {
-        size_t len = strcspn(arg, ",");
-        int rc = look_at_option(plan, args, arg, len);
-
-        if (rc)
-            return rc;
-        arg += len;
-        arg += *arg == ',';
-    }
-    return 0;
-}
-
-/* --fuse="-o allow_root -d": words between blanks, as the original took them. */
-static int split_fuse(struct plan *plan, const struct args *args)
-{
-    const char *before = "";
-    char *save = NULL;
-    int rc = 0;
-
-    for (char *word = strtok_r(plan->fuse_text, " \t", &save); word && !rc;
-         word = strtok_r(NULL, " \t", &save)) {
-        bool list = strcmp(before, "-o") == 0;
-
-        if (!list && strncmp(word, "-o", 2) == 0 && word[2]) {
-            rc = add_fuse_arg(plan, args, "-o", false);
-            word += 2;
-            list = true;
-        }
-        if (!rc)
-            rc = add_fuse_arg(plan, args, word, list);
-        before = word;
-    }
-    return rc;
-}
-
-static int collect_fuse_args(struct plan *plan, const struct args *args)
-{
-    unsigned pos = 0;
-    const char *list;
-    int rc = 0;
-
-    if (opt_given(args, "fuse")) {
-        plan->fuse_text = strdup(opt_value(args, "fuse"));
-        if (!plan->fuse_text) {
-            log_error("out of memory");
-            return CLI_FAILED;
-        }
-        rc = split_fuse(plan, args);
-    }
-    while (!rc && (list = opt_next(args, "options", &pos))) {
-        rc = add_fuse_arg(plan, args, "-o", false);
-        if (!rc)
-            rc = add_fuse_arg(plan, args, list, true);
-    }
-    return rc;
-}
 
 /* False when /etc/fuse.conf does not let users pass allow_root and allow_other. */
 static bool sharing_allowed(void)
@@ -138,51 +56,42 @@ static bool sharing_allowed(void)
     return allowed;
 }
 
-/* For users other than root. 0 or an exit code. */
+/* Users other than root need leave to share. 0 or an exit code. */
 static int check_sharing(const struct plan *plan, const char *path)
 {
-    if (geteuid() == 0)
+    if (geteuid() == 0 || !plan->mount.shared || sharing_allowed())
         return 0;
-    if (plan->shared && !sharing_allowed()) {
-        log_error("cannot mount on '%s' with allow_root or allow_other: " FUSE_CONF
-                  " does not permit it",
-                  path);
-        log_note("ask root to write the line 'user_allow_other' into " FUSE_CONF);
-        return CLI_FAILED;
-    }
-    if (!plan->shared)
-        log_note("only you can open '%s', not even root; for a loop device mount it with "
-                 "--fuse=\"-o allow_root\", which needs the line 'user_allow_other' in " FUSE_CONF,
-                 path);
-    return 0;
+    log_error("cannot mount on '%s' with allow_root or allow_other: " FUSE_CONF
+              " does not permit it",
+              path);
+    log_note("ask root to write the line 'user_allow_other' into " FUSE_CONF);
+    return CLI_FAILED;
+}
+
+static int open_log(struct plan *plan, const char *path)
+{
+    int rc = log_open(path);
+
+    plan->logging = true;
+    if (rc)
+        log_error("cannot open log '%s': %s", path, strerror(-rc));
+    return rc ? CLI_FAILED : 0;
 }
 
 static int make_plan(struct plan *plan, const struct args *args)
 {
     int rc;
 
-    *plan = (struct plan){
-        .archive = args->operands[0],
-        .read_only = opt_given(args, "read-only"),
-        .foreground = opt_given(args, "foreground"),
-        .ready_fd = -1,
-    };
-    if (opt_given(args, "debug"))
+    *plan = (struct plan){.archive = args->operands[0], .ready_fd = -1};
+    rc = mount_args_collect(&plan->mount, args);
+    if (plan->mount.debug)
         log_debug_on();
-    rc = collect_fuse_args(plan, args);
     if (!rc)
         rc = check_sharing(plan, args->operands[1]);
     if (!rc && mountpoint_resolve(args->operands[1], plan->mountpoint))
         rc = CLI_FAILED;
-    if (!rc && opt_given(args, "log")) {
-        const char *path = opt_value(args, "log");
-        int err = log_open(path);
-
-        if (err) {
-            log_error("cannot open log '%s': %s", path, strerror(-err));
-            rc = CLI_FAILED;
-        }
-    }
+    if (!rc && opt_given(args, "log"))
+        rc = open_log(plan, opt_value(args, "log"));
     return rc;
 }
 
@@ -190,19 +99,26 @@ static void on_ready(void *arg)
 {
     const struct plan *plan = arg;
 
-    if (plan->ready_fd < 0)
+    if (plan->ready_fd < 0) {
+        if (plan->logging)
+            log_detach();
         return;
+    }
     process_detach();
-    (void)!io_write(plan->ready_fd, "", 1); /* if the parent is gone, so be it */
+    /* With the parent gone, the user has given up: so do we. */
+    if (io_write(plan->ready_fd, "", 1))
+        kill(getpid(), SIGTERM);
     close(plan->ready_fd);
     log_debug("'%s' is mounted on '%s'", plan->archive, plan->mountpoint);
 }
 
-/* With image, mount point and session in hand. */
-static int serve_mounted(struct plan *plan, struct fuse_front *front, struct image *img)
+/* With image, mount point and session in hand. mountpoint_fd keeps others away until mounted. */
+static int serve_mounted(struct plan *plan, struct fuse_front *front, struct image *img,
+                         int mountpoint_fd)
 {
     int rc = fuse_front_mount(front, plan->mountpoint);
 
+    close(mountpoint_fd);
     if (!rc) {
         process_harden();
         rc = fuse_front_run(front, img, on_ready, plan);
@@ -210,25 +126,27 @@ static int serve_mounted(struct plan *plan, struct fuse_front *front, struct ima
     return rc ? CLI_FAILED : CLI_DONE;
 }
 
-/* With the lock and the mount point in hand. */
-static int serve_image(struct plan *plan, struct archive *archive, struct fuse_front *front)
+/* With the lock and the mount point in hand. Closes mountpoint_fd. */
+static int serve_image(struct plan *plan, struct archive *archive, struct fuse_front *front,
+                       int mountpoint_fd)
 {
     struct store *store;
     struct image *img;
-    int rc = dir_open(archive, plan->read_only, process_open_limit(), &store);
+    int rc = dir_open(archive, plan->mount.read_only, process_open_limit(), &store);
 
-    if (rc)
-        return CLI_FAILED;
-    rc = image_open(store, plan->read_only, &img);
+    if (!rc)
+        rc = image_open(store, plan->mount.read_only, &img);
     if (rc) {
         log_error("cannot open archive '%s': %s", archive->path, strerror(-rc));
+        close(mountpoint_fd);
         return CLI_FAILED;
     }
-    rc = serve_mounted(plan, front, img);
-    if (image_close(img))
-        rc = CLI_FAILED; /* logged */
-    else
-        log_debug("'%s' is unmounted and all of it on disk", plan->mountpoint);
+    rc = serve_mounted(plan, front, img, mountpoint_fd);
+    if (image_close(img)) {
+        plan->keep_record = true;
+        return CLI_FAILED; /* logged */
+    }
+    log_debug("'%s' is unmounted and all of it on disk", plan->mountpoint);
     return rc;
 }
 
@@ -236,22 +154,14 @@ static int serve_image(struct plan *plan, struct archive *archive, struct fuse_f
  * What a killed daemon wrote is in the page cache, but nobody will sync it: our
  * own flushes cover only what we write, not the new tiles that we find.
  */
-static int adopt(const struct archive *archive)
+static int adopt(struct plan *plan, const struct archive *archive)
 {
     if (syncfs(archive->dirfd) == 0)
         return 0;
     log_error("cannot bring to disk what the last mount of '%s' wrote: %s", archive->path,
               strerror(errno));
+    plan->keep_record = true;
     return CLI_FAILED;
-}
-
-/* With the lock and the mount point in hand. made: the mount point is ours to remove. */
-static int serve_recorded(struct plan *plan, struct archive *archive, struct fuse_front *front,
-                          bool made)
-{
-    if (made && !plan->read_only && owner_made_mountpoint(archive, plan->mountpoint))
-        return CLI_FAILED;
-    return serve_image(plan, archive, front);
 }
 
 /* With the lock in hand. Frees front. */
@@ -259,13 +169,21 @@ static int serve_locked(struct plan *plan, struct archive *archive, struct fuse_
                         const struct owner *previous)
 {
     bool made = false;
-    int rc = CLI_FAILED;
+    int rc = previous->pid && !plan->mount.read_only ? adopt(plan, archive) : 0;
+    int fd;
 
-    if (!(previous->pid && adopt(archive)) && !mountpoint_prepare(plan->mountpoint, &made)) {
+    if (!rc && mountpoint_prepare(plan->mountpoint, &made, &fd))
+        rc = CLI_FAILED;
+    if (!rc) {
         /* One that a killed daemon made and could not remove is ours to remove. */
         made = made ||
                (previous->made_mountpoint && strcmp(previous->mountpoint, plan->mountpoint) == 0);
-        rc = serve_recorded(plan, archive, front, made);
+        if (made && !plan->mount.read_only && owner_made_mountpoint(archive, plan->mountpoint)) {
+            close(fd);
+            rc = CLI_FAILED;
+        } else {
+            rc = serve_image(plan, archive, front, fd);
+        }
     }
     fuse_front_free(front);
     if (made)
@@ -278,8 +196,8 @@ static int new_front(const struct plan *plan, const struct archive *archive,
 {
     struct fuse_front_config config = {
         .source = archive->path,
-        .args = plan->fuse_args,
-        .read_only = plan->read_only,
+        .args = plan->mount.words,
+        .read_only = plan->mount.read_only,
     };
     struct stat st;
     int rc;
@@ -291,9 +209,27 @@ static int new_front(const struct plan *plan, const struct archive *archive,
     }
     config.uid = st.st_uid;
     config.gid = st.st_gid;
-    config.mode = st.st_mode & (plan->read_only ? 0444 : 0666);
+    config.mode = st.st_mode & (plan->mount.read_only ? 0444 : 0666);
     rc = fuse_front_new(&config, front);
     return rc == -EINVAL ? CLI_USAGE : rc ? CLI_FAILED : 0;
+}
+
+/* What stands against mounting this archive there, as far as one can see beforehand. */
+static int check_archive(const struct plan *plan, const struct archive *archive)
+{
+    size_t len = strlen(archive->path);
+
+    if (archive->index.read_only && !plan->mount.read_only) {
+        log_error("archive '%s' uses a feature of a newer version: it can only be read",
+                  archive->path);
+        log_note("mount it with --read-only, or use the newer version");
+        return CLI_FAILED;
+    }
+    if (strncmp(plan->mountpoint, archive->path, len) == 0 && plan->mountpoint[len] == '/') {
+        log_error("cannot mount on '%s': that is inside the archive", plan->mountpoint);
+        return CLI_FAILED;
+    }
+    return 0;
 }
 
 /* All of the daemon. Returns its exit code. */
@@ -306,21 +242,17 @@ static int serve(struct plan *plan)
 
     if (archive_open(plan->archive, &archive))
         return CLI_FAILED;
-    if (archive.index.read_only && !plan->read_only) {
-        log_error("archive '%s' uses a feature of a newer version: it can only be read",
-                  archive.path);
-        log_note("mount it with --read-only, or use the newer version");
-        archive_close(&archive);
-        return CLI_FAILED;
-    }
-    rc = new_front(plan, &archive, &front);
-    if (!rc && owner_take(&archive, plan->mountpoint, plan->read_only, &previous)) {
+    rc = check_archive(plan, &archive);
+    if (!rc)
+        rc = new_front(plan, &archive, &front);
+    if (!rc && owner_take(&archive, plan->mountpoint, plan->mount.read_only, &previous)) {
         fuse_front_free(front);
         rc = CLI_FAILED;
     } else if (!rc) {
         (void)!chdir("/"); /* stay out of the way of whoever wants to unmount the place */
         rc = serve_locked(plan, &archive, front, &previous);
-        owner_drop(&archive, plan->read_only);
+        if (!plan->keep_record)
+            owner_drop(&archive, plan->mount.read_only);
     }
     archive_close(&archive);
     return rc;
@@ -338,8 +270,14 @@ static int await_ready(const struct plan *plan, int fd, pid_t child)
         n = read(fd, &byte, 1);
     while (n < 0 && errno == EINTR);
     if (n == 1) {
-        if (stat(plan->mountpoint, &st) == 0)
+        if (stat(plan->mountpoint, &st) == 0) {
+            if (geteuid() != 0 && !plan->mount.shared)
+                log_note("only you can open '%s', not even root; for a loop device mount it with "
+                         "--fuse=\"-o allow_root\", which needs the line 'user_allow_other' "
+                         "in " FUSE_CONF,
+                         plan->mountpoint);
             return CLI_DONE;
+        }
         log_error("'%s' is mounted, but cannot be looked at: %s", plan->mountpoint,
                   strerror(errno));
         return CLI_FAILED;
@@ -347,8 +285,12 @@ static int await_ready(const struct plan *plan, int fd, pid_t child)
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
             return CLI_FAILED;
-    if (WIFEXITED(status))
-        return WEXITSTATUS(status) ? WEXITSTATUS(status) : CLI_FAILED;
+    if (WIFEXITED(status) && WEXITSTATUS(status))
+        return WEXITSTATUS(status);
+    if (WIFEXITED(status)) {
+        log_error("cannot mount '%s': it was unmounted at once", plan->archive);
+        return CLI_FAILED;
+    }
     log_error("cannot mount '%s': the process that was to serve it died (%s)", plan->archive,
               strsignal(WTERMSIG(status)));
     return CLI_FAILED;
@@ -382,11 +324,11 @@ static int run(const struct args *args)
     struct plan plan;
     int rc;
 
-    process_close_inherited();
+    process_begin();
     rc = make_plan(&plan, args);
     if (!rc)
-        rc = plan.foreground ? serve(&plan) : serve_in_background(&plan);
-    free(plan.fuse_text);
+        rc = plan.mount.foreground ? serve(&plan) : serve_in_background(&plan);
+    mount_args_release(&plan.mount);
     return rc;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -34,27 +35,25 @@ static int bury(const char *path)
     return rc;
 }
 
-/* A file that is there already. */
-static int check(const char *path)
+/* Opens what is there already, if it will do. */
+static int open_existing(const char *path, int *fd)
 {
     struct stat st;
+    int rc;
 
-    if (lstat(path, &st)) {
-        int rc = -errno;
-
+    *fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    rc = *fd < 0 || fstat(*fd, &st) ? -errno : 0;
+    if (rc) {
         log_error("cannot mount on '%s': %s", path, strerror(-rc));
-        return rc;
-    }
-    if (S_ISDIR(st.st_mode)) {
+    } else if (S_ISDIR(st.st_mode)) {
         log_error("cannot mount on '%s': it is a directory; the drive is a file", path);
-        return -EISDIR;
-    }
-    if (!S_ISREG(st.st_mode) || st.st_size != 0) {
+        rc = -EISDIR;
+    } else if (!S_ISREG(st.st_mode) || st.st_size != 0) {
         log_error("cannot mount on '%s': it is not an empty file", path);
         log_note("name an empty file, or one that does not exist yet");
-        return -EEXIST;
+        rc = -EEXIST;
     }
-    return 0;
+    return rc;
 }
 
 /* 0 when no image is mounted on path, or none any more. */
@@ -74,31 +73,60 @@ static int clear(const char *path)
     return -EBUSY;
 }
 
-int mountpoint_prepare(const char *path, bool *made)
+/* The file that path names is still the one that is open. */
+static bool same_file(const char *path, int fd)
+{
+    struct stat by_path, by_fd;
+
+    return lstat(path, &by_path) == 0 && fstat(fd, &by_fd) == 0 && by_path.st_dev == by_fd.st_dev &&
+           by_path.st_ino == by_fd.st_ino;
+}
+
+/* One try. -EAGAIN: the file was removed meanwhile, or something was mounted on it. */
+static int prepare(const char *path, bool *made, int *fd)
 {
     int rc = clear(path);
-    int fd;
 
-    *made = false;
     if (rc)
         return rc;
-    fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        close(fd);
-        *made = true;
-        return 0;
+    *fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    *made = *fd >= 0;
+    if (*fd < 0 && errno == EEXIST) {
+        rc = open_existing(path, fd);
+    } else if (*fd < 0) {
+        rc = -errno;
+        log_error("cannot mount on '%s': %s", path, strerror(-rc));
     }
-    if (errno == EEXIST)
-        return check(path);
-    rc = -errno;
-    log_error("cannot mount on '%s': %s", path, strerror(-rc));
+    if (!rc && flock(*fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+        rc = -EBUSY;
+        log_error("cannot mount on '%s': another image is just being mounted there", path);
+    }
+    if (!rc && !same_file(path, *fd))
+        rc = -EAGAIN;
+    if (rc && *fd >= 0)
+        close(*fd);
+    return rc;
+}
+
+int mountpoint_prepare(const char *path, bool *made, int *fd)
+{
+    int rc;
+
+    do
+        rc = prepare(path, made, fd);
+    while (rc == -EAGAIN);
     return rc;
 }
 
 void mountpoint_remove(const char *path)
 {
     struct stat st;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
-    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0)
-        (void)!unlink(path); /* EBUSY when somebody else mounts on it */
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 &&
+        !(flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK))
+        (void)!unlink(path); /* EBUSY when somebody else has mounted on it */
+    close(fd);
 }

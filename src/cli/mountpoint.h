@@ -19,12 +19,13 @@ MUST_CHECK int mountpoint_resolve(const char *path, char out[PATH_MAX]);
 
 /*
  * Makes sure that path (absolute) is an empty regular file that nothing is
- * mounted on. Takes away a mount whose daemon has died. *made: it did not exist.
- * 0 or -errno, logged.
+ * mounted on, and keeps others from mounting on it until *fd is closed. Takes
+ * away a mount whose daemon has died. *made: it did not exist. 0 or -errno,
+ * logged.
  */
-MUST_CHECK int mountpoint_prepare(const char *path, bool *made);
+MUST_CHECK int mountpoint_prepare(const char *path, bool *made, int *fd);
 
-/* Removes the file if it is still there, still empty, and nothing is mounted on it. */
+/* Removes the file if it is still there, still empty, and nobody is about to mount on it. */
 void mountpoint_remove(const char *path);
 
 #endif

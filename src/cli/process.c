@@ -16,8 +16,10 @@
 #define OPEN_MIN 64
 #define OPEN_MAX 4096 /* at tiles of 8 MiB a working set of 32 GiB */
 
-void process_close_inherited(void)
+void process_begin(void)
 {
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     (void)!close_range(STDERR_FILENO + 1, ~0u, 0);
 }
 
@@ -67,8 +69,6 @@ static void survive(void)
 
 void process_harden(void)
 {
-    /* A file size limit is an error like others, and so is a reader of our log that left. */
-    signal(SIGXFSZ, SIG_IGN);
     tell("become an I/O flusher", prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0));
     lock_memory();
     survive();

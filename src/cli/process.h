@@ -7,10 +7,11 @@
 #define CLI_PROCESS_H
 
 /*
- * Closes every descriptor above stderr that the caller left open: held by a
- * daemon, a pipe of it would never end. Before anything else is opened.
+ * First thing of all. Closes every descriptor above stderr that the caller left
+ * open: held by a daemon, a pipe of it would never end. From now on a pipe that
+ * nobody reads and a file size limit are errors of write(2) like others.
  */
-void process_close_inherited(void);
+void process_begin(void);
 
 /*
  * Raises the limit of open files to what is allowed. Returns how many tiles may

@@ -9,8 +9,8 @@
  * other way, FUSE_CAP_ATOMIC_O_TRUNC, sets the size to 0 in the kernel for a
  * moment, in which a loop device on the file would fail.
  *
- * Nothing is allocated for a request: each thread of libfuse's loop keeps one
- * buffer for reads, made with its first one.
+ * A fixed number of threads serve, each with one buffer made at its start;
+ * nothing here is allocated for a request, and no thread is made under load.
  */
 #define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 12)
 
@@ -32,19 +32,21 @@
 #include "front/control.h"
 #include "front/signals.h"
 
-#define THREADS 8
-#define BACKGROUND 64       /* requests the kernel may have under way; its own default is 12 */
-#define READ_MAX (1u << 20) /* the kernel's own limit for a request: 256 pages */
-#define ATTR_SECONDS 1.0    /* how long the kernel may keep mtime and st_blocks */
-#define COUNT_WAIT_MS 50    /* what stat(2) waits for the first count of all tiles */
+#define THREADS_MIN 4
+#define THREADS_MAX 16
+#define REQUEST_MAX 1048576 /* bytes of a read or write */
+#define REQUEST_HEAD                                                                               \
+    80                   /* what stands before the bytes of a write: fuse_in_header, fuse_write_in \
+                          */
+#define ATTR_SECONDS 1.0 /* how long the kernel may keep mtime and st_blocks */
+#define COUNT_WAIT_MS 50 /* what stat(2) waits for the first count of all tiles */
 
 struct fuse_front {
     /* fixed after new or mount */
     struct fuse_session *session;
-    struct fuse_loop_config *loop;
     struct fuse_front_config config;
     char *mountpoint;
-    bool foreground;
+    unsigned nthreads;
     /* fixed while running */
     struct image *img;
     void (*ready)(void *arg);
@@ -53,6 +55,9 @@ struct fuse_front {
     bool counting;
     atomic_uint writers; /* open handles that may write; any thread */
 };
+
+/* REQUEST_MAX bytes of this thread, aligned to pages: a write's bytes, or the answer to a read. */
+static __thread char *payload;
 
 static struct fuse_front *front_of(fuse_req_t req)
 {
@@ -71,10 +76,14 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct fuse_front *front = userdata;
 
-    /* Only the kernel itself changes the file, so its cache never goes stale. */
+    /*
+     * Times are those of the tiles, which is no reason to drop cached pages: who
+     * opens the file anew gets a fresh cache. It cannot be kept beyond that: an
+     * asynchronous direct write, as from a loop device, may leave stale pages.
+     */
     conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
-    conn->max_background = BACKGROUND;
-    conn->congestion_threshold = BACKGROUND * 3 / 4;
+    conn->max_read = REQUEST_MAX; /* the mount option says the same, as libfuse wants it */
+    conn->max_write = REQUEST_MAX;
     front->ready(front->ready_arg);
     front->counting = pthread_create(&front->counter, NULL, count, front) == 0;
 }
@@ -141,7 +150,6 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct fuse_front *front = front_of(req);
 
-    fi->keep_cache = 1;
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
     fi->parallel_direct_writes = 1;
 #endif
@@ -164,42 +172,25 @@ static void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         (void)!image_flush(front->img); /* final and logged; the next fsync tells it, too */
 }
 
-/* This thread's buffer of READ_MAX bytes, aligned to pages, or NULL. */
-static void *read_buffer(void)
-{
-    static __thread void *buffer;
-
-    if (!buffer) {
-        buffer = mmap(NULL, READ_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (buffer == MAP_FAILED)
-            buffer = NULL;
-    }
-    return buffer;
-}
-
 static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
                     struct fuse_file_info *fi)
 {
     struct image *img = front_of(req)->img;
     uint64_t size = image_size(img);
-    void *buf = read_buffer();
     int rc;
 
-    if (!buf) {
-        fuse_reply_err(req, ENOMEM);
+    if ((uint64_t)off >= size) {
+        fuse_reply_buf(req, NULL, 0);
         return;
     }
-    if ((uint64_t)off >= size)
-        len = 0;
-    else if (len > size - (uint64_t)off)
+    if (len > size - (uint64_t)off)
         len = size - (uint64_t)off;
-    if (len > READ_MAX)
-        len = READ_MAX;
-    rc = image_read(img, (uint64_t)off, buf, len);
+    /* A short answer would be taken for the end of the file, and read as zeros. */
+    rc = len <= REQUEST_MAX ? image_read(img, (uint64_t)off, payload, len) : -EIO;
     if (rc)
         fuse_reply_err(req, -rc);
     else
-        fuse_reply_buf(req, buf, len);
+        fuse_reply_buf(req, payload, len);
 }
 
 static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len, off_t off,
@@ -228,12 +219,16 @@ static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, of
                          struct fuse_file_info *fi)
 {
     struct image *img = front_of(req)->img;
+    bool beyond = (uint64_t)off + (uint64_t)len > image_size(img);
     int rc;
 
     switch (mode & ~FALLOC_FL_KEEP_SIZE) {
     case FALLOC_FL_PUNCH_HOLE:
     case FALLOC_FL_ZERO_RANGE:
-        rc = image_zero(img, (uint64_t)off, (uint64_t)len);
+        /* Success would make the kernel believe that the file has grown. */
+        rc = beyond && !(mode & FALLOC_FL_KEEP_SIZE)
+                 ? -ENOSPC
+                 : image_zero(img, (uint64_t)off, (uint64_t)len);
         break;
     case 0:
         rc = image_allocate(img, (uint64_t)off, (uint64_t)len);
@@ -344,6 +339,10 @@ PRINTF(2, 0) static void on_log(enum fuse_log_level level, const char *fmt, va_l
     mutex_unlock(&mutex);
 }
 
+#define TEXT2(x) #x
+#define TEXT(x) TEXT2(x)
+#define OPTIONS "subtype=mosaicfs,default_permissions,max_read=" TEXT(REQUEST_MAX)
+
 static int add_args(const struct fuse_front_config *config, struct fuse_args *args)
 {
     char *opts = NULL;
@@ -352,8 +351,7 @@ static int add_args(const struct fuse_front_config *config, struct fuse_args *ar
     for (const char *const *arg = config->args; !rc && *arg; arg++)
         rc = fuse_opt_add_arg(args, *arg);
     if (!rc)
-        rc = fuse_opt_add_opt(&opts, config->read_only ? "subtype=mosaicfs,default_permissions,ro"
-                                                       : "subtype=mosaicfs,default_permissions");
+        rc = fuse_opt_add_opt(&opts, config->read_only ? OPTIONS ",ro" : OPTIONS);
     if (!rc) {
         char source[PATH_MAX + sizeof("fsname=")];
 
@@ -368,6 +366,14 @@ static int add_args(const struct fuse_front_config *config, struct fuse_args *ar
     return rc ? -ENOMEM : 0;
 }
 
+/* Two a core: while one waits for the kernel or a disk, the other works. */
+static unsigned threads(void)
+{
+    long n = 2 * sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < THREADS_MIN ? THREADS_MIN : n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
+}
+
 /* What fuse_parse_cmdline() takes out of args, and what of it makes no sense here. */
 static int parse_args(struct fuse_front *front, struct fuse_args *args)
 {
@@ -379,13 +385,7 @@ static int parse_args(struct fuse_front *front, struct fuse_args *args)
         rc = -EINVAL;
     }
     free(opts.mountpoint);
-    front->foreground = opts.foreground || opts.debug;
-    front->loop = fuse_loop_cfg_create();
-    if (!front->loop)
-        return rc ? rc : -ENOMEM;
-    fuse_loop_cfg_set_clone_fd(front->loop, (unsigned)opts.clone_fd);
-    fuse_loop_cfg_set_max_threads(front->loop, opts.singlethread ? 1 : THREADS);
-    fuse_loop_cfg_set_idle_threads(front->loop, THREADS); /* a thread once made stays */
+    front->nthreads = opts.singlethread ? 1 : threads();
     return rc;
 }
 
@@ -417,30 +417,72 @@ fail:
     return rc;
 }
 
-bool fuse_front_foreground(const struct fuse_front *front)
-{
-    return front->foreground;
-}
-
 int fuse_front_mount(struct fuse_front *front, const char *mountpoint)
 {
     front->mountpoint = strdup(mountpoint);
     if (!front->mountpoint)
         return -ENOMEM;
+    signals_block();
     errno = 0;
     if (fuse_session_mount(front->session, mountpoint) == 0)
         return 0;
     return errno ? -errno : -EIO; /* libfuse has said why */
 }
 
+/*
+ * One of the threads that serve. All of them read requests from the kernel and
+ * answer them, until the mount is gone.
+ */
+static void *serve(void *arg)
+{
+    struct fuse_front *front = arg;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t size = page + REQUEST_MAX + page;
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct fuse_buf request = {0};
+    int rc = 0;
+
+    if (memory == MAP_FAILED)
+        return (void *)(intptr_t)-ENOMEM;
+    payload = memory + page;
+#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 16)
+    /* Bytes to be written come to lie on page boundaries. Later versions have a say in this. */
+    request.mem = payload - REQUEST_HEAD;
+#endif
+    while (!fuse_session_exited(front->session)) {
+        rc = fuse_session_receive_buf(front->session, &request);
+        if (rc > 0)
+            fuse_session_process_buf(front->session, &request);
+        else if (rc != -EINTR)
+            break; /* 0: unmounted */
+    }
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 16)
+    free(request.mem);
+#endif
+    munmap(memory, size);
+    return (void *)(intptr_t)(rc < 0 && rc != -EINTR ? rc : 0);
+}
+
 static int run_loop(struct fuse_front *front)
 {
-    int rc = fuse_session_loop_mt(front->session, front->loop);
+    pthread_t all[THREADS_MAX];
+    unsigned n = 0;
+    int rc = 0;
 
-    if (rc > 0)
-        rc = -EINTR;
+    while (n < front->nthreads && !pthread_create(&all[n], NULL, serve, front))
+        n++;
+    if (n == 0)
+        rc = -EAGAIN;
+    for (unsigned i = 0; i < n; i++) {
+        void *result;
+
+        pthread_join(all[i], &result);
+        rc = rc ? rc : (int)(intptr_t)result;
+    }
     if (rc)
         log_error("cannot go on serving '%s': %s", front->mountpoint, strerror(-rc));
+    /* Closes /dev/fuse: from now on we are not serving any more, only finishing. */
+    fuse_session_unmount(front->session);
     return rc;
 }
 
@@ -471,8 +513,6 @@ void fuse_front_free(struct fuse_front *front)
         fuse_session_unmount(front->session);
         fuse_session_destroy(front->session);
     }
-    if (front->loop)
-        fuse_loop_cfg_destroy(front->loop);
     free(front->mountpoint);
     free(front);
 }

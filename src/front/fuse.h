@@ -34,9 +34,6 @@ const char *fuse_front_version(void);
  */
 MUST_CHECK int fuse_front_new(const struct fuse_front_config *config, struct fuse_front **out);
 
-/* True when the arguments ask libfuse to stay in the foreground (-f or -d). */
-bool fuse_front_foreground(const struct fuse_front *front);
-
 /* Mounts on mountpoint, an absolute path of a regular file. 0 or -errno, logged. */
 MUST_CHECK int fuse_front_mount(struct fuse_front *front, const char *mountpoint);
 

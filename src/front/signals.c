@@ -38,15 +38,20 @@ static void *await(void *arg)
     return NULL;
 }
 
-int signals_start(struct signals *signals, const char *mountpoint)
+void signals_block(void)
 {
     sigset_t set;
+
+    of_interest(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int signals_start(struct signals *signals, const char *mountpoint)
+{
     int rc;
 
     signals->mountpoint = mountpoint;
     atomic_init(&signals->finished, false);
-    of_interest(&set);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
     rc = -pthread_create(&signals->thread, NULL, await, signals);
     if (rc)
         log_error("cannot start a thread: %s", strerror(-rc));

@@ -18,9 +18,14 @@ struct signals {
 };
 
 /*
- * Blocks the signals in the calling thread and those it makes from now on, and
- * starts the one that waits for them. mountpoint is absolute and outlives it. 0
- * or -errno, logged.
+ * Blocks the signals in the calling thread and those that it makes from now on.
+ * Before mounting: a signal that comes in between must not kill.
+ */
+void signals_block(void);
+
+/*
+ * Starts the thread that waits for the blocked signals. mountpoint is absolute
+ * and outlives it. 0 or -errno, logged.
  */
 MUST_CHECK int signals_start(struct signals *signals, const char *mountpoint);
 

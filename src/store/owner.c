@@ -55,13 +55,17 @@ static bool read_word(const char *path, char *word, size_t cap)
     return ok && word[0];
 }
 
-/* Field 22 of /proc/PID/stat; 0 when there is no such process, or only a zombie of it. */
-static uint64_t start_time(pid_t pid)
+/*
+ * Field 22 of /proc/PID/stat, 0 when it cannot be read. *ended: it is a zombie,
+ * which holds nothing any more.
+ */
+static uint64_t start_time(pid_t pid, bool *ended)
 {
-    char path[32], text[1024], state = 'Z', *p;
+    char path[32], text[1024], state = '?', *p;
     uint64_t start = 0;
     FILE *f;
 
+    *ended = false;
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     f = fopen(path, "re");
     if (!f)
@@ -73,11 +77,14 @@ static uint64_t start_time(pid_t pid)
                "%*s %" SCNu64,
                &state, &start);
     fclose(f);
-    return state == 'Z' || state == 'X' ? 0 : start;
+    *ended = state == 'Z' || state == 'X';
+    return start;
 }
 
 static void self(struct owner *owner, const char *mountpoint)
 {
+    bool ended;
+
     *owner = (struct owner){.pid = getpid(), .since = time(NULL)};
     if (gethostname(owner->host, sizeof(owner->host) - 1) || !owner->host[0])
         strcpy(owner->host, "localhost");
@@ -86,7 +93,7 @@ static void self(struct owner *owner, const char *mountpoint)
                  owner->host);
     if (!read_word("/proc/sys/kernel/random/boot_id", owner->boot, sizeof(owner->boot)))
         strcpy(owner->boot, "-");
-    owner->start = start_time(owner->pid);
+    owner->start = start_time(owner->pid, &ended);
     snprintf(owner->mountpoint, sizeof(owner->mountpoint), "%s", mountpoint);
 }
 
@@ -130,7 +137,8 @@ static int open_private(const struct archive *archive, bool create, int *fd)
     return io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
 }
 
-static int write_record(const struct archive *archive, const struct owner *owner)
+static int write_record(const struct archive *archive, const struct owner *owner,
+                        enum io_replace_mode mode)
 {
     char text[RECORD_MAX], mountpoint[PATH_MAX * 4];
     int len, fd;
@@ -143,9 +151,11 @@ static int write_record(const struct archive *archive, const struct owner *owner
                        "\nmade-mountpoint %d\nmountpoint %s\n",
                        owner->host, owner->machine, owner->boot, (int)owner->pid, owner->start,
                        owner->since, owner->made_mountpoint, mountpoint);
-        rc = io_replace(fd, "lock", text, (size_t)len, IO_OVER);
+        rc = io_replace(fd, "lock", text, (size_t)len, mode);
         close(fd);
     }
+    if (rc == -EEXIST)
+        return rc;
     if (rc)
         log_error("cannot write the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
                   strerror(-rc));
@@ -219,12 +229,28 @@ static bool same_machine(const struct owner *owner)
     return strcmp(owner->machine, me.machine) == 0;
 }
 
+/* When in doubt, it is. */
 static bool alive(const struct owner *owner)
 {
     struct owner me;
+    uint64_t start;
+    bool ended;
 
     self(&me, "");
-    return strcmp(owner->boot, me.boot) == 0 && start_time(owner->pid) == owner->start;
+    if (strcmp(owner->boot, me.boot) != 0 || (kill(owner->pid, 0) && errno == ESRCH))
+        return false;
+    start = start_time(owner->pid, &ended);
+    return !ended && (!start || !owner->start || start == owner->start);
+}
+
+/* The record names this process. */
+static bool is_ours(const struct archive *archive)
+{
+    struct owner owner, me;
+
+    self(&me, "");
+    return read_record(archive, &owner) == 0 && strcmp(owner.machine, me.machine) == 0 &&
+           strcmp(owner.boot, me.boot) == 0 && owner.pid == me.pid;
 }
 
 int owner_record(const struct archive *archive, struct owner *owner)
@@ -392,7 +418,14 @@ int owner_take(struct archive *archive, const char *mountpoint, bool read_only,
         rc = check_record(archive, read_only, &stale);
     if (!rc && !read_only) {
         self(&me, mountpoint);
-        rc = write_record(archive, &me);
+        rc = write_record(archive, &me, stale.pid ? IO_OVER : IO_NEW);
+        if (rc == -EEXIST && read_record(archive, &stale) == -ENOENT) /* an empty file */
+            rc = write_record(archive, &me, IO_OVER);
+        /* Where flock does not reach, another may have written at the same time. */
+        if (rc == -EEXIST || (!rc && !is_ours(archive))) {
+            complain_locked(archive);
+            rc = -EBUSY;
+        }
     }
     if (rc)
         flock(archive->dirfd, LOCK_UN);
@@ -407,14 +440,18 @@ int owner_made_mountpoint(struct archive *archive, const char *mountpoint)
 
     self(&me, mountpoint);
     me.made_mountpoint = true;
-    return write_record(archive, &me);
+    return write_record(archive, &me, IO_OVER);
 }
 
 void owner_drop(struct archive *archive, bool read_only)
 {
     int fd;
 
-    if (!read_only && open_private(archive, false, &fd) == 0) {
+    if (!read_only && !is_ours(archive)) {
+        log_error("the lock '%s/%s' is not ours any more: somebody else took the archive while it "
+                  "was in use",
+                  archive->path, FORMAT_LOCK_NAME);
+    } else if (!read_only && open_private(archive, false, &fd) == 0) {
         if (unlinkat(fd, "lock", 0))
             log_warn("cannot remove the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
                      strerror(errno));

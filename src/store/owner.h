@@ -43,7 +43,11 @@ MUST_CHECK int owner_take(struct archive *archive, const char *mountpoint, bool 
 /* Notes in the record that the mount point was made by us. Writer only. */
 MUST_CHECK int owner_made_mountpoint(struct archive *archive, const char *mountpoint);
 
-/* Clears the record (of a writer) and the lock. */
+/*
+ * Clears the record (of a writer) and the lock. Not after a flush that failed,
+ * or a failed attempt to save what a dead writer left: then archive_close()
+ * alone gives up the lock, and the record tells the next writer.
+ */
 void owner_drop(struct archive *archive, bool read_only);
 
 /*

@@ -207,7 +207,7 @@ signed_index() {
 }
 
 @test "tiles that vanish or shrink below a running daemon: no crash, no foreign byte" {
-    expect_log "tile"
+    expect_log "tile|cannot bring writes to disk"
     drive_with_two_tiles
     read_tile 0
     read_tile 1
@@ -218,7 +218,8 @@ signed_index() {
     quiet write_tile 0 || true
     quiet write_tile 1 || true
     lives
-    umount_drive
+    # What was written into the tile that is gone cannot be brought to disk.
+    try 1 umount_drive
     mount_drive
     write_tile 0
     write_tile 1
