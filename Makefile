@@ -90,6 +90,14 @@ $(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/libmosaicfs.a
 $(BUILD)/test/unit/test_io: unit_ldflags := \
 	-Wl,--wrap=pread,--wrap=pread64,--wrap=pwrite,--wrap=pwrite64,--wrap=write \
 	-Wl,--wrap=fsync,--wrap=fdatasync,--wrap=renameat
+# Likewise the directory store and the lock, with other threads and hosts in between.
+$(BUILD)/test/unit/test_dir_races: unit_ldflags := \
+	-Wl,--wrap=fstat,--wrap=fstat64,--wrap=fdatasync,--wrap=fallocate,--wrap=fallocate64 \
+	-Wl,--wrap=ftruncate,--wrap=ftruncate64,--wrap=unlinkat
+$(BUILD)/test/unit/test_permission: unit_ldflags := \
+	-Wl,--wrap=io_open,--wrap=io_pwrite,--wrap=fdcache_forget
+$(BUILD)/test/unit/test_dir_sync: unit_ldflags := -Wl,--wrap=fsync,--wrap=syncfs
+$(BUILD)/test/unit/test_owner: unit_ldflags := -Wl,--wrap=mkdirat
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

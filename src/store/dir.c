@@ -186,8 +186,7 @@ static int get_writable(struct dir *dir, uint32_t tile, struct fdcache_file **fi
 
     if (!rc && (*file)->write_error) {
         /* Whatever stood in the way may be gone by now. */
-        fdcache_put(dir->cache, *file);
-        fdcache_forget(dir->cache, tile);
+        fdcache_drop(dir->cache, *file);
         rc = fdcache_get(dir->cache, tile, file);
     }
     if (!rc && (*file)->write_error) {

@@ -131,6 +131,19 @@ void fdcache_put(struct fdcache *cache, struct fdcache_file *file)
         close(fd);
 }
 
+void fdcache_drop(struct fdcache *cache, struct fdcache_file *file)
+{
+    struct set *set = set_of(cache, file->tile);
+    int fd;
+
+    mutex_lock(&set->mutex);
+    file->forgotten = true;
+    fd = unpin_locked(set, file);
+    mutex_unlock(&set->mutex);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* Syncs a file that the caller holds; the set's mutex is given up meanwhile. */
 static int sync_locked(struct fdcache *cache, struct set *set, struct fdcache_file *file)
     REQUIRES(set->mutex)

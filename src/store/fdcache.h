@@ -60,6 +60,8 @@ MUST_CHECK int fdcache_get(struct fdcache *cache, uint32_t tile, struct fdcache_
 void fdcache_add(struct fdcache *cache, uint32_t tile, int fd);
 
 void fdcache_put(struct fdcache *cache, struct fdcache_file *file);
+/* As fdcache_put(), and nobody finds this file any more. */
+void fdcache_drop(struct fdcache *cache, struct fdcache_file *file);
 
 /*
  * The tile's file is about to be removed by us, or is not after all: whether

@@ -423,7 +423,8 @@ int owner_take(struct archive *archive, const char *mountpoint, bool read_only,
             rc = write_record(archive, &me, IO_OVER);
         /* Where flock does not reach, another may have written at the same time. */
         if (rc == -EEXIST || (!rc && !is_ours(archive))) {
-            complain_locked(archive);
+            if (!check_record(archive, false, &stale))
+                complain_locked(archive);
             rc = -EBUSY;
         }
     }
