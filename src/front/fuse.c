@@ -34,6 +34,7 @@
 
 #define THREADS_MIN 4
 #define THREADS_MAX 16
+#define BACKGROUND 64       /* requests the kernel may have under way; its own default is 12 */
 #define REQUEST_MAX 1048576 /* bytes of a read or write */
 #define REQUEST_HEAD                                                                               \
     80                   /* what stands before the bytes of a write: fuse_in_header, fuse_write_in \
@@ -84,6 +85,8 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
     conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
     conn->max_read = REQUEST_MAX; /* the mount option says the same, as libfuse wants it */
     conn->max_write = REQUEST_MAX;
+    conn->max_background = BACKGROUND;
+    conn->congestion_threshold = BACKGROUND * 3 / 4;
     front->ready(front->ready_arg);
     front->counting = pthread_create(&front->counter, NULL, count, front) == 0;
 }

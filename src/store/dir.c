@@ -20,12 +20,10 @@
  */
 #include "store/dir.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,6 +34,7 @@
 #include "base/zero.h"
 #include "store/fdcache.h"
 #include "store/folders.h"
+#include "store/tilefile.h"
 
 #define BLOCK 4096 /* what overlapping writes must not tear */
 
@@ -264,37 +263,6 @@ static int dir_write(struct store *st, uint32_t tile, uint64_t off, const void *
     return rc ? complain(dir, "write", tile, rc) : 0;
 }
 
-static int new_file(int folder, const char *name, int *fd)
-{
-    return io_open(folder, name, O_RDWR | O_CREAT | O_EXCL, 0666, fd);
-}
-
-/* A file that has its full length from the moment its name exists. */
-static int create_full(const struct dir *dir, int folder, uint32_t tile, const char *name, int *fd)
-{
-    char tmp[LAYOUT_PATH + sizeof(".tmp")];
-    int rc;
-
-    snprintf(tmp, sizeof(tmp), "%s.tmp", name);
-    if (faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return -EEXIST;
-    if (unlinkat(folder, tmp, 0) && errno != ENOENT) /* of a crash */
-        return -errno;
-    rc = new_file(folder, tmp, fd);
-    if (rc)
-        return rc;
-    rc = io_truncate(*fd, file_len(dir, tile));
-    if (!rc)
-        rc = io_fsync(*fd);
-    if (!rc && renameat2(folder, tmp, folder, name, RENAME_NOREPLACE))
-        rc = errno == EINVAL && renameat(folder, tmp, folder, name) == 0 ? 0 : -errno;
-    if (rc) {
-        unlinkat(folder, tmp, 0);
-        close(*fd);
-    }
-    return rc;
-}
-
 static int dir_create(struct store *st, uint32_t tile)
 {
     struct dir *dir = dir_of(st);
@@ -309,9 +277,9 @@ static int dir_create(struct store *st, uint32_t tile)
     if (rc)
         return complain(dir, "create", tile, rc);
     if (dir->layout->short_tiles)
-        rc = new_file(folder, name, &fd);
+        rc = tilefile_create(folder, name, &fd);
     else
-        rc = create_full(dir, folder, tile, name, &fd);
+        rc = tilefile_create_full(folder, name, file_len(dir, tile), &fd);
     close(folder);
     if (rc == -EEXIST)
         return rc;
@@ -348,40 +316,6 @@ static int dir_remove(struct store *st, uint32_t tile)
     return 0;
 }
 
-static int write_zeros(int fd, uint64_t off, uint64_t len)
-{
-    static const char zeros[65536];
-    int rc = 0;
-
-    while (!rc && len > 0) {
-        size_t n = len < sizeof(zeros) ? len : sizeof(zeros);
-
-        rc = io_pwrite(fd, zeros, n, off);
-        off += n;
-        len -= n;
-    }
-    return rc;
-}
-
-/* The file's bytes [off, end) become zeros, without changing its size. */
-static int punch(int fd, uint64_t off, uint64_t end)
-{
-    int rc = 0;
-
-    if (off < end)
-        rc = io_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, end - off);
-    return rc == -EOPNOTSUPP ? write_zeros(fd, off, end - off) : rc;
-}
-
-/* No data in the payload, and no space reserved for some. */
-static bool holds_nothing(const struct dir *dir, int fd)
-{
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && st.st_blocks == 0 &&
-           lseek(fd, (off_t)dir->layout->payload, SEEK_DATA) < 0 && errno == ENXIO;
-}
-
 static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty)
 {
     struct dir *dir = dir_of(st);
@@ -398,10 +332,10 @@ static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
         if (!rc)
             atomic_store(&file->size, start);
     } else {
-        rc = punch(file->fd, start, start + len < size ? start + len : size);
+        rc = tilefile_punch(file->fd, start, start + len < size ? start + len : size);
     }
     atomic_store(&file->dirty, true);
-    *empty = !rc && holds_nothing(dir, file->fd);
+    *empty = !rc && tilefile_is_empty(file->fd, dir->layout->payload);
     fdcache_put(dir->cache, file);
     return rc ? complain(dir, "zero part of", tile, rc) : 0;
 }
