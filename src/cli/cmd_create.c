@@ -11,21 +11,29 @@
 #include "store/archive.h"
 
 #define TILE_SIZE_DEFAULT (UINT64_C(8) << 20)
+#define SIZE_MAX_TEXT "8 EiB - 512 B" /* FORMAT_SIZE_MAX, down to a multiple of FORMAT_SECTOR */
 
-/* The value of --NAME, a size that format 2 can have. 0 or an exit code. */
+/* The value of option name, a size that format 2 can have. 0 or an exit code. */
 static int size_option(const struct args *args, const char *name, uint64_t *out)
 {
     const char *text = opt_value(args, name);
+    char option[OPT_NAME];
     int rc = parse_size(text, out);
 
+    opt_name(args->command, name, option);
     if (rc == -ERANGE)
-        return opt_usage_error(args->command, "--%s: '%s' is too large, at most 8 EiB - 512 B",
-                               name, text);
+        return opt_usage_error(args->command, "%s: '%s' is too large, at most " SIZE_MAX_TEXT,
+                               option, text);
     if (rc)
-        return opt_usage_error(
-            args->command, "--%s: '%s' is not a size such as 512, 64K, 8M or 100GiB", name, text);
-    if (*out == 0 || *out % FORMAT_SECTOR)
-        return opt_usage_error(args->command, "--%s: '%s' is not a multiple of %d bytes", name,
+        return opt_usage_error(args->command,
+                               "%s: '%s' is not a number of bytes, or one with K, M, G, T or P "
+                               "behind it, such as 64K",
+                               option, text);
+    if (*out < FORMAT_SECTOR)
+        return opt_usage_error(args->command, "%s: '%s' is too small, must be at least %d bytes",
+                               option, text, FORMAT_SECTOR);
+    if (*out % FORMAT_SECTOR)
+        return opt_usage_error(args->command, "%s: '%s' is not a multiple of %d bytes", option,
                                text, FORMAT_SECTOR);
     return 0;
 }
@@ -35,23 +43,25 @@ static int tiles_option(const struct args *args, uint64_t *out)
     const char *text = opt_value(args, "tiles");
 
     if (parse_u64(text, out) || *out < 1 || *out > FORMAT_TILES_MAX)
-        return opt_usage_error(args->command, "--tiles: '%s' is not a number from 1 to %d", text,
-                               FORMAT_TILES_MAX);
+        return opt_usage_error(args->command, "-n, --tiles: '%s' is not a number from 1 to %d",
+                               text, FORMAT_TILES_MAX);
     return 0;
 }
 
 /* From -n: a whole number of tiles. 0 or an exit code. */
 static int by_tiles(const struct args *args, uint64_t tile_size, uint64_t *size)
 {
+    char tile[PARSE_SIZE_TEXT];
     uint64_t ntiles;
     int rc = tiles_option(args, &ntiles);
 
     if (rc)
         return rc;
+    parse_size_text(tile_size, tile);
     if (__builtin_mul_overflow(ntiles, tile_size, size) || *size > FORMAT_SIZE_MAX)
         return opt_usage_error(args->command,
-                               "%" PRIu64 " tiles of %s are too large, at most 8 EiB", ntiles,
-                               opt_value(args, "tile-size"));
+                               "%" PRIu64 " tiles of %s are too large, at most " SIZE_MAX_TEXT,
+                               ntiles, tile);
     return 0;
 }
 
@@ -63,8 +73,9 @@ static int choose(const struct args *args, struct geometry *geo)
     int rc = 0;
 
     if (by_total == opt_given(args, "tiles"))
-        return opt_usage_error(args->command, by_total ? "--tiles and --total exclude each other"
-                                                       : "give the size with --tiles or --total");
+        return opt_usage_error(args->command, by_total
+                                                  ? "-n (--tiles) and --total exclude each other"
+                                                  : "give the size with -n (--tiles) or --total");
     if (opt_given(args, "tile-size"))
         rc = size_option(args, "tile-size", &tile_size);
     if (!rc)

@@ -334,7 +334,7 @@ static int run(const struct args *args)
 
 static const struct opt opts[] = {
     {"read-only", 'r', NULL, "leave the archive untouched; others may read it, too"},
-    {"foreground", 'f', NULL, "stay until it is unmounted; log to stderr"},
+    {"foreground", 'f', NULL, "stay until it is unmounted; log to stderr, or to --log FILE"},
     {"options", 'o', "OPT,OPT", "mount options, e.g. ro, allow_root, allow_other"},
     {"fuse", 0, "ARGS", "arguments for libfuse, e.g. --fuse=\"-o allow_root\""},
     {"log", 0, "FILE", "append log lines to FILE instead of syslog"},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Order: fsync the mounted file, get hold of its server while it is surely
- * alive, unmount, wait for the server to end.
+ * alive, unmount, wait for the server to end, look whether it left its record:
+ * then its last flush failed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cli/busy.h"
 #include "cli/cli.h"
-#include "cli/holders.h"
 #include "cli/mountpoint.h"
 #include "cli/mounts.h"
 #include "cli/server.h"
@@ -98,63 +99,42 @@ static bool has_twin(const struct mount *mount)
     return found;
 }
 
-/* Patient with those who are just letting go, content when another was faster. */
-static int unmount_soon(const struct mount *mount, char why[UNMOUNT_WHY])
+/*
+ * Would umount(2) by path take another mount away, one that came on top of ours
+ * or of a directory above it? Asks for nothing that a server would have to
+ * answer, or that not everybody may know.
+ */
+static bool is_covered(const struct mount *mount)
 {
-    int rc = unmount_path(mount->mountpoint, false, why);
+    int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+    struct statx stx;
+    bool other;
+
+    if (statx(AT_FDCWD, mount->mountpoint, flags, 0, &stx))
+        other = errno == ENOENT || errno == ENOTDIR;
+    else
+        other = stx.stx_mask & STATX_MNT_ID && stx.stx_mnt_id != (uint64_t)mount->id;
+    return other && still_there(mount);
+}
+
+static int detach(const struct mount *mount, bool lazy, char why[UNMOUNT_WHY])
+{
+    if (!is_covered(mount))
+        return unmount_path(mount->mountpoint, lazy, why);
+    snprintf(why, UNMOUNT_WHY, "it is covered by another mount");
+    return -EXDEV;
+}
+
+/* Patient with those who are just letting go, content when another was faster. */
+static int detach_soon(const struct mount *mount, char why[UNMOUNT_WHY])
+{
+    int rc = detach(mount, false, why);
 
     for (int i = 1; rc == -EBUSY && i < BUSY_TRIES; i++) {
         poll(NULL, 0, BUSY_PAUSE_MS);
-        rc = unmount_path(mount->mountpoint, false, why);
+        rc = detach(mount, false, why);
     }
     return rc && !still_there(mount) ? 0 : rc;
-}
-
-/* What the advice is about: the holders told last. */
-struct told {
-    const char *name;
-    char device[64];
-    char mountpoint[PATH_MAX];
-    bool process;
-};
-
-static void tell_holder(const struct holder *holder, void *arg)
-{
-    struct told *told = arg;
-
-    if (!holder->device) {
-        told->process = true;
-        log_error("cannot unmount '%s': in use by process %d (%s)", told->name, (int)holder->pid,
-                  holder->comm);
-        return;
-    }
-    snprintf(told->device, sizeof(told->device), "%s", holder->device);
-    snprintf(told->mountpoint, sizeof(told->mountpoint), "%s",
-             holder->mountpoint ? holder->mountpoint : "");
-    if (holder->mountpoint)
-        log_error("cannot unmount '%s': in use by loop device %s (mounted on '%s')", told->name,
-                  holder->device, holder->mountpoint);
-    else
-        log_error("cannot unmount '%s': in use by loop device %s", told->name, holder->device);
-}
-
-static void tell_busy(const struct mounts *mounts, const struct mount *mount, const char *name)
-{
-    struct told told = {.name = name};
-
-    if (!holders_each(mounts, mount, tell_holder, &told)) {
-        log_error("cannot unmount '%s': in use by something that cannot be seen from here", name);
-        if (geteuid())
-            log_note("as root, 'mosaicfs umount' can say by what");
-        return;
-    }
-    if (told.mountpoint[0])
-        log_note("'umount %s' and 'losetup -d %s' end that; then try again", told.mountpoint,
-                 told.device);
-    else if (told.device[0])
-        log_note("'losetup -d %s' ends that; then try again", told.device);
-    if (told.process)
-        log_note("let the process close the file, then try again");
 }
 
 /*
@@ -179,7 +159,7 @@ static int bury(const struct mount *mount, const char *name)
 {
     char why[UNMOUNT_WHY];
 
-    if (unmount_path(mount->mountpoint, true, why) && still_there(mount)) {
+    if (detach(mount, true, why) && still_there(mount)) {
         log_error("cannot unmount '%s': %s", name, why);
         return CLI_FAILED;
     }
@@ -189,22 +169,71 @@ static int bury(const struct mount *mount, const char *name)
     return CLI_DONE;
 }
 
-static int unmount(const struct mounts *mounts, const struct mount *mount, const char *name)
+/* A writer clears its record last, and only when everything is on disk. */
+static bool left_record(const char *path, pid_t pid)
+{
+    struct archive archive;
+    struct owner owner;
+    bool left;
+
+    if (!pid || !has_index(path) || archive_open(path, &archive))
+        return false;
+    left = owner_record(&archive, &owner) == 0 && owner.pid == pid;
+    archive_close(&archive);
+    return left;
+}
+
+/* It is unmounted here. told: that the last writes are lost. Returns an exit code. */
+static int finish(const struct mounts *mounts, struct server *server, const char *name,
+                  const char *archive, bool told)
+{
+    if (server_wait(server, name)) {
+        busy_tell_elsewhere(mounts, server, name);
+        return CLI_FAILED;
+    }
+    if (!told && left_record(archive, server->pid)) {
+        log_error("cannot bring the last writes to '%s' to disk; see the log of the mount", name);
+        told = true;
+    }
+    return told ? CLI_FAILED : CLI_DONE;
+}
+
+static void tell_covered(const struct mounts *mounts, const struct mount *mount, const char *name)
+{
+    const struct mount *other = NULL;
+
+    for (size_t i = 0; i < mounts->n; i++)
+        if (mounts->list[i].id != mount->id &&
+            strcmp(mounts->list[i].mountpoint, mount->mountpoint) == 0)
+            other = &mounts->list[i];
+    log_error("cannot unmount '%s': it is covered by another mount", name);
+    if (other)
+        log_note("'umount %s' takes that away; then try again", other->mountpoint);
+    else
+        log_note("take that away, which is on a directory above; then try again");
+}
+
+static int unmount(const struct mounts *mounts, const struct mount *mount, const char *name,
+                   const char *archive)
 {
     struct server server;
     char why[UNMOUNT_WHY];
-    int rc = find_server(mount, name, &server) ? CLI_FAILED : CLI_DONE;
-    int err;
+    int rc, err;
 
+    if (is_covered(mount)) {
+        tell_covered(mounts, mount, name);
+        return CLI_FAILED;
+    }
+    rc = find_server(mount, name, &server) ? CLI_FAILED : CLI_DONE;
     if (server.dead)
         return bury(mount, name);
-    err = unmount_soon(mount, why);
+    err = detach_soon(mount, why);
     if (err == -EBUSY)
-        tell_busy(mounts, mount, name);
+        busy_tell(mounts, mount, name);
     else if (err)
         log_error("cannot unmount '%s': %s", name, why);
     else if (!has_twin(mount))
-        server_wait(&server, name);
+        rc = finish(mounts, &server, name, archive, rc != CLI_DONE);
     server_release(&server);
     return err ? CLI_FAILED : rc;
 }
@@ -218,7 +247,7 @@ static int unmount_all(const struct mounts *mounts, const char *archive, bool *f
     *found = false;
     while ((mount = mounts_of(mounts, archive, mount))) {
         *found = true;
-        if (unmount(mounts, mount, mount->mountpoint))
+        if (unmount(mounts, mount, mount->mountpoint, mount->source))
             rc = CLI_FAILED;
     }
     return rc;
@@ -234,23 +263,23 @@ static bool mounted_elsewhere(pid_t pid, const char *archive)
 }
 
 /* No mount is left, but the process of one may still be writing its last bytes. */
-static int wait_for_holder(const char *path, pid_t pid)
+static int wait_for_holder(const struct mounts *mounts, const char *path, pid_t pid)
 {
     struct server server = {.pid = pid, .fd = -1};
     char full[PATH_MAX];
     int err = server_hold(&server);
+    int rc = CLI_FAILED;
 
     if (!err && mounts_resolve(path, full) == 0 && mounted_elsewhere(pid, full)) {
         log_error("'%s' is mounted in another mount namespace, by process %d", path, (int)pid);
         log_note("run 'nsenter --mount --target %d mosaicfs umount %s'", (int)pid, full);
-        err = -EBUSY;
     } else if (err) {
         log_error("cannot wait for process %d to finish: %s", (int)pid, strerror(-err));
     } else {
-        server_wait(&server, path);
+        rc = finish(mounts, &server, path, path, false);
     }
     server_release(&server);
-    return err ? CLI_FAILED : CLI_DONE;
+    return rc;
 }
 
 /* The table of mounts knows neither a mount at path nor an archive of that name. */
@@ -261,11 +290,23 @@ static int unmount_by_lock(const struct mounts *mounts, const char *path)
     const struct mount *mount = pid && mountpoint[0] ? mounts_at(mounts, mountpoint) : NULL;
 
     if (mount) /* the archive was renamed since */
-        return unmount(mounts, mount, mountpoint);
+        return unmount(mounts, mount, mountpoint, path);
     if (pid)
-        return wait_for_holder(path, pid);
+        return wait_for_holder(mounts, path, pid);
     log_error("'%s' is not mounted", path);
     return CLI_FAILED;
+}
+
+/* The mosaicfs on path: the one to be seen there, or else one that another mount covers. */
+static const struct mount *mount_at(const struct mounts *mounts, const char *path)
+{
+    const struct mount *found = mounts_at(mounts, path);
+    char full[PATH_MAX];
+
+    for (size_t i = mounts->n; !found && i-- > 0 && mounts_resolve(path, full) == 0;)
+        if (mounts->list[i].ours && strcmp(mounts->list[i].mountpoint, full) == 0)
+            found = &mounts->list[i];
+    return found;
 }
 
 static int run(const struct args *args)
@@ -281,9 +322,9 @@ static int run(const struct args *args)
         mounts_release(&mounts);
         return CLI_FAILED;
     }
-    mount = mounts_at(&mounts, path);
+    mount = mount_at(&mounts, path);
     if (mount)
-        rc = unmount(&mounts, mount, path);
+        rc = unmount(&mounts, mount, path, mount->source);
     else
         rc = unmount_all(&mounts, path, &found);
     if (!found)

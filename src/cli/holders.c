@@ -8,15 +8,27 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
+#include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define DEPTH_MAX 8   /* partition, LUKS, LVM, ...: more is a loop */
 #define PROC_PATH 300 /* "/proc/PID/fdinfo/" and a name */
+#define SEEN_MAX 256  /* mount namespaces: what exceeds them is not looked at */
+
+/* What is held. */
+struct target {
+    const struct mount *mount; /* this mount of it, or NULL: whatever is left of it */
+    dev_t dev;
+    ino_t seen[SEEN_MAX]; /* mount namespaces that need no (other) look */
+    unsigned nseen;
+};
 
 /* The content of a small file of /proc or /sys without its last newline. */
 static bool read_text(const char *path, char *text, size_t cap)
@@ -93,7 +105,29 @@ static const char *device_mounted(const struct mounts *mounts, const char *name,
     return found;
 }
 
-static unsigned each_loop(const struct mounts *mounts, const struct mount *mount,
+/* What a loop device stands on, or 0. Asks whoever serves that file. */
+static dev_t device_below(const char *device)
+{
+    int fd = open(device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct loop_info64 info = {0};
+
+    if (fd < 0)
+        return 0;
+    if (ioctl(fd, LOOP_GET_STATUS64, &info))
+        info.lo_device = 0;
+    close(fd);
+    return info.lo_device;
+}
+
+/* A mount that is in no namespace has lost its path: the kernel shows "/". */
+static bool stands_on(const char *file, const char *device, const struct target *target)
+{
+    if (target->mount)
+        return strcmp(file, target->mount->mountpoint) == 0;
+    return strcmp(file, "/") == 0 && device_below(device) == target->dev;
+}
+
+static unsigned each_loop(const struct mounts *mounts, const struct target *target,
                           void (*tell)(const struct holder *holder, void *arg), void *arg)
 {
     DIR *d = opendir("/sys/block");
@@ -105,10 +139,10 @@ static unsigned each_loop(const struct mounts *mounts, const struct mount *mount
         struct holder holder = {.device = device};
 
         snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", entry->d_name);
-        if (strncmp(entry->d_name, "loop", 4) || !read_text(path, file, sizeof(file)) ||
-            strcmp(file, mount->mountpoint))
-            continue;
         snprintf(device, sizeof(device), "/dev/%s", entry->d_name);
+        if (strncmp(entry->d_name, "loop", 4) || !read_text(path, file, sizeof(file)) ||
+            !stands_on(file, device, target))
+            continue;
         holder.mountpoint = device_mounted(mounts, entry->d_name, 0);
         tell(&holder, arg);
         n++;
@@ -118,30 +152,48 @@ static unsigned each_loop(const struct mounts *mounts, const struct mount *mount
     return n;
 }
 
-/* Is one of the process's open files on the mount? */
-static bool has_open(const char *pid, const struct mount *mount)
+static bool is_on_mount(const char *pid, const char *fd, const struct mount *mount)
 {
     char path[2 * PROC_PATH], text[512];
+    const char *line;
+
+    snprintf(path, sizeof(path), "/proc/%s/fdinfo/%s", pid, fd);
+    line = read_text(path, text, sizeof(text)) ? strstr(text, "mnt_id:") : NULL;
+    return line && atoi(line + strlen("mnt_id:")) == mount->id;
+}
+
+/* Asks for nothing but the device, which the kernel knows without asking a server. */
+static bool is_on_device(const char *pid, const char *fd, dev_t dev)
+{
+    char path[2 * PROC_PATH];
+    struct statx stx;
+
+    snprintf(path, sizeof(path), "/proc/%s/fd/%s", pid, fd);
+    return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, 0, &stx) == 0 &&
+           makedev(stx.stx_dev_major, stx.stx_dev_minor) == dev;
+}
+
+/* Is one of the process's open files the one in question? */
+static bool has_open(const char *pid, const struct target *target)
+{
+    char path[PROC_PATH];
     struct dirent *entry;
     bool found = false;
     DIR *d;
 
-    snprintf(path, sizeof(path), "/proc/%s/fdinfo", pid);
+    snprintf(path, sizeof(path), "/proc/%s/fd", pid);
     d = opendir(path);
-    while (d && !found && (entry = readdir(d))) {
-        const char *line;
-
-        snprintf(path, sizeof(path), "/proc/%s/fdinfo/%s", pid, entry->d_name);
-        line = read_text(path, text, sizeof(text)) ? strstr(text, "mnt_id:") : NULL;
-        found = line && atoi(line + strlen("mnt_id:")) == mount->id;
-    }
+    while (d && !found && (entry = readdir(d)))
+        found = isdigit((unsigned char)entry->d_name[0]) &&
+                (target->mount ? is_on_mount(pid, entry->d_name, target->mount)
+                               : is_on_device(pid, entry->d_name, target->dev));
     if (d)
         closedir(d);
     return found;
 }
 
 /* Does the process map the file? A mapping outlives its descriptor. */
-static bool has_mapped(const char *pid, const struct mount *mount)
+static bool has_mapped(const char *pid, const struct target *target)
 {
     char path[PROC_PATH];
     char *line = NULL;
@@ -154,14 +206,57 @@ static bool has_mapped(const char *pid, const struct mount *mount)
     f = fopen(path, "re");
     while (f && !found && getline(&line, &cap, f) > 0)
         found =
-            sscanf(line, "%*s %*s %*s %x:%x", &maj, &min) == 2 && makedev(maj, min) == mount->dev;
+            sscanf(line, "%*s %*s %*s %x:%x", &maj, &min) == 2 && makedev(maj, min) == target->dev;
     free(line);
     if (f)
         fclose(f);
     return found;
 }
 
-static unsigned each_process(const struct mount *mount,
+/* The mount namespace that the process lives in, 0 when it may not be seen. */
+static ino_t namespace_of(const char *pid)
+{
+    char path[PROC_PATH];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "/proc/%s/ns/mnt", pid);
+    return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+/*
+ * Where the process of another mount namespace sees the file system mounted.
+ * False too when another process of that namespace was told already.
+ */
+static bool has_mounted(const char *pid, struct target *target, char mountpoint[PATH_MAX])
+{
+    ino_t home = namespace_of(pid);
+    struct mounts theirs;
+    bool found = false;
+
+    for (unsigned i = 0; i < target->nseen; i++)
+        if (target->seen[i] == home)
+            return false;
+    if (!home || target->nseen == SEEN_MAX)
+        return false;
+    if (mounts_read(atoi(pid), &theirs) == 0)
+        for (size_t i = 0; !found && i < theirs.n; i++)
+            if ((found = theirs.list[i].dev == target->dev))
+                snprintf(mountpoint, PATH_MAX, "%s", theirs.list[i].mountpoint);
+    mounts_release(&theirs);
+    target->seen[target->nseen++] = home;
+    return found;
+}
+
+/* Fills in how the process holds the file. False: not at all. */
+static bool holds(const char *pid, struct target *target, struct holder *holder,
+                  char mountpoint[PATH_MAX])
+{
+    holder->apart = !target->mount && has_mounted(pid, target, mountpoint);
+    holder->mountpoint = holder->apart ? mountpoint : NULL;
+    return holder->apart || has_open(pid, target) || has_mapped(pid, target);
+}
+
+static unsigned each_process(struct target *target,
                              void (*tell)(const struct holder *holder, void *arg), void *arg)
 {
     DIR *d = opendir("/proc");
@@ -169,11 +264,11 @@ static unsigned each_process(const struct mount *mount,
     unsigned n = 0;
 
     while (d && (entry = readdir(d))) {
-        char path[PROC_PATH], comm[64] = "?";
+        char path[PROC_PATH], mountpoint[PATH_MAX], comm[64] = "?";
         struct holder holder = {.pid = atoi(entry->d_name), .comm = comm};
 
         if (!isdigit((unsigned char)entry->d_name[0]) || holder.pid == getpid() ||
-            (!has_open(entry->d_name, mount) && !has_mapped(entry->d_name, mount)))
+            !holds(entry->d_name, target, &holder, mountpoint))
             continue;
         snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
         read_text(path, comm, sizeof(comm));
@@ -188,7 +283,20 @@ static unsigned each_process(const struct mount *mount,
 unsigned holders_each(const struct mounts *mounts, const struct mount *mount,
                       void (*tell)(const struct holder *holder, void *arg), void *arg)
 {
-    unsigned n = each_loop(mounts, mount, tell, arg);
+    struct target target = {.mount = mount, .dev = mount->dev};
+    unsigned n = each_loop(mounts, &target, tell, arg);
 
-    return n + each_process(mount, tell, arg);
+    return n + each_process(&target, tell, arg);
+}
+
+unsigned holders_elsewhere(const struct mounts *mounts, dev_t dev,
+                           void (*tell)(const struct holder *holder, void *arg), void *arg)
+{
+    struct target target = {.dev = dev, .seen = {namespace_of("self")}, .nseen = 1};
+    unsigned n;
+
+    if (!dev)
+        return 0;
+    n = each_loop(mounts, &target, tell, arg);
+    return n + each_process(&target, tell, arg);
 }

@@ -6,13 +6,16 @@
 #ifndef CLI_HOLDERS_H
 #define CLI_HOLDERS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "cli/mounts.h"
 
 struct holder {
-    const char *device;     /* "/dev/loop3", or NULL: a process */
-    const char *mountpoint; /* where something on the device is mounted, or NULL */
+    const char *device; /* "/dev/loop3", or NULL: a process */
+    bool apart;         /* a process of another mount namespace, where the file is mounted */
+    /* where something on the device is mounted, or NULL; with apart: where the file is, there */
+    const char *mountpoint;
     pid_t pid;
     const char *comm; /* the name of the process */
 };
@@ -23,5 +26,13 @@ struct holder {
  */
 unsigned holders_each(const struct mounts *mounts, const struct mount *mount,
                       void (*tell)(const struct holder *holder, void *arg), void *arg);
+
+/*
+ * The same for a file system that is mounted nowhere here, and lives on all the
+ * same: who has a file of it open after a lazy unmount, and one process of each
+ * other mount namespace where it is mounted. dev is its st_dev, 0: not known.
+ */
+unsigned holders_elsewhere(const struct mounts *mounts, dev_t dev,
+                           void (*tell)(const struct holder *holder, void *arg), void *arg);
 
 #endif

@@ -88,14 +88,16 @@ static int unknown_long(const struct command *command, const char *word)
 static int complain(const struct command *command, int c, char *const argv[])
 {
     const struct opt *opt = find(command, optopt);
+    char name[OPT_NAME];
 
     if (!optopt)
         return unknown_long(command, argv[optind - 1]);
     if (!opt)
         return opt_usage_error(command, "unknown option '-%c'", isprint(optopt) ? optopt : '?');
+    opt_name(command, opt->name, name);
     if (c == '?')
-        return opt_usage_error(command, "option '--%s' takes no value", opt->name);
-    return opt_usage_error(command, "option '--%s' needs a value: %s", opt->name, opt->arg);
+        return opt_usage_error(command, "option '%s' takes no value", name);
+    return opt_usage_error(command, "option '%s' needs a value: %s", name, opt->arg);
 }
 
 static int parse_options(const struct command *command, int argc, char **argv, struct args *args)
@@ -189,6 +191,19 @@ bool opt_given(const struct args *args, const char *name)
         if (strcmp(args->given[i].opt->name, name) == 0)
             return true;
     return false;
+}
+
+void opt_name(const struct command *command, const char *name, char text[OPT_NAME])
+{
+    const struct opt *opt;
+
+    for (unsigned i = 0; (opt = nth(command, i)); i++)
+        if (strcmp(opt->name, name) == 0)
+            break;
+    if (opt && opt->letter)
+        snprintf(text, OPT_NAME, "-%c, --%s", opt->letter, name);
+    else
+        snprintf(text, OPT_NAME, "--%s", name);
 }
 
 int opt_usage_error(const struct command *command, const char *fmt, ...)

@@ -66,6 +66,11 @@ const char *opt_value(const struct args *args, const char *name);
  */
 const char *opt_next(const struct args *args, const char *name, unsigned *pos);
 
+#define OPT_NAME 32
+
+/* How messages name the option: "-n, --tiles", or "--total". name: its long name. */
+void opt_name(const struct command *command, const char *name, char text[OPT_NAME]);
+
 /* "mosaicfs: create: MESSAGE (see 'mosaicfs help create')" on stderr; returns CLI_USAGE. */
 int opt_usage_error(const struct command *command, const char *fmt, ...) PRINTF(2, 3);
 

@@ -20,6 +20,7 @@ struct server {
     bool answered;  /* flags is what it said */
     uint32_t flags; /* CONTROL_* of front/control.h */
     int fd;         /* of server_hold(), or -1 */
+    dev_t dev;      /* st_dev of the file it serves, 0: not known */
 };
 
 /*
@@ -33,10 +34,13 @@ MUST_CHECK int server_ask(const struct mount *mount, bool sync, struct server *s
 MUST_CHECK int server_hold(struct server *server);
 
 /*
- * Returns when the process has ended. Without a limit: to return before the
- * bytes are on disk would be a lie; name is for the line that says so.
+ * Returns 0 when the process has ended, and -EBUSY when after two seconds the
+ * file is still alive somewhere: then that may take for ever, and dev is known
+ * if it can be. One that is only finishing is waited for without a limit: to
+ * return before the bytes are on disk would be a lie; name is for the line that
+ * says so.
  */
-void server_wait(const struct server *server, const char *name);
+MUST_CHECK int server_wait(struct server *server, const char *name);
 
 void server_release(struct server *server);
 

@@ -457,13 +457,13 @@ static void *serve(void *arg)
         if (rc > 0)
             fuse_session_process_buf(front->session, &request);
         else if (rc != -EINTR)
-            break; /* 0: unmounted */
+            break; /* 0: unmounted; -ECONNABORTED: just being unmounted */
     }
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 16)
     free(request.mem);
 #endif
     munmap(memory, size);
-    return (void *)(intptr_t)(rc < 0 && rc != -EINTR ? rc : 0);
+    return (void *)(intptr_t)(rc < 0 && rc != -EINTR && rc != -ECONNABORTED ? rc : 0);
 }
 
 static int run_loop(struct fuse_front *front)

@@ -119,6 +119,14 @@ mount -z drive.img drive
 mount --readonly drive.img drive
 mount '' drive
 mount drive.img ''
+mount --fuse=-o drive.img drive
+mount --fuse='-o ro -o' drive.img drive
+mount --fuse=foo drive.img drive
+mount --fuse='-o ro foo' drive.img drive
+mount --fuse=-x drive.img drive
+mount --fuse=-rf drive.img drive
+mount --fuse=--help drive.img drive
+mount -o fsname=x drive.img drive
 LINES
 }
 
@@ -145,6 +153,29 @@ LINES
     said 512
     usage_error create -n 1048577 drive.img
     said 1048576
+    usage_error create -n 4 -s 0 drive.img
+    said "-s, --tile-size: '0' is too small, must be at least 512 bytes"
+    usage_error create --total 0 drive.img
+    said "--total: '0' is too small, must be at least 512 bytes"
+    usage_error create --total 8E drive.img
+    said "K, M, G, T or P"
+    usage_error create --total 8192P drive.img
+    said 'at most 8 EiB - 512 B'
+    usage_error create -n 2 -s 8191P drive.img
+    said '2 tiles of 7.9 EiB are too large, at most 8 EiB - 512 B'
+}
+
+@test "an option is named as it can be typed" {
+    usage_error create -n
+    said "'-n, --tiles'"
+    usage_error create -n x drive.img
+    said '-n, --tiles:'
+    usage_error create drive.img
+    said '-n (--tiles) or --total'
+    usage_error create drive.img --total
+    said "'--total'"
+    usage_error mount --read-only=yes drive.img drive
+    said "'-r, --read-only'"
 }
 
 @test "an operand that looks like an option, after --" {

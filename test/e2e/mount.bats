@@ -80,6 +80,25 @@ mount_options() {
     mount_drive
 }
 
+@test "refused as mount point: a path inside the archive" {
+    local where
+    mosaicfs create -n 4 -s 1M drive.img
+    mkdir drive.img/00
+    : >drive.img/empty
+    ln -s drive.img link
+    listing drive.img >before
+    for where in drive.img/drive drive.img/00/0000 drive.img/empty link/drive ./drive.img/00/../drive; do
+        try 1 mount_at drive.img "$where"
+        said 'inside the archive'
+        same 'lines on stderr' 1 "$(wc -l <err)"
+        not_mounted "$where"
+    done
+    listing drive.img >after
+    diff before after
+    # A name that only begins like it is another one.
+    mount_at drive.img drive.image
+}
+
 @test "a mount that fails leaves no mount point and no lock" {
     mosaicfs create -n 4 -s 1M drive.img
     try 2 mount_drive -o no_such_option_for_fuse
@@ -159,6 +178,36 @@ mount_options() {
     [[ ,$(mount_options drive), == *,noatime,* ]]
 }
 
+@test "--fuse=-r is --read-only" {
+    local words
+    mosaicfs create -n 4 -s 1M drive.img
+    for words in -r '-o noatime -r' '-o ro' '-oro,noatime'; do
+        mount_drive --fuse="$words"
+        [[ $(mount_options drive) == ro,* ]]
+        # It is one of many readers, and leaves no trace.
+        mount_at drive.img other -r
+        refuse test -e drive.img/.mosaicfs
+        umount_drive
+        umount_at other
+    done
+}
+
+@test "--fuse=-f and --fuse=-d stay in the foreground" {
+    local words pid
+    mosaicfs create -n 4 -s 1M drive.img
+    for words in -f '-o noatime -f' -d; do
+        background mosaicfs mount --fuse="$words" drive.img drive 2>err
+        pid=$!
+        wait_for 10 mounted drive
+        same 'the daemon' "$pid" "$(daemon_pid)"
+        echo "$words" | put 0
+        umount_drive
+        wait "$pid"
+    done
+    # -d says what libfuse does.
+    grep -qi write err
+}
+
 @test "-o ro is --read-only" {
     mosaicfs create -n 4 -s 1M drive.img
     mount_drive -o noatime,ro
@@ -223,6 +272,27 @@ mount_options() {
     try 1 mount_at drive.img drive
     try 1 mount_at other.img drive
     refuse test -s other.img/.mosaicfs/lock
+}
+
+@test "of two archives mounted on one path at once exactly one wins" {
+    local round one two won
+    mosaicfs create -n 4 -s 1M one.img
+    mosaicfs create -n 8 -s 1M two.img
+    for round in {1..10}; do
+        won=0
+        background quiet mount_at one.img drive
+        one=$!
+        background quiet mount_at two.img drive
+        two=$!
+        for job in "$one" "$two"; do
+            wait "$job" && won=$((won + 1))
+        done
+        same "mounts that succeeded in round $round" 1 "$won"
+        same 'mounts that are there' 1 "$(mounts_below | wc -l)"
+        same 'records of locks' 1 "$(find . -path '*/.mosaicfs/lock' -size +0 | wc -l)"
+        umount_drive
+        refuse test -e drive
+    done
 }
 
 @test "of many mounts at once exactly one wins" {
@@ -387,6 +457,20 @@ mount_options() {
     same 'what was written' 4096 "$(stat -c %s drive.img/00/0000)"
 }
 
+@test "another user is told about root only when the mount has succeeded" {
+    need user
+    home_of_nobody home
+    cd home
+    try 1 as_nobody mosaicfs mount --log "$T/log" drive.img drive
+    refuse grep allow_root "$T/err"
+    as_nobody mosaicfs create -n 4 -s 1M drive.img
+    as_nobody mosaicfs mount --log "$T/log" drive.img drive 2>/dev/null 3>&- 4>&-
+    try 1 as_nobody mosaicfs mount --log "$T/log" drive.img other
+    said 'is in use'
+    refuse grep allow_root "$T/err"
+    as_nobody mosaicfs umount drive
+}
+
 @test "another user unmounts with fusermount3 and mounts at once" {
     need user
     local round
@@ -452,6 +536,55 @@ mount_options() {
     said 'No such file or directory'
     refuse test -e drive
     not_mounted drive
+}
+
+@test "-f with --log logs to the file once it is mounted" {
+    local pid
+    expect_log "tile '00/0000'"
+    mosaicfs create -n 4 -s 1M drive.img
+    mkdir -p drive.img/00/0000
+    background mosaicfs mount -f --log "$T/log" drive.img drive 2>err
+    pid=$!
+    wait_for 10 mounted drive
+    refuse quiet dd if=drive bs=4k count=1 iflag=direct
+    log_says "tile '00/0000'"
+    umount_drive
+    wait "$pid"
+    test ! -s err
+}
+
+@test "a reader of the log that leaves does not take the daemon along" {
+    local pid
+    mosaicfs create -n 4 -s 1M drive.img
+    mkdir -p drive.img/00/0000
+    background bash -c 'mosaicfs mount -f drive.img drive 2>&1 | true'
+    wait_for 10 mounted drive
+    pid=$(daemon_pid)
+    # Each of these is logged, to nobody.
+    refuse quiet dd if=drive bs=4k count=1 iflag=direct
+    refuse quiet dd if=drive bs=4k count=1 iflag=direct
+    kill -PIPE "$pid"
+    echo hello | put "$MiB"
+    alive "$pid"
+    same content hello "$(get "$MiB" 6)"
+}
+
+@test "a limit on the size of files is an error, and no end of the daemon" {
+    local pid
+    expect_log 'File too large'
+    random 4096 >block
+    (
+        ulimit -f 512
+        new_drive -n 4 -s 1M
+    )
+    pid=$(daemon_pid)
+    dd if=block of=drive bs=4k seek=10 conv=notrunc,fsync status=none
+    try 1 dd if=block of=drive bs=4k seek=200 oflag=direct conv=notrunc
+    said 'File too large'
+    alive "$pid"
+    dd if=block of=drive bs=4k seek=20 conv=notrunc,fsync status=none
+    get $((20 * 4096)) 4096 | cmp - block
+    same content 0 "$(get $((200 * 4096)) 4096 | tr -d '\0' | wc -c)"
 }
 
 @test "the daemon is detached: own session, no terminal, root directory" {

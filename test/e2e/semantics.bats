@@ -60,6 +60,14 @@ median_of_mounts() {
     dd if=drive bs=4k skip=200 count=1 iflag=direct status=none | cmp - block
 }
 
+@test "a loop device over it leaves nothing stale behind in the page cache" {
+    need loop
+    local loop
+    new_drive -n 16 -s 1M
+    loop=$(attach)
+    timeout 60 "$HELPERS/stale" drive "$loop" 3
+}
+
 @test "many requests at once, each verified" {
     need fio
     new_drive -n 64 -s 256K
@@ -218,6 +226,24 @@ median_of_mounts() {
     refuse quiet fallocate -c -o 0 -l "$MiB" drive
     refuse quiet fallocate -i -o 0 -l "$MiB" drive
     cmp drive content
+}
+
+@test "zero range past the end is ENOSPC, unless the size is to be kept" {
+    new_drive -n 4 -s 1M
+    random $((4 * MiB)) >content
+    put 0 <content
+    try 1 fallocate -z -o $((3 * MiB)) -l $((2 * MiB)) drive
+    said 'No space left on device'
+    try 1 fallocate -z -o $((4 * MiB)) -l 4096 drive
+    said 'No space left on device'
+    same size $((4 * MiB)) "$(stat -c %s drive)"
+    same 'bytes past the end' 0 "$(get $((4 * MiB)) "$MiB" | wc -c)"
+    cmp drive content
+    fallocate -z -n -o $((3 * MiB)) -l $((2 * MiB)) drive
+    fallocate -z -o 0 -l "$MiB" drive
+    same size $((4 * MiB)) "$(stat -c %s drive)"
+    same 'bytes past the end' 0 "$(get $((4 * MiB)) "$MiB" | wc -c)"
+    cmp <(zeros "$MiB" && tail -c +$((MiB + 1)) content | head -c $((2 * MiB)) && zeros "$MiB") drive
 }
 
 @test "plain fallocate reserves space, changes no byte, and stops at the end" {

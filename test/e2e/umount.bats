@@ -18,9 +18,34 @@ hold() {
     holder=$!
 }
 
+# The same by the user nobody, in a directory of that user.
+hold_as_nobody() {
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    background as_nobody bash -c 'echo $$ >pid && exec tail -f /dev/null 5<"$1"' - "$1"
+    wait_for 5 grep -qx '[0-9]*' pid
+    holder=$(cat pid)
+    wait_for 5 grep -qx tail "/proc/$holder/comm"
+}
+
 release() {
     kill "$holder"
-    wait "$holder" || true
+    wait_for 5 gone "$holder"
+}
+
+# cloned: a process that lives in a copy of all mounts; its pid in $other.
+cloned() {
+    background unshare --mount --propagation private sleep 60
+    other=$!
+    wait_for 5 grep -qx sleep "/proc/$other/comm"
+}
+
+# Newer kernels tell which file system a daemon serves that is mounted nowhere.
+tells_device() {
+    grep -qs '^fuse_connection:' "/proc/$1"/fdinfo/*
+}
+
+holds_pidfd() {
+    find "/proc/$1/fd" -lname 'anon_inode:*pidfd*' | grep -q .
 }
 
 @test "umount by path and by archive, and the lock is free" {
@@ -69,6 +94,183 @@ release() {
     umount mnt
     losetup -d "$loop"
     umount_drive
+}
+
+@test "a mount that covers ours is not taken away" {
+    local how name
+    echo other >other
+    new_drive -n 4 -s 1M
+    mount --bind other drive
+    for how in drive.img drive; do
+        name=$how
+        [ "$how" = drive ] || name=$T/drive
+        less milliseconds "$(milliseconds try 1 umount_at "$how")" 1000
+        said "cannot unmount '$name': it is covered by another mount"
+        said "'umount $T/drive'"
+        same mounts 2 "$(mounts_below | grep -c "^$T/drive ")"
+        same 'what covers' other "$(cat drive)"
+    done
+    # Dead ones are detached in another way, which is no less careful.
+    kill_daemon
+    try 1 umount_at drive.img
+    said 'covered by another mount'
+    same 'what covers' other "$(cat drive)"
+    umount drive
+    umount_drive
+    refuse test -e drive
+}
+
+@test "a mount on a directory above ours is not taken away" {
+    need tmpfs
+    mkdir above
+    mosaicfs create -n 4 -s 1M drive.img
+    mount_at drive.img above/drive
+    mount -t tmpfs tmpfs above
+    try 1 umount_at drive.img
+    said 'covered by another mount'
+    same mounts 2 "$(mounts_below | wc -l)"
+    : >above/drive
+    mount --bind drive.img/mosaicfs.index above/drive
+    try 1 umount_at drive.img
+    said 'covered by another mount'
+    same mounts 3 "$(mounts_below | wc -l)"
+    umount above/drive
+    umount above
+    umount_at drive.img
+}
+
+@test "a drive that another mount namespace still has is told, not waited for" {
+    has unshare nsenter || skip 'needs unshare and nsenter'
+    local pid
+    new_drive -n 4 -s 1M
+    pid=$(daemon_pid)
+    echo hello | dd of=drive conv=notrunc status=none
+    cloned
+    less milliseconds "$(milliseconds try 1 umount_drive)" 10000
+    said "in use by process $other (sleep) in another mount namespace"
+    said "'nsenter --mount --target $other umount $T/drive'"
+    said "process $pid"
+    not_mounted drive
+    alive "$pid"
+    less milliseconds "$(milliseconds try 1 umount_at drive.img)" 10000
+    if tells_device "$pid"; then
+        said "in use by process $other (sleep) in another mount namespace"
+    else
+        said 'in use by something'
+    fi
+    nsenter --mount --target "$other" umount "$T/drive"
+    wait_for 10 gone "$pid"
+    kill "$other"
+    mount_drive
+    same content hello "$(head -n 1 drive)"
+}
+
+@test "a drive that was unmounted lazily while in use is told, not waited for" {
+    need loop
+    local pid loop
+    new_drive -n 4 -s 1M
+    pid=$(daemon_pid)
+    echo hello | dd of=drive conv=notrunc status=none
+    hold drive
+    loop=$(attach)
+    umount -l drive
+    less milliseconds "$(milliseconds try 1 umount_at drive.img)" 10000
+    if tells_device "$pid"; then
+        said "in use by process $holder (tail)"
+        said "in use by loop device $loop"
+    else
+        said 'in use by something'
+    fi
+    said "process $pid"
+    alive "$pid"
+    losetup -d "$loop"
+    release
+    wait_for 10 gone "$pid"
+    mount_drive
+    same content hello "$(head -n 1 drive)"
+}
+
+@test "a daemon that is only finishing is waited for" {
+    local pid job
+    new_drive -n 4 -s 1M
+    pid=$(daemon_pid)
+    echo hello | dd of=drive conv=notrunc status=none
+    # Stopped, it still has /dev/fuse open when the kernel has hung up already.
+    kill -STOP "$pid"
+    umount drive
+    background timeout 60 mosaicfs umount drive.img 2>err
+    job=$!
+    wait_for 10 grep -qF "process $pid is still writing to disk" err
+    sleep 1
+    alive "$job"
+    kill -CONT "$pid"
+    wait "$job"
+    gone "$pid"
+    mount_drive
+    same content hello "$(head -n 1 drive)"
+}
+
+@test "a daemon that ends without having written everything is told" {
+    local pid job
+    new_drive -n 4 -s 1M
+    pid=$(daemon_pid)
+    hold drive
+    umount -l drive
+    background mosaicfs umount drive.img 2>err
+    job=$!
+    wait_for 5 holds_pidfd "$job"
+    kill -KILL "$pid"
+    refuse wait "$job"
+    contains err "cannot bring the last writes to 'drive.img' to disk; see the log of the mount"
+    release
+}
+
+@test "a last flush that fails is told once, and the next mount knows" {
+    need loop tmpfs ext4
+    expect_log 'cannot|failed'
+    local loop pid
+    # The tiles of one folder lie on a disk that is a file which cannot grow.
+    small_disk small 24M
+    truncate -s 64M small/disk
+    mkfs.ext4 -q small/disk
+    loop=$(attach small/disk)
+    mosaicfs create -n 16 -s 1M drive.img
+    mkdir drive.img/00
+    mount "$loop" drive.img/00
+    mount_drive
+    pid=$(daemon_pid)
+    fill_disk small
+    random $((8 * MiB)) | dd of=drive bs=1M iflag=fullblock conv=notrunc status=none
+    try 1 umount_drive
+    same 'lines that say so' 1 "$(grep -c 'cannot bring the last writes' err)"
+    not_mounted drive
+    gone "$pid"
+    same 'the lock' "$pid" "$(daemon_pid)"
+    umount drive.img/00
+    losetup -d "$loop"
+    try 0 mount_drive
+    said "(process $pid) ended without"
+}
+
+@test "another user's failed umount is called busy only when it is" {
+    need user
+    local odd=$'busy: Device or resource busy\nnew line'
+    mosaicfs create -n 4 -s 1M drive.img
+    mount_at drive.img busy -o allow_other
+    try 1 as_nobody mosaicfs umount "$T/busy"
+    said "cannot unmount '$T/busy'"
+    refuse grep -F 'in use by' err
+    umount_at busy
+    home_of_nobody home
+    cd home
+    as_nobody mosaicfs create -n 4 -s 1M drive.img
+    as_nobody mosaicfs mount --log "$T/log" drive.img "$odd" 2>/dev/null 3>&- 4>&-
+    hold_as_nobody "$odd"
+    try 1 as_nobody timeout 20 mosaicfs umount "$odd"
+    contains "$T/err" "in use by process $holder (tail)"
+    release
+    as_nobody mosaicfs umount "$odd"
+    refuse test -e "$odd"
 }
 
 @test "umount and fusermount3 -u, with a mount at once, 20 times, lose nothing" {

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/busy.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cli/holders.h"
+
+/* The sentence, and what the advice below it is about: the holders told last. */
+struct told {
+    const char *what; /* "cannot unmount" */
+    const char *name;
+    char device[64];
+    char mountpoint[PATH_MAX]; /* of the device */
+    pid_t apart;
+    char apart_mountpoint[PATH_MAX];
+    bool process;
+};
+
+static void tell_device(struct told *told, const struct holder *holder)
+{
+    snprintf(told->device, sizeof(told->device), "%s", holder->device);
+    snprintf(told->mountpoint, sizeof(told->mountpoint), "%s",
+             holder->mountpoint ? holder->mountpoint : "");
+    if (holder->mountpoint)
+        log_error("%s '%s': in use by loop device %s (mounted on '%s')", told->what, told->name,
+                  holder->device, holder->mountpoint);
+    else
+        log_error("%s '%s': in use by loop device %s", told->what, told->name, holder->device);
+}
+
+static void tell_holder(const struct holder *holder, void *arg)
+{
+    struct told *told = arg;
+
+    if (holder->device)
+        return tell_device(told, holder);
+    if (!holder->apart) {
+        told->process = true;
+        log_error("%s '%s': in use by process %d (%s)", told->what, told->name, (int)holder->pid,
+                  holder->comm);
+        return;
+    }
+    told->apart = holder->pid;
+    snprintf(told->apart_mountpoint, sizeof(told->apart_mountpoint), "%s", holder->mountpoint);
+    log_error("%s '%s': in use by process %d (%s) in another mount namespace", told->what,
+              told->name, (int)holder->pid, holder->comm);
+}
+
+static void tell_nobody(const struct told *told)
+{
+    log_error("%s '%s': in use by something that cannot be seen from here", told->what, told->name);
+    if (geteuid())
+        log_note("as root, 'mosaicfs umount' can say by what");
+}
+
+static void advise(const struct told *told)
+{
+    if (told->mountpoint[0])
+        log_note("'umount %s' and 'losetup -d %s' end that; then try again", told->mountpoint,
+                 told->device);
+    else if (told->device[0])
+        log_note("'losetup -d %s' ends that; then try again", told->device);
+    if (told->apart)
+        log_note("'nsenter --mount --target %d umount %s' ends that; then try again",
+                 (int)told->apart, told->apart_mountpoint);
+    if (told->process)
+        log_note("let the process close the file, then try again");
+}
+
+void busy_tell(const struct mounts *mounts, const struct mount *mount, const char *name)
+{
+    struct told told = {.what = "cannot unmount", .name = name};
+
+    if (holders_each(mounts, mount, tell_holder, &told))
+        advise(&told);
+    else
+        tell_nobody(&told);
+}
+
+void busy_tell_elsewhere(const struct mounts *mounts, const struct server *server, const char *name)
+{
+    struct told told = {.what = "cannot finish unmounting", .name = name};
+
+    if (holders_elsewhere(mounts, server->dev, tell_holder, &told))
+        advise(&told);
+    else
+        tell_nobody(&told);
+    log_note("'%s' is not mounted here any more, but until then process %d goes on serving it",
+             name, (int)server->pid);
+}

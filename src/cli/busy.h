@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What umount says about a file that is in use: by whom, and what to do next.
+ */
+#ifndef CLI_BUSY_H
+#define CLI_BUSY_H
+
+#include "cli/mounts.h"
+#include "cli/server.h"
+
+/* The kernel calls mount busy. name is what the user calls it. */
+void busy_tell(const struct mounts *mounts, const struct mount *mount, const char *name);
+
+/* It is not mounted here any more, and yet the server has somebody to serve. */
+void busy_tell_elsewhere(const struct mounts *mounts, const struct server *server,
+                         const char *name);
+
+#endif
