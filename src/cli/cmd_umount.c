@@ -106,14 +106,10 @@ static bool has_twin(const struct mount *mount)
  */
 static bool is_covered(const struct mount *mount)
 {
-    int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
-    struct statx stx;
-    bool other;
+    uint64_t id;
+    int rc = unmount_top_id(mount->mountpoint, &id);
+    bool other = rc ? rc == -ENOENT || rc == -ENOTDIR : id && id != (uint64_t)mount->id;
 
-    if (statx(AT_FDCWD, mount->mountpoint, flags, 0, &stx))
-        other = errno == ENOENT || errno == ENOTDIR;
-    else
-        other = stx.stx_mask & STATX_MNT_ID && stx.stx_mnt_id != (uint64_t)mount->id;
     return other && still_there(mount);
 }
 

@@ -17,6 +17,15 @@ static void of_interest(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
+/* False when another mount covers ours: that one is not ours to take away. */
+static bool on_top(const struct signals *signals)
+{
+    uint64_t id;
+
+    return !signals->mount_id || unmount_top_id(signals->mountpoint, &id) ||
+           id == signals->mount_id;
+}
+
 static void *await(void *arg)
 {
     struct signals *signals = arg;
@@ -25,8 +34,8 @@ static void *await(void *arg)
 
     of_interest(&set);
     while (sigwait(&set, &sig) == 0 && !atomic_load(&signals->finished)) {
-        char why[UNMOUNT_WHY];
-        int rc = unmount_path(signals->mountpoint, false, why);
+        char why[UNMOUNT_WHY] = "it is covered by another mount";
+        int rc = on_top(signals) ? unmount_path(signals->mountpoint, false, why) : -EXDEV;
 
         /* Unmounted, the server ends by itself. */
         if (rc == -EBUSY)
@@ -51,6 +60,8 @@ int signals_start(struct signals *signals, const char *mountpoint)
     int rc;
 
     signals->mountpoint = mountpoint;
+    if (unmount_top_id(mountpoint, &signals->mount_id))
+        signals->mount_id = 0;
     atomic_init(&signals->finished, false);
     rc = -pthread_create(&signals->thread, NULL, await, signals);
     if (rc)

@@ -8,11 +8,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 
 struct signals {
     const char *mountpoint;
+    uint64_t mount_id; /* of our mount, 0 when not known */
     pthread_t thread;
     atomic_bool finished;
 };
@@ -24,8 +26,8 @@ struct signals {
 void signals_block(void);
 
 /*
- * Starts the thread that waits for the blocked signals. mountpoint is absolute
- * and outlives it. 0 or -errno, logged.
+ * Starts the thread that waits for the blocked signals. mountpoint is absolute,
+ * just mounted, and outlives it. 0 or -errno, logged.
  */
 MUST_CHECK int signals_start(struct signals *signals, const char *mountpoint);
 

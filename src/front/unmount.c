@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,4 +102,14 @@ int unmount_path(const char *path, bool lazy, char why[UNMOUNT_WHY])
     err = errno;
     snprintf(why, UNMOUNT_WHY, "%s", strerror(err));
     return err == EPERM ? by_helper(path, lazy, why) : -err;
+}
+
+int unmount_top_id(const char *path, uint64_t *id)
+{
+    struct statx stx;
+
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &stx))
+        return -errno;
+    *id = stx.stx_mask & STATX_MNT_ID ? stx.stx_mnt_id : 0;
+    return 0;
 }

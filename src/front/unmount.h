@@ -7,6 +7,7 @@
 #define FRONT_UNMOUNT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 
@@ -18,5 +19,12 @@
  * reason for people. Logs nothing. Any thread.
  */
 MUST_CHECK int unmount_path(const char *path, bool lazy, char why[UNMOUNT_WHY]);
+
+/*
+ * The id of the topmost mount at path (absolute), as in /proc/self/mountinfo;
+ * *id is 0 where the kernel does not tell (before 5.8). Asks no server. 0 or
+ * -errno. Any thread.
+ */
+MUST_CHECK int unmount_top_id(const char *path, uint64_t *id);
 
 #endif

@@ -110,6 +110,11 @@ holds_pidfd() {
         same mounts 2 "$(mounts_below | grep -c "^$T/drive ")"
         same 'what covers' other "$(cat drive)"
     done
+    # Nor does a signal to the daemon take it away.
+    expect_log "covered by another mount"
+    kill -TERM "$(daemon_pid)"
+    log_says "covered by another mount"
+    same mounts 2 "$(mounts_below | grep -c "^$T/drive ")"
     # Dead ones are detached in another way, which is no less careful.
     kill_daemon
     try 1 umount_at drive.img
