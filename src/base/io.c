@@ -311,7 +311,7 @@ static int write_synced(int dirfd, const char *name, const void *buf, size_t len
 }
 
 /* Some file systems have no RENAME_NOREPLACE and say EINVAL. */
-static int rename_new(int dirfd, const char *from, const char *to)
+int io_rename_new(int dirfd, const char *from, const char *to)
 {
     if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
         return 0;
@@ -355,7 +355,7 @@ int io_replace(int dirfd, const char *name, const void *buf, size_t len, enum io
         return err;
     err = write_synced(dirfd, tmp, buf, len);
     if (!err)
-        err = mode == IO_NEW ? rename_new(dirfd, tmp, name) : rename_over(dirfd, tmp, name);
+        err = mode == IO_NEW ? io_rename_new(dirfd, tmp, name) : rename_over(dirfd, tmp, name);
     if (!err)
         return io_sync_dir(dirfd, ".");
     (void)remove_if_there(dirfd, tmp); /* the first error is the one to tell */

@@ -51,6 +51,9 @@ enum io_replace_mode { IO_OVER, IO_NEW };
 MUST_CHECK int io_replace(int dirfd, const char *name, const void *buf, size_t len,
                           enum io_replace_mode mode);
 
+/* Renames within dirfd; a name that is there already stays and is -EEXIST. 0 or -errno. */
+MUST_CHECK int io_rename_new(int dirfd, const char *from, const char *to);
+
 /* ftruncate(2) and fallocate(2), whose mode they take. 0 or -errno. */
 MUST_CHECK int io_truncate(int fd, uint64_t len);
 MUST_CHECK int io_fallocate(int fd, int mode, uint64_t off, uint64_t len);

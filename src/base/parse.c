@@ -88,3 +88,18 @@ void parse_size_text(uint64_t bytes, char text[PARSE_SIZE_TEXT])
     else
         snprintf(text, PARSE_SIZE_TEXT, "%u %ciB", whole, units[shift / 10 - 1]);
 }
+
+void parse_unescape(char *s)
+{
+    char *out = s;
+
+    while (*s) {
+        if (s[0] == '\\' && strspn(s + 1, "01234567") >= 3) {
+            *out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+            s += 4;
+        } else {
+            *out++ = *s++;
+        }
+    }
+    *out = '\0';
+}

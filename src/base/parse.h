@@ -29,4 +29,7 @@ MUST_CHECK int parse_size(const char *s, uint64_t *out);
  */
 void parse_size_text(uint64_t bytes, char text[PARSE_SIZE_TEXT]);
 
+/* Takes \ooo back to the byte it stands for, in place: as proc(5) writes blanks in mountinfo. */
+void parse_unescape(char *s);
+
 #endif

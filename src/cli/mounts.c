@@ -7,21 +7,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-/* Takes \ooo back, in place, as the kernel writes blanks and the like. */
-static void unescape(char *s)
-{
-    char *out = s;
-
-    while (*s) {
-        if (s[0] == '\\' && strspn(s + 1, "01234567") >= 3) {
-            *out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-            s += 4;
-        } else {
-            *out++ = *s++;
-        }
-    }
-    *out = '\0';
-}
+#include "base/parse.h"
 
 /* Is word one of the words of a list "rw,noatime"? */
 static bool listed(const char *list, const char *word)
@@ -59,9 +45,9 @@ static bool parse_line(char *line, struct mount *mount)
             return false;
     if (!type || sscanf(word[2], "%u:%u", &maj, &min) != 2)
         return false;
-    unescape(word[4]);
+    parse_unescape(word[4]);
     if (source)
-        unescape(source);
+        parse_unescape(source);
     *mount = (struct mount){
         .id = atoi(word[0]),
         .dev = makedev(maj, min),

@@ -36,11 +36,9 @@
 #define THREADS_MAX 16
 #define BACKGROUND 64       /* requests the kernel may have under way; its own default is 12 */
 #define REQUEST_MAX 1048576 /* bytes of a read or write */
-#define REQUEST_HEAD                                                                               \
-    80                   /* what stands before the bytes of a write: fuse_in_header, fuse_write_in \
-                          */
-#define ATTR_SECONDS 1.0 /* how long the kernel may keep mtime and st_blocks */
-#define COUNT_WAIT_MS 50 /* what stat(2) waits for the first count of all tiles */
+#define REQUEST_HEAD 80     /* before a write's bytes: fuse_in_header and fuse_write_in */
+#define ATTR_SECONDS 1.0    /* how long the kernel may keep mtime and st_blocks */
+#define COUNT_WAIT_MS 50    /* what stat(2) waits for the first count of all tiles */
 
 struct fuse_front {
     /* fixed after new or mount */

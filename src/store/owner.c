@@ -109,23 +109,6 @@ static void escape(const char *s, char *out)
     *out = '\0';
 }
 
-static void unescape(const char *s, char *out, size_t cap)
-{
-    char *end = out + cap - 1;
-
-    while (*s && out < end) {
-        unsigned byte;
-
-        if (*s == '\\' && sscanf(s + 1, "%3o", &byte) == 1 && strlen(s) >= 4) {
-            *out++ = (char)byte;
-            s += 4;
-        } else {
-            *out++ = *s++;
-        }
-    }
-    *out = '\0';
-}
-
 static int open_private(const struct archive *archive, bool create, int *fd)
 {
     int rc = io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
@@ -194,8 +177,10 @@ static void take_line(struct owner *owner, char *line)
         owner->since = n <= INT64_MAX ? (int64_t)n : 0;
     else if (!strcmp(line, "made-mountpoint"))
         owner->made_mountpoint = n == 1;
-    else if (!strcmp(line, "mountpoint"))
-        unescape(value, owner->mountpoint, sizeof(owner->mountpoint));
+    else if (!strcmp(line, "mountpoint")) {
+        parse_unescape(value);
+        take_word(owner->mountpoint, sizeof(owner->mountpoint), value);
+    }
 }
 
 /* Reads the record as it stands. -ENOENT: none; -EBADMSG: not a record. */
@@ -297,7 +282,7 @@ pid_t owner_holder(const struct archive *archive)
 /* True when the process has the archive mounted somewhere, or we cannot tell. */
 static bool still_mounted(const struct archive *archive, pid_t pid)
 {
-    char path[32], source[PATH_MAX];
+    char path[32];
     char *line = NULL;
     size_t cap = 0;
     bool found = false;
@@ -313,8 +298,8 @@ static bool still_mounted(const struct archive *archive, pid_t pid)
         if (type) {
             type += strlen(" - fuse.mosaicfs ");
             type[strcspn(type, " \n")] = '\0';
-            unescape(type, source, sizeof(source));
-            found = strcmp(source, archive->path) == 0;
+            parse_unescape(type);
+            found = strcmp(type, archive->path) == 0;
         }
     }
     free(line);

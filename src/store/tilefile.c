@@ -31,8 +31,8 @@ int tilefile_create_full(int folder, const char *name, uint64_t len, int *fd)
     rc = io_truncate(*fd, len);
     if (!rc)
         rc = io_fsync(*fd);
-    if (!rc && renameat2(folder, tmp, folder, name, RENAME_NOREPLACE))
-        rc = errno == EINVAL && renameat(folder, tmp, folder, name) == 0 ? 0 : -errno;
+    if (!rc)
+        rc = io_rename_new(folder, tmp, name);
     if (rc) {
         unlinkat(folder, tmp, 0);
         close(*fd);

@@ -189,6 +189,25 @@ static void sizes_for_people(void **state)
     }
 }
 
+static void unescape_takes_three_octal_digits(void **state)
+{
+    static const struct {
+        const char *text, *bytes;
+    } rows[] = {
+        {"", ""},           {"/plain", "/plain"}, {"/a\\040b\\134c", "/a b\\c"},
+        {"\\012", "\n"},    {"/a\\04", "/a\\04"}, {"/a\\", "/a\\"},
+        {"\\089", "\\089"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[32];
+
+        strcpy(text, rows[i].text);
+        parse_unescape(text);
+        assert_string_equal(text, rows[i].bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +215,7 @@ int main(void)
         cmocka_unit_test(sizes_with_suffixes),
         cmocka_unit_test(no_other_byte_is_a_suffix),
         cmocka_unit_test(sizes_for_people),
+        cmocka_unit_test(unescape_takes_three_octal_digits),
     };
 
     return cmocka_run_group_tests_name("parse", tests, NULL, NULL);
