@@ -21,22 +21,39 @@ static char *put_hex(char *to, unsigned char byte)
     return to;
 }
 
-int hash_sha256(const void *buf, size_t len, char hex[HASH_HEX])
+static int digest(const void *buf, size_t len, unsigned char md[EVP_MAX_MD_SIZE])
 {
-    unsigned char md[EVP_MAX_MD_SIZE];
     unsigned md_len;
 
     /* Without a faulty library only memory can be missing. */
     if (!EVP_Digest(buf, len, md, &md_len, EVP_sha256(), NULL) || md_len != SHA256_LEN)
         return -ENOMEM;
-    for (unsigned i = 0; i < SHA256_LEN; i++)
-        hex = put_hex(hex, md[i]);
-    *hex = '\0';
     return 0;
 }
 
+int hash_sha256(const void *buf, size_t len, char hex[HASH_HEX])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+    int rc = digest(buf, len, md);
+
+    for (unsigned i = 0; !rc && i < SHA256_LEN; i++)
+        hex = put_hex(hex, md[i]);
+    *hex = '\0';
+    return rc;
+}
+
+int hash_check(const void *buf, size_t len, unsigned char check[HASH_CHECK])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+    int rc = digest(buf, len, md);
+
+    if (!rc)
+        memcpy(check, md, HASH_CHECK);
+    return rc;
+}
+
 /* Up to 256 bytes come whole (random(7)); a signal can still interrupt the wait at boot. */
-static int fill_random(unsigned char *buf, size_t len)
+int hash_random(void *buf, size_t len)
 {
     ssize_t n;
 
@@ -56,7 +73,7 @@ static bool hyphen_before(unsigned byte)
 int hash_uuid(char uuid[HASH_UUID])
 {
     unsigned char raw[UUID_LEN];
-    int err = fill_random(raw, sizeof(raw));
+    int err = hash_random(raw, sizeof(raw));
 
     if (err)
         return err;

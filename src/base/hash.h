@@ -11,11 +11,18 @@
 
 #include "base/compiler.h"
 
-#define HASH_HEX 65  /* 64 lower-case hexadecimal digits and a NUL */
+#define HASH_HEX 65 /* 64 lower-case hexadecimal digits and a NUL */
+#define HASH_CHECK 8
 #define HASH_UUID 37 /* 36 characters, RFC 4122 section 3, and a NUL */
 
 /* SHA-256 (FIPS 180-4) of buf as lower-case hex. 0 or -ENOMEM. Any thread. */
 MUST_CHECK int hash_sha256(const void *buf, size_t len, char hex[HASH_HEX]);
+
+/* The first 8 bytes of the SHA-256 of buf: enough to notice damage. 0 or -ENOMEM. Any thread. */
+MUST_CHECK int hash_check(const void *buf, size_t len, unsigned char check[HASH_CHECK]);
+
+/* Unpredictable bytes, at most 256. 0 or -errno. Any thread. */
+MUST_CHECK int hash_random(void *buf, size_t len);
 
 /* A random UUID, version 4 (RFC 4122 section 4.4), lower case. 0 or -errno. */
 MUST_CHECK int hash_uuid(char uuid[HASH_UUID]);

@@ -6,15 +6,17 @@
  *
  * Lock order, outermost first; a thread that holds one may take only those
  * below it:
- *   1. image: flush mutex      (flush.c)    not held across I/O
- *   2. image: seeing           (image.c)    held while tiles are stat'ed; reads, writes and
+ *   1. image: seeing           (image.c)    held while tiles are stat'ed; reads, writes and
  *                                           flushes never need it
- *   3. image: a tile stripe    (image.c)    held across I/O; one at a time
+ *   2. image: a tile stripe    (image.c)    held across I/O; one at a time, or all of them in
+ *                                           ascending order
+ *   3. image: flush mutex      (flush.c)    not held across I/O; a flush needs no stripe
  *   4. image: usage mutex      (usage.c)
- *   5. dir:   a set of the descriptor cache (fdcache.c)
- *   6. mem:   a tile           (mem.c)
- *   7. front: libfuse's line   (fuse.c)
- *   8. log                     (log.c)
+ *   5. dir:   journal          (changes.c)  not held across I/O
+ *   6. dir:   a set of the descriptor cache (fdcache.c)
+ *   7. mem:   a tile           (mem.c)
+ *   8. front: libfuse's line   (fuse.c)
+ *   9. log                     (log.c)
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H

@@ -29,4 +29,11 @@ static_assert(sizeof(struct control_status) == 40, "fixed for ever");
 /* At once; CONTROL_COMPLETE tells whether all tiles are counted yet. */
 #define CONTROL_STATUS _IOR('M', 1, struct control_status)
 
+/* Begins a new epoch of the list of changed tiles. For handles that may write. */
+struct control_mark {
+    char epoch[32]; /* its word, with a NUL */
+};
+
+#define CONTROL_MARK _IOR('M', 2, struct control_mark)
+
 #endif

@@ -154,7 +154,8 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
     fi->parallel_direct_writes = 1;
 #endif
-    if ((fi->flags & O_ACCMODE) != O_RDONLY)
+    fi->fh = (fi->flags & O_ACCMODE) != O_RDONLY; /* ioctl does not get the flags */
+    if (fi->fh)
         atomic_fetch_add(&front->writers, 1);
     fuse_reply_open(req, fi);
 }
@@ -166,7 +167,7 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct fuse_front *front = front_of(req);
-    bool last = (fi->flags & O_ACCMODE) != O_RDONLY && atomic_fetch_sub(&front->writers, 1) == 1;
+    bool last = fi->fh && atomic_fetch_sub(&front->writers, 1) == 1;
 
     fuse_reply_err(req, 0);
     if (last)
@@ -284,18 +285,37 @@ static void status(struct fuse_front *front, struct control_status *out)
     };
 }
 
+static int mark(struct fuse_front *front, const struct fuse_file_info *fi, struct control_mark *out)
+{
+    static_assert(sizeof(out->epoch) >= STORE_EPOCH, "room for the word");
+    *out = (struct control_mark){0};
+    return fi->fh ? image_mark(front->img, out->epoch) : -EBADF;
+}
+
 static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
                      struct fuse_file_info *fi, unsigned flags, const void *in_buf, size_t in_size,
                      size_t out_size)
 {
-    struct control_status out;
+    union {
+        struct control_status status;
+        struct control_mark mark;
+    } out;
+    size_t len = 0;
+    int rc = -ENOTTY;
 
-    if (cmd != CONTROL_STATUS || out_size != sizeof(out)) {
-        fuse_reply_err(req, ENOTTY);
-        return;
+    if (cmd == CONTROL_STATUS) {
+        len = sizeof(out.status);
+        status(front_of(req), &out.status);
+        rc = 0;
+    } else if (cmd == CONTROL_MARK) {
+        len = sizeof(out.mark);
+        rc = mark(front_of(req), fi, &out.mark);
     }
-    status(front_of(req), &out);
-    fuse_reply_ioctl(req, 0, &out, sizeof(out));
+    /* The kernel made room for as much as the command's number says. */
+    if (rc || len != out_size)
+        fuse_reply_err(req, rc ? -rc : ENOTTY);
+    else
+        fuse_reply_ioctl(req, 0, &out, len);
 }
 
 static const struct fuse_lowlevel_ops ops = {

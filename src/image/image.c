@@ -18,6 +18,10 @@
  * either the old content, zeros or the new may come back, each legal for bytes
  * that were not flushed.
  *
+ * A tile's number is in the list of changed tiles, durably, before the tile
+ * changes: who holds its stripe notes it first, once per epoch. An epoch begins
+ * under all stripes, so nobody is between noting a tile and changing it.
+ *
  * Absent bytes read as zeros. A tile that was seen and is absent now without
  * our doing was taken away by somebody else: that is -EIO, never zeros.
  */
@@ -31,6 +35,8 @@
 #include "base/log.h"
 #include "base/zero.h"
 #include "image/impl.h"
+
+#define NOTE_AHEAD 256
 
 static int flush_pass(void *arg);
 
@@ -176,6 +182,21 @@ static void unmake(struct image *img, uint32_t tile)
         usage_gone(&img->usage, tile);
 }
 
+/* Before any change of the tile. Its stripe is held. */
+static int note(struct image *img, uint32_t tile)
+{
+    return store_noted(img->store, tile) ? 0 : store_note(img->store, &tile, 1);
+}
+
+/* As note(), but -ENOENT, and nothing is noted, when there is no tile. */
+static int note_present(struct image *img, uint32_t tile)
+{
+    struct store_stat stat;
+    int rc = store_noted(img->store, tile) ? 0 : store_stat(img->store, tile, &stat);
+
+    return rc ? rc : note(img, tile);
+}
+
 static int write_new(struct image *img, const struct geometry_piece *piece, const char *buf)
 {
     struct rwlock *lock = image_stripe(img, piece->tile);
@@ -183,7 +204,9 @@ static int write_new(struct image *img, const struct geometry_piece *piece, cons
     int rc;
 
     rwlock_exclusive(lock);
-    rc = ensure(img, piece->tile, &made);
+    rc = note(img, piece->tile);
+    if (!rc)
+        rc = ensure(img, piece->tile, &made);
     if (!rc) {
         rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
         touched(img, piece->tile);
@@ -194,17 +217,28 @@ static int write_new(struct image *img, const struct geometry_piece *piece, cons
     return rc;
 }
 
+/* Zeros change nothing where there is no tile. Its stripe is held. */
+static int note_write(struct image *img, const struct geometry_piece *piece, const char *buf)
+{
+    if (store_noted(img->store, piece->tile))
+        return 0;
+    return zero_is(buf, piece->len) ? note_present(img, piece->tile) : note(img, piece->tile);
+}
+
 static int write_piece(struct image *img, const struct geometry_piece *piece, char *buf)
 {
     struct rwlock *lock = image_stripe(img, piece->tile);
     int rc;
 
     rwlock_shared(lock);
-    rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
+    rc = note_write(img, piece, buf);
+    if (!rc) {
+        rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
+        if (rc != -ENOENT)
+            touched(img, piece->tile);
+    }
     if (rc == -ENOENT)
         rc = image_absent(img, piece->tile) ? -EIO : -ENOENT;
-    else
-        touched(img, piece->tile);
     rwlock_unshare(lock);
     if (rc != -ENOENT)
         return rc;
@@ -228,7 +262,9 @@ static int drop_tile(struct image *img, uint32_t tile)
     int rc;
 
     rwlock_exclusive(lock);
-    rc = store_remove(img->store, tile);
+    rc = note(img, tile);
+    if (!rc)
+        rc = store_remove(img->store, tile);
     if (rc == -ENOENT)
         rc = 0;
     if (!rc)
@@ -244,15 +280,37 @@ static int zero_part(struct image *img, const struct geometry_piece *piece)
     int rc;
 
     rwlock_exclusive(lock);
-    rc = store_zero(img->store, piece->tile, piece->off, piece->len, &empty);
+    rc = note_present(img, piece->tile);
+    if (!rc) {
+        rc = store_zero(img->store, piece->tile, piece->off, piece->len, &empty);
+        if (rc != -ENOENT)
+            touched(img, piece->tile);
+    }
     if (rc == -ENOENT)
         rc = image_absent(img, piece->tile);
-    else
-        touched(img, piece->tile);
     if (!rc && empty)
         unmake(img, piece->tile);
     rwlock_unlock(lock);
     return rc;
+}
+
+/*
+ * Notes up to NOTE_AHEAD of the tiles from first to end - 1 that exist, with few
+ * syncs instead of one each. Only a head start: a new epoch may begin before
+ * they are dropped, and errors come again then. Returns where the next
+ * call goes on.
+ */
+static uint32_t note_ahead(struct image *img, uint32_t first, uint32_t end)
+{
+    uint32_t tiles[NOTE_AHEAD];
+    size_t n = 0;
+
+    while (n < NOTE_AHEAD && first < end && store_next(img->store, first, &first) == 0 &&
+           first < end)
+        tiles[n++] = first++;
+    if (n > 0)
+        (void)!store_note(img->store, tiles, n);
+    return n < NOTE_AHEAD ? end : first;
 }
 
 /*
@@ -261,9 +319,15 @@ static int zero_part(struct image *img, const struct geometry_piece *piece)
  */
 static int drop_tiles(struct image *img, uint32_t first, uint32_t end)
 {
+    uint32_t noted = first;
+
     while (first < end) {
         uint32_t found;
-        int rc = store_next(img->store, first, &found);
+        int rc;
+
+        if (first >= noted)
+            noted = note_ahead(img, first, end);
+        rc = store_next(img->store, first, &found);
 
         if (rc == -ENOENT || (!rc && found > end))
             found = end;
@@ -311,7 +375,9 @@ static int allocate_piece(struct image *img, const struct geometry_piece *piece,
     int rc;
 
     rwlock_exclusive(lock);
-    rc = store_allocate(img->store, piece->tile, piece->off, piece->len);
+    rc = note(img, piece->tile);
+    if (!rc)
+        rc = store_allocate(img->store, piece->tile, piece->off, piece->len);
     if (rc == -ENOENT) {
         rc = image_absent(img, piece->tile);
         if (!rc)
@@ -376,6 +442,35 @@ static int flush_pass(void *arg)
 int image_flush(struct image *img)
 {
     return img->read_only ? 0 : flush_wait(&img->flush);
+}
+
+/* With every stripe held no tile changes. */
+static void freeze(struct image *img) NO_THREAD_SAFETY
+{
+    for (size_t i = 0; i < STRIPES; i++)
+        rwlock_exclusive(&img->stripes[i].lock);
+}
+
+static void thaw(struct image *img) NO_THREAD_SAFETY
+{
+    for (size_t i = 0; i < STRIPES; i++)
+        rwlock_unlock(&img->stripes[i].lock);
+}
+
+int image_mark(struct image *img, char epoch[STORE_EPOCH])
+{
+    int rc = writable(img);
+
+    if (!rc)
+        rc = image_flush(img); /* most of it, while requests go on */
+    if (rc)
+        return rc;
+    freeze(img);
+    rc = image_flush(img);
+    if (!rc)
+        rc = store_mark(img->store, epoch);
+    thaw(img);
+    return rc;
 }
 
 /* Brings the tile's part of the usage up to date. A tile that is gone is no error. */

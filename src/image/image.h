@@ -75,6 +75,14 @@ MUST_CHECK int image_flush(struct image *img);
 bool image_failed(const struct image *img);
 
 /*
+ * Begins a new epoch of the list of changed tiles and tells its word: all that
+ * was written before is on disk, and every tile that changes from now on is
+ * listed for it. Stops requests for the time of a short flush. 0 or -errno, as
+ * image_flush(); -EROFS when read-only.
+ */
+MUST_CHECK int image_mark(struct image *img, char epoch[STORE_EPOCH]);
+
+/*
  * Counts all tiles once; later calls of image_usage() are exact from then on.
  * Runs beside all else; takes as long as listing and stat'ing every tile.
  */

@@ -14,7 +14,8 @@
  *                is made as TILE.tmp, extended, synced, then renamed. So a
  *                shorter file is a damaged one, and reading past its end is EIO.
  *
- * Order of durability: bytes by fdcache_sync(), then entries by
+ * Order of durability: the journal of changed tiles, before any byte of a tile;
+ * then, when a flush asks, bytes by fdcache_sync(), then entries by
  * flush_entries(): the archive directory when a folder was made, and each
  * folder that gained or lost a tile. Nothing is durable before that.
  */
@@ -32,6 +33,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/zero.h"
+#include "store/changes.h"
 #include "store/fdcache.h"
 #include "store/folders.h"
 #include "store/tilefile.h"
@@ -45,7 +47,8 @@ struct dir {
     bool read_only;
     const struct layout *layout;
     struct fdcache *cache;
-    struct folders folders; /* guards itself */
+    struct folders folders;  /* guards itself */
+    struct changes *changes; /* likewise; NULL when read-only */
 };
 
 static struct dir *dir_of(struct store *st)
@@ -401,6 +404,21 @@ static int dir_stat(struct store *st, uint32_t tile, struct store_stat *out)
     return 0;
 }
 
+static bool dir_noted(struct store *st, uint32_t tile)
+{
+    return changes_noted(dir_of(st)->changes, tile);
+}
+
+static int dir_note(struct store *st, const uint32_t *tiles, size_t n)
+{
+    return changes_note(dir_of(st)->changes, tiles, n);
+}
+
+static int dir_mark(struct store *st, char epoch[STORE_EPOCH])
+{
+    return changes_mark(dir_of(st)->changes, epoch);
+}
+
 static void start_write_back(int fd)
 {
     /* Only a head start: its errors are told by the sync that follows. */
@@ -447,6 +465,7 @@ static void dir_close(struct store *st)
 {
     struct dir *dir = dir_of(st);
 
+    changes_close(dir->changes);
     fdcache_free(dir->cache);
     folders_release(&dir->folders);
     free(dir);
@@ -463,6 +482,9 @@ static const struct store_ops dir_ops = {
     .seek = dir_seek,
     .stat = dir_stat,
     .next = dir_next,
+    .noted = dir_noted,
+    .note = dir_note,
+    .mark = dir_mark,
     .flush_start = dir_flush_start,
     .flush = dir_flush,
     .flush_entries = dir_flush_entries,
@@ -486,11 +508,14 @@ int dir_open(const struct archive *archive, bool read_only, unsigned max_open, s
     }
     if (!rc)
         rc = fdcache_new(max_open, &cache_ops, &dir->cache);
+    if (rc)
+        log_error("cannot open archive '%s': %s", archive->path, strerror(-rc));
+    if (!rc && !read_only)
+        rc = changes_open(archive, &dir->changes);
     if (!rc) {
         *out = &dir->store;
         return 0;
     }
-    log_error("cannot open archive '%s': %s", archive->path, strerror(-rc));
     if (dir)
         dir_close(&dir->store);
     return rc;

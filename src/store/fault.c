@@ -17,7 +17,8 @@ const char *const fault_op_names[FAULT_NOPS] = {
     [FAULT_CREATE] = "create", [FAULT_REMOVE] = "remove",
     [FAULT_ZERO] = "zero",     [FAULT_ALLOCATE] = "allocate",
     [FAULT_SEEK] = "seek",     [FAULT_STAT] = "stat",
-    [FAULT_NEXT] = "next",     [FAULT_FLUSH_START] = "flush-start",
+    [FAULT_NEXT] = "next",     [FAULT_NOTE] = "note",
+    [FAULT_MARK] = "mark",     [FAULT_FLUSH_START] = "flush-start",
     [FAULT_FLUSH] = "flush",   [FAULT_FLUSH_ENTRIES] = "flush-entries",
     [FAULT_SPACE] = "space",   [FAULT_CHANGED] = "changed",
 };
@@ -140,6 +141,25 @@ static int fault_next(struct store *st, uint32_t tile, uint32_t *found)
     return rc ? rc : store_next(below(st), tile, found);
 }
 
+static bool fault_noted(struct store *st, uint32_t tile)
+{
+    return store_noted(below(st), tile);
+}
+
+static int fault_note(struct store *st, const uint32_t *tiles, size_t n)
+{
+    int rc = verdict(st, FAULT_NOTE);
+
+    return rc ? rc : store_note(below(st), tiles, n);
+}
+
+static int fault_mark(struct store *st, char epoch[STORE_EPOCH])
+{
+    int rc = verdict(st, FAULT_MARK);
+
+    return rc ? rc : store_mark(below(st), epoch);
+}
+
 static int fault_flush_start(struct store *st, uint32_t tile)
 {
     int rc = verdict(st, FAULT_FLUSH_START);
@@ -195,6 +215,9 @@ static const struct store_ops fault_ops = {
     .seek = fault_seek,
     .stat = fault_stat,
     .next = fault_next,
+    .noted = fault_noted,
+    .note = fault_note,
+    .mark = fault_mark,
     .flush_start = fault_flush_start,
     .flush = fault_flush,
     .flush_entries = fault_flush_entries,

@@ -18,6 +18,8 @@ enum fault_op {
     FAULT_SEEK,
     FAULT_STAT,
     FAULT_NEXT,
+    FAULT_NOTE,
+    FAULT_MARK,
     FAULT_FLUSH_START,
     FAULT_FLUSH,
     FAULT_FLUSH_ENTRIES,

@@ -8,13 +8,16 @@
  * A tile is present when its pointer is not NULL. create and remove change the
  * pointer while image/ keeps everyone else off the tile; only next looks at it
  * from outside, and only at whether it is NULL. That image/ really does so is
- * checked: each place counts who is in it, and a caller who should not be there
- * ends the program.
+ * checked: each place counts who is in it and knows the epoch in which it was
+ * last noted, and a caller who should not be there, or changes a tile that is
+ * not noted, ends the program.
  */
 #include "store/mem.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,12 +34,14 @@ struct tile {
 
 struct place {
     _Atomic(struct tile *) tile;
-    atomic_int inside; /* how many share it, or -1: one has it alone */
+    atomic_int inside;      /* how many share it, or -1: one has it alone */
+    _Atomic uint32_t noted; /* the last epoch in which it was */
 };
 
 struct mem {
     struct store store;
     uint32_t max_tiles; /* fixed after open */
+    _Atomic uint32_t epoch;
 
     struct mutex stripes[STRIPES]; /* bytes and mtime of tile n: stripe n % STRIPES */
 
@@ -97,6 +102,20 @@ static int leave_alone(struct mem *mem, uint32_t tile, int rc)
     return rc;
 }
 
+static bool mem_noted(struct store *st, uint32_t tile)
+{
+    struct mem *mem = mem_of(st);
+
+    return atomic_load_explicit(&mem->places[tile].noted, memory_order_relaxed) ==
+           atomic_load_explicit(&mem->epoch, memory_order_relaxed);
+}
+
+/* A tile is changed that is there, or is made. */
+static void must_be_noted(struct mem *mem, uint32_t tile)
+{
+    lock_must(!mem_noted(&mem->store, tile));
+}
+
 /* How many of the len bytes at off lie in the block of off. */
 static size_t in_block(uint64_t off, uint64_t len)
 {
@@ -134,6 +153,7 @@ static int mem_write(struct store *st, uint32_t tile, uint64_t off, const void *
 
     if (!t)
         return leave_shared(mem, tile, -ENOENT);
+    must_be_noted(mem, tile);
     while (len) {
         size_t n = in_block(off, len);
 
@@ -167,6 +187,7 @@ static int create(struct mem *mem, uint32_t tile)
     struct tile *t;
     int rc = count(mem, 1);
 
+    must_be_noted(mem, tile);
     if (rc)
         return rc;
     t = calloc(1, sizeof(*t) + geometry_tile_len(&mem->store.geometry, tile));
@@ -194,6 +215,7 @@ static int mem_remove(struct store *st, uint32_t tile)
 
     if (!t)
         return leave_alone(mem, tile, -ENOENT);
+    must_be_noted(mem, tile);
     atomic_store_explicit(&mem->places[tile].tile, NULL, memory_order_relaxed);
     free(t);
     return leave_alone(mem, tile, count(mem, -1));
@@ -207,6 +229,7 @@ static int mem_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
 
     if (!t)
         return leave_alone(mem, tile, -ENOENT);
+    must_be_noted(mem, tile);
     mutex_lock(stripe);
     memset(t->bytes + off, 0, len);
     t->mtime = now();
@@ -289,6 +312,22 @@ static int mem_next(struct store *st, uint32_t tile, uint32_t *found)
     return -ENOENT;
 }
 
+static int mem_note(struct store *st, const uint32_t *tiles, size_t n)
+{
+    struct mem *mem = mem_of(st);
+
+    for (size_t i = 0; i < n; i++)
+        atomic_store_explicit(&mem->places[tiles[i]].noted, atomic_load(&mem->epoch),
+                              memory_order_relaxed);
+    return 0;
+}
+
+static int mem_mark(struct store *st, char epoch[STORE_EPOCH])
+{
+    snprintf(epoch, STORE_EPOCH, "00000000-%" PRIu32, atomic_fetch_add(&mem_of(st)->epoch, 1) + 1);
+    return 0;
+}
+
 static int mem_flush(struct store *st, uint32_t tile)
 {
     return 0;
@@ -347,6 +386,9 @@ static const struct store_ops mem_ops = {
     .seek = mem_seek,
     .stat = mem_stat,
     .next = mem_next,
+    .noted = mem_noted,
+    .note = mem_note,
+    .mark = mem_mark,
     .flush_start = mem_flush,
     .flush = mem_flush,
     .flush_entries = mem_flush_entries,
@@ -363,6 +405,7 @@ int mem_open(const struct geometry *geo, uint32_t max_tiles, struct store **out)
         return -ENOMEM;
     mem->store = (struct store){.ops = &mem_ops, .geometry = *geo};
     mem->max_tiles = max_tiles;
+    atomic_init(&mem->epoch, 1);
     for (int i = 0; i < STRIPES; i++)
         mutex_init(&mem->stripes[i]);
     mutex_init(&mem->mu);

@@ -101,6 +101,24 @@ int store_next(struct store *st, uint32_t tile, uint32_t *found)
     return rc;
 }
 
+bool store_noted(struct store *st, uint32_t tile)
+{
+    check_tile(st, tile);
+    return st->ops->noted(st, tile);
+}
+
+int store_note(struct store *st, const uint32_t *tiles, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        check_tile(st, tiles[i]);
+    return checked(st->ops->note(st, tiles, n));
+}
+
+int store_mark(struct store *st, char epoch[STORE_EPOCH])
+{
+    return checked(st->ops->mark(st, epoch));
+}
+
 int store_flush_start(struct store *st, uint32_t tile)
 {
     check_tile(st, tile);

@@ -16,6 +16,8 @@
  *   time. create, remove, zero and allocate of a tile exclude everything else
  *   on that tile except flush_start and flush; image/ sees to it with its stripes. Anything may
  *   run at the same time on different tiles.
+ * - Before create, write, remove, zero or allocate of a tile, its caller has
+ *   noted it in the running epoch.
  * - Two writes of one tile that overlap may run at the same time. Each aligned
  *   4 KiB block then holds one or the other, never a mixture.
  */
@@ -38,6 +40,9 @@ struct store_stat {
     uint64_t blocks; /* of 512 bytes: what it occupies */
     struct timespec mtime;
 };
+
+/* Room for the word of an epoch, with its NUL. */
+#define STORE_EPOCH 20
 
 enum store_seek { STORE_DATA, STORE_HOLE };
 
@@ -71,6 +76,21 @@ struct store_ops {
     int (*stat)(struct store *st, uint32_t tile, struct store_stat *out);
     /* *found is the first present tile >= tile; -ENOENT when there is none. Any thread. */
     int (*next)(struct store *st, uint32_t tile, uint32_t *found);
+    /*
+     * Whether the tile has been noted in the running epoch. Any thread. The answer
+     * holds as long as no epoch is begun.
+     */
+    bool (*noted)(struct store *st, uint32_t tile);
+    /*
+     * The tiles are going to change: the list of changed tiles has them, on stable
+     * storage, when this returns 0. Any thread.
+     */
+    int (*note)(struct store *st, const uint32_t *tiles, size_t n);
+    /*
+     * Begins a new epoch, in which no tile is noted yet, and tells its word. No
+     * tile changes meanwhile, and all that was written is flushed.
+     */
+    int (*mark)(struct store *st, char epoch[STORE_EPOCH]);
     /* Starts writing the tile's bytes back, without waiting. May do nothing. */
     int (*flush_start)(struct store *st, uint32_t tile);
     /* What was written to the tile before the call is on stable storage after it. */
@@ -105,6 +125,9 @@ MUST_CHECK int store_seek(struct store *st, uint32_t tile, uint64_t off, enum st
                           uint64_t *found);
 MUST_CHECK int store_stat(struct store *st, uint32_t tile, struct store_stat *out);
 MUST_CHECK int store_next(struct store *st, uint32_t tile, uint32_t *found);
+bool store_noted(struct store *st, uint32_t tile);
+MUST_CHECK int store_note(struct store *st, const uint32_t *tiles, size_t n);
+MUST_CHECK int store_mark(struct store *st, char epoch[STORE_EPOCH]);
 MUST_CHECK int store_flush_start(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush_entries(struct store *st);

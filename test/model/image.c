@@ -386,6 +386,7 @@ static void flip(struct model *m)
     tempstore_must(store_next(m->faults, 0, &tile) == 0, "no tile");
     tempstore_must(store_read(m->faults, tile, 4711, &byte, 1) == 0, "read");
     byte ^= 4;
+    tempstore_must(store_note(m->faults, &tile, 1) == 0, "note");
     tempstore_must(store_write(m->faults, tile, 4711, &byte, 1) == 0, "write");
 }
 

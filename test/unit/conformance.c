@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "../note.h"
 #include "base/zero.h"
 
 #define BLOCK 4096
@@ -37,6 +38,7 @@ static struct geometry shape;
 static int setup(void **state)
 {
     *state = tested->open(&shape);
+    note_all(*state);
     return 0;
 }
 
@@ -548,6 +550,24 @@ static void *live(void *arg)
 }
 
 /* Neighbours in one folder: create and remove must not disturb each other. */
+static void an_epoch_begins_with_no_tile_noted(void **state)
+{
+    static const uint32_t tiles[] = {0, 123, 124, NTILES - 1, 124};
+    struct store *st = *state;
+    char first[STORE_EPOCH], second[STORE_EPOCH];
+
+    assert_int_equal(store_mark(st, first), 0);
+    for (uint32_t tile = 0; tile < NTILES; tile++)
+        assert_false(store_noted(st, tile));
+    assert_int_equal(store_note(st, tiles, ARRAY_LEN(tiles)), 0);
+    for (uint32_t tile = 0; tile < NTILES; tile++)
+        assert_int_equal(store_noted(st, tile),
+                         tile == 0 || tile == 123 || tile == 124 || tile == NTILES - 1);
+    assert_int_equal(store_mark(st, second), 0);
+    assert_string_not_equal(first, second);
+    assert_false(store_noted(st, 0));
+}
+
 static void tiles_live_side_by_side(void **state)
 {
     struct store *st = *state;
@@ -586,6 +606,7 @@ static const struct CMUnitTest tests[] = {
     TEST(zero_gives_space_back),
     TEST(space_is_plausible),
     TEST(changed_follows_create_and_remove),
+    TEST(an_epoch_begins_with_no_tile_noted),
     TEST(tiles_live_side_by_side),
 };
 

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../note.h"
 #include "base/zero.h"
 #include "image/image.h"
 #include "store/fault.h"
@@ -417,6 +418,7 @@ static void a_vanished_tile_is_eio(void **state)
     char byte;
 
     put(f, 3 * TILE, TILE, 1);
+    note_all(f->st);
     assert_int_equal(store_remove(f->st, 3), 0); /* behind the image's back */
     assert_int_equal(image_read(f->img, 3 * TILE, &byte, 1), -EIO);
     assert_int_equal(image_write(f->img, 3 * TILE, "x", 1), -EIO);
@@ -658,6 +660,7 @@ static void usage_is_exact(void **state)
     struct fixture *f = *state;
     unsigned seed = 7;
 
+    note_all(f->st);
     assert_int_equal(store_create(f->st, 11), 0); /* there before the image looked */
     assert_int_equal(store_write(f->st, 11, 0, "x", 1), 0);
     f->flat[11 * TILE] = 'x';
@@ -727,6 +730,7 @@ static void a_read_only_image_changes_nothing(void **state)
     struct fixture *f = open_fixture(NTILES, true);
     void *own = f;
 
+    note_all(f->st);
     assert_int_equal(store_create(f->st, 1), 0);
     assert_int_equal(store_write(f->st, 1, 0, "x", 1), 0);
     f->flat[TILE] = 'x';

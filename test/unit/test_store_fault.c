@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "../note.h"
 #include "conformance.h"
 #include "store/fault.h"
 #include "store/mem.h"
@@ -20,6 +21,7 @@ static struct store *open_fault(const struct geometry *geo)
 
     if (mem_open(geo, geo->ntiles, &st) || fault_open(st, &st))
         exit(1);
+    note_all(st);
     return st;
 }
 
@@ -47,7 +49,7 @@ static int call(struct store *st, enum fault_op op)
     uint64_t off;
     uint32_t found;
     bool empty;
-    char byte = 1;
+    char byte = 1, epoch[STORE_EPOCH];
 
     switch (op) {
     case FAULT_READ:
@@ -68,6 +70,10 @@ static int call(struct store *st, enum fault_op op)
         return store_stat(st, 0, &stat);
     case FAULT_NEXT:
         return store_next(st, 0, &found);
+    case FAULT_NOTE:
+        return store_note(st, &(uint32_t){0}, 1);
+    case FAULT_MARK:
+        return store_mark(st, epoch);
     case FAULT_FLUSH_START:
         return store_flush_start(st, 0);
     case FAULT_FLUSH:
@@ -94,7 +100,8 @@ static void each_rule_fails_its_own_operation(void **state)
 
         fault_set(st, op, ERANGE, 0, 1);
         for (enum fault_op other = 0; other < FAULT_NOPS; other++) {
-            if (other == op || other == FAULT_CREATE || other == FAULT_REMOVE)
+            if (other == op || other == FAULT_CREATE || other == FAULT_REMOVE ||
+                other == FAULT_MARK)
                 continue;
             assert_int_equal(call(st, other), 0);
         }

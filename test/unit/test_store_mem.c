@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../note.h"
 #include "conformance.h"
 #include "store/mem.h"
 
@@ -31,6 +32,7 @@ static void creating_past_the_bound_is_enospc(void **state)
 
     assert_int_equal(geometry_init(&geo, 10 * 4096, 4096), 0);
     assert_int_equal(mem_open(&geo, 2, &st), 0);
+    note_all(st);
     assert_int_equal(store_create(st, 3), 0);
     assert_int_equal(store_create(st, 9), 0);
     assert_int_equal(store_create(st, 5), -ENOSPC);
@@ -53,6 +55,7 @@ static void stat_counts_blocks_of_data(void **state)
 
     assert_int_equal(geometry_init(&geo, 4 * 65536, 65536), 0);
     assert_int_equal(mem_open(&geo, 4, &st), 0);
+    note_all(st);
     assert_int_equal(store_create(st, 0), 0);
     assert_int_equal(store_write(st, 0, 4095, "ab", 2), 0);
     assert_int_equal(store_stat(st, 0, &stat), 0);

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns the layout of a sector. All numbers are little-endian, written byte by
+ * byte:
+ *
+ *   header   0 magic   16 version   20 id   24 epoch   28 ntiles
+ *            32 tile size   40 uuid as text, or zeros   76 zeros   504 check
+ *   others   0 cells   496 id   500 number   504 check
+ *
+ * The check covers what stands before it. The number keeps a sector that was
+ * written to the wrong place from being believed, the id one that was left
+ * there by an earlier journal.
+ */
+#include "format/journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+
+#define MAGIC "mosaicfs journal" /* 16 bytes */
+#define VERSION 1
+#define ID_DIGITS 8
+
+#define AT_VERSION 16
+#define AT_ID 20
+#define AT_EPOCH 24
+#define AT_NTILES 28
+#define AT_TILE_SIZE 32
+#define AT_UUID 40
+#define AT_ZEROS 76
+#define AT_CHECK (FORMAT_JOURNAL_SECTOR - HASH_CHECK)
+
+#define AT_SECTOR_ID 496
+#define AT_SECTOR_NUMBER 500
+
+static_assert(sizeof(MAGIC) - 1 == AT_VERSION, "magic fills its place");
+static_assert(AT_UUID + HASH_UUID - 1 == AT_ZEROS, "the UUID fills its place");
+static_assert(FORMAT_JOURNAL_CELLS * 4 == AT_SECTOR_ID, "cells fill their place");
+static_assert(AT_SECTOR_NUMBER + 4 == AT_CHECK, "and so does the rest");
+
+static void put32(unsigned char *to, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        to[i] = (unsigned char)(value >> 8 * i);
+}
+
+static uint32_t get32(const unsigned char *from)
+{
+    uint32_t value = 0;
+
+    for (unsigned i = 0; i < 4; i++)
+        value |= (uint32_t)from[i] << 8 * i;
+    return value;
+}
+
+static void put64(unsigned char *to, uint64_t value)
+{
+    put32(to, (uint32_t)value);
+    put32(to + 4, (uint32_t)(value >> 32));
+}
+
+static uint64_t get64(const unsigned char *from)
+{
+    return get32(from) | (uint64_t)get32(from + 4) << 32;
+}
+
+static int seal(unsigned char sector[FORMAT_JOURNAL_SECTOR])
+{
+    return hash_check(sector, AT_CHECK, sector + AT_CHECK);
+}
+
+static int check_seal(const unsigned char sector[FORMAT_JOURNAL_SECTOR])
+{
+    unsigned char check[HASH_CHECK];
+    int rc = hash_check(sector, AT_CHECK, check);
+
+    if (!rc && memcmp(check, sector + AT_CHECK, HASH_CHECK) != 0)
+        rc = -EBADMSG;
+    return rc;
+}
+
+void journal_header_init(struct journal_header *header, const struct index *index, uint32_t id)
+{
+    *header = (struct journal_header){
+        .id = id,
+        .epoch = 1,
+        .ntiles = index->geometry.ntiles,
+        .tile_size = index->geometry.tile_size,
+    };
+    memcpy(header->uuid, index->uuid, HASH_UUID);
+}
+
+uint32_t journal_sectors(uint32_t ntiles)
+{
+    return journal_sector_of(ntiles - 1) + 1;
+}
+
+uint32_t journal_sector_of(uint32_t tile)
+{
+    return tile / FORMAT_JOURNAL_CELLS + 1;
+}
+
+int journal_put_header(const struct journal_header *header,
+                       unsigned char out[FORMAT_JOURNAL_SECTOR])
+{
+    memset(out, 0, FORMAT_JOURNAL_SECTOR);
+    memcpy(out, MAGIC, AT_VERSION);
+    put32(out + AT_VERSION, VERSION);
+    put32(out + AT_ID, header->id);
+    put32(out + AT_EPOCH, header->epoch);
+    put32(out + AT_NTILES, header->ntiles);
+    put64(out + AT_TILE_SIZE, header->tile_size);
+    memcpy(out + AT_UUID, header->uuid, strlen(header->uuid));
+    return seal(out);
+}
+
+int journal_get_header(const unsigned char in[FORMAT_JOURNAL_SECTOR], struct journal_header *header)
+{
+    int rc = check_seal(in);
+
+    if (!rc && memcmp(in, MAGIC, AT_VERSION) != 0)
+        rc = -EBADMSG;
+    if (!rc && get32(in + AT_VERSION) != VERSION)
+        rc = -ENOTSUP;
+    if (rc)
+        return rc;
+    *header = (struct journal_header){
+        .id = get32(in + AT_ID),
+        .epoch = get32(in + AT_EPOCH),
+        .ntiles = get32(in + AT_NTILES),
+        .tile_size = get64(in + AT_TILE_SIZE),
+    };
+    memcpy(header->uuid, in + AT_UUID, HASH_UUID - 1);
+    if (header->epoch == 0 || header->epoch == UINT32_MAX ||
+        (header->uuid[0] && !hash_uuid_valid(header->uuid)))
+        return -EBADMSG;
+    for (unsigned i = AT_ZEROS; i < AT_CHECK; i++)
+        if (in[i])
+            return -EBADMSG;
+    return 0;
+}
+
+int journal_put_sector(uint32_t id, uint32_t number, const uint32_t cells[FORMAT_JOURNAL_CELLS],
+                       unsigned char out[FORMAT_JOURNAL_SECTOR])
+{
+    for (unsigned i = 0; i < FORMAT_JOURNAL_CELLS; i++)
+        put32(out + 4 * i, cells[i]);
+    put32(out + AT_SECTOR_ID, id);
+    put32(out + AT_SECTOR_NUMBER, number);
+    return seal(out);
+}
+
+int journal_get_sector(const unsigned char in[FORMAT_JOURNAL_SECTOR], uint32_t id, uint32_t number,
+                       uint32_t cells[FORMAT_JOURNAL_CELLS])
+{
+    int rc = check_seal(in);
+
+    if (!rc && (get32(in + AT_SECTOR_ID) != id || get32(in + AT_SECTOR_NUMBER) != number))
+        rc = -EBADMSG;
+    for (unsigned i = 0; !rc && i < FORMAT_JOURNAL_CELLS; i++)
+        cells[i] = get32(in + 4 * i);
+    return rc;
+}
+
+void journal_print_epoch(uint32_t id, uint32_t epoch, char text[JOURNAL_EPOCH])
+{
+    snprintf(text, JOURNAL_EPOCH, "%08" PRIx32 "-%" PRIu32, id, epoch);
+}
+
+int journal_parse_epoch(const char *text, uint32_t *id, uint32_t *epoch)
+{
+    uint64_t number;
+
+    if (strspn(text, "0123456789abcdef") != ID_DIGITS || text[ID_DIGITS] != '-' ||
+        parse_u64(text + ID_DIGITS + 1, &number) || number == 0 || number > UINT32_MAX)
+        return -EINVAL;
+    *id = (uint32_t)strtoul(text, NULL, 16);
+    *epoch = (uint32_t)number;
+    return 0;
+}

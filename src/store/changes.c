@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * .mosaicfs/journal is a table: per tile the last epoch in which it changed. It
+ * is written in place, a sector of 512 bytes at a time, which a disk writes
+ * whole or not at all; so it never grows and needs no recovery.
+ *
+ * A tile is noted when its cell, on disk, holds the running epoch. Order of
+ * writes: the cell, a sync, the first byte of the tile. After that the tile can
+ * be written as often as the epoch lasts without looking here again. To begin
+ * an epoch is to write the header with the next number, while nobody writes
+ * tiles and after all that was written is on disk: else a reader of that moment
+ * could have seen bytes that a power cut takes back in a tile that is not noted.
+ *
+ * What a crash leaves, at each step:
+ *
+ *   cell written, not synced    noted or not, and the tile has not changed
+ *   cell synced                 noted, and the tile may have changed or not
+ *   header written, not synced  the old epoch or the new one, whose word nobody
+ *                               has been told; tiles that changed in either
+ *                               are listed for every epoch that somebody knows
+ *
+ * So a list may hold tiles that did not change, and never lacks one that did.
+ * When in doubt, more is said to have changed: of a sector whose check fails,
+ * all tiles; without a usable header, everything, and the next writer begins a
+ * new journal under a new id, so that no word of an old one is ever taken for
+ * one of its own.
+ *
+ * Callers of note share syncs: one of them writes for all who came meanwhile.
+ * A sync that failed need not be final here: the callers were told, no cell of
+ * theirs counts as noted, and a later note writes the sector anew.
+ */
+#include "store/changes.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/lock.h"
+#include "base/log.h"
+
+#define BATCH 256     /* tiles written with one sync, at most */
+#define READ_TRIES 10 /* of a sector that a writer may just be writing */
+#define NAME "journal"
+#define EPOCH_MAX (UINT32_MAX - 1) /* what is above it stands for damage in memory */
+
+static_assert(sizeof(FORMAT_PRIVATE_DIR "/" NAME) == sizeof(FORMAT_JOURNAL_NAME), "one name");
+
+struct changes {
+    /* fixed after open */
+    const struct archive *archive;
+    uint32_t ntiles;
+    bool off; /* there is no journal, and no room for one */
+    /* written by whoever has writing, read by any thread */
+    _Atomic uint32_t epoch;
+    _Atomic uint32_t *cells; /* of tiles whose cell is on disk */
+    /* of whoever has writing */
+    int fd;
+    uint32_t id;
+    /* guarded by mutex */
+    struct mutex mutex;
+    pthread_cond_t ended;
+    bool GUARDED writing; /* somebody writes the file */
+    uint32_t GUARDED pending[BATCH];
+    size_t GUARDED npending;
+    uint64_t GUARDED taken; /* batches that have been taken out of pending */
+    uint64_t GUARDED done;  /* batches that have been written, or failed */
+    int GUARDED error;      /* of the last one that failed */
+};
+
+static int complain(const struct archive *archive, const char *verb, int rc)
+{
+    log_error("cannot %s the journal of changed tiles '%s/%s': %s", verb, archive->path,
+              FORMAT_JOURNAL_NAME, strerror(-rc));
+    return rc;
+}
+
+static uint64_t file_len(uint32_t ntiles)
+{
+    return (uint64_t)journal_sectors(ntiles) * FORMAT_JOURNAL_SECTOR;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* Why this header is not one of this archive, or NULL. */
+static const char *foreign(const struct journal_header *header, const struct index *index)
+{
+    if (header->ntiles != index->geometry.ntiles ||
+        header->tile_size != index->geometry.tile_size || strcmp(header->uuid, index->uuid) != 0)
+        return "it belongs to another archive";
+    return NULL;
+}
+
+/* *why: nothing can be told from this journal. 0 or -errno. */
+static int read_header(int fd, const struct index *index, struct journal_header *header,
+                       const char **why)
+{
+    int rc = -EBADMSG;
+
+    for (int i = 0; rc == -EBADMSG && i < READ_TRIES; i++) {
+        unsigned char sector[FORMAT_JOURNAL_SECTOR];
+        size_t got;
+
+        rc = io_pread(fd, sector, sizeof(sector), 0, &got);
+        if (!rc)
+            rc = got == sizeof(sector) ? journal_get_header(sector, header) : -EBADMSG;
+    }
+    *why = rc == -EBADMSG ? "it is damaged" : rc == -ENOTSUP ? "a newer version wrote it" : NULL;
+    if (!rc)
+        *why = foreign(header, index);
+    return *why ? 0 : rc;
+}
+
+/* One sector of the table into cells. -EBADMSG when it is damaged; else as above. */
+static int read_sector(int fd, uint32_t id, uint32_t number, const unsigned char *first,
+                       uint32_t cells[FORMAT_JOURNAL_CELLS])
+{
+    int rc = first ? journal_get_sector(first, id, number, cells) : -EBADMSG;
+
+    for (int i = 0; rc == -EBADMSG && i < READ_TRIES; i++) {
+        unsigned char sector[FORMAT_JOURNAL_SECTOR];
+        size_t got;
+
+        rc = io_pread(fd, sector, sizeof(sector), (uint64_t)number * sizeof(sector), &got);
+        if (!rc)
+            rc = got == sizeof(sector) ? journal_get_sector(sector, id, number, cells) : -EBADMSG;
+    }
+    return rc;
+}
+
+static void take_sector(struct changes_list *list, uint32_t number,
+                        const uint32_t cells[FORMAT_JOURNAL_CELLS])
+{
+    uint32_t first = (number - 1) * FORMAT_JOURNAL_CELLS;
+
+    /* Without a look at a table of nothing but zeros, no memory is touched for it. */
+    for (uint32_t i = 0; i < FORMAT_JOURNAL_CELLS && first + i < list->header.ntiles; i++)
+        if (cells[i])
+            list->cells[first + i] = cells[i];
+}
+
+static void take_damage(struct changes_list *list, uint32_t number)
+{
+    uint32_t cells[FORMAT_JOURNAL_CELLS];
+
+    memset(cells, 0xff, sizeof(cells));
+    take_sector(list, number, cells);
+    if (!list->damaged++)
+        list->first_damaged = number;
+}
+
+static int read_cells(int fd, struct changes_list *list)
+{
+    uint32_t nsectors = journal_sectors(list->header.ntiles);
+    unsigned char chunk[64 * FORMAT_JOURNAL_SECTOR];
+    int rc = 0;
+
+    list->cells = calloc(list->header.ntiles, sizeof(*list->cells));
+    if (!list->cells)
+        return -ENOMEM;
+    for (uint32_t number = 1; !rc && number < nsectors;) {
+        size_t got, at;
+
+        rc = io_pread(fd, chunk, sizeof(chunk), (uint64_t)number * FORMAT_JOURNAL_SECTOR, &got);
+        for (at = 0; !rc && at < sizeof(chunk) && number < nsectors; number++) {
+            uint32_t cells[FORMAT_JOURNAL_CELLS];
+            bool whole = at + FORMAT_JOURNAL_SECTOR <= got;
+
+            rc = read_sector(fd, list->header.id, number, whole ? chunk + at : NULL, cells);
+            at += FORMAT_JOURNAL_SECTOR;
+            if (!rc)
+                take_sector(list, number, cells);
+            if (rc != -EBADMSG)
+                continue;
+            take_damage(list, number);
+            rc = 0;
+        }
+    }
+    return rc;
+}
+
+static int read_open(int fd, const struct archive *archive, struct changes_list *list)
+{
+    int rc = read_header(fd, &archive->index, &list->header, &list->unusable);
+
+    return rc || list->unusable ? rc : read_cells(fd, list);
+}
+
+/* -ENOENT, -EINVAL for something that is no file; else as io_open() does. */
+static int open_file(const struct archive *archive, int flags, int *fd)
+{
+    struct stat st;
+    int rc = io_open(archive->dirfd, FORMAT_JOURNAL_NAME, flags, 0, fd);
+
+    if (rc)
+        return rc;
+    if (fstat(*fd, &st))
+        rc = -errno;
+    else if (!S_ISREG(st.st_mode))
+        rc = -EINVAL;
+    if (rc)
+        close(*fd);
+    return rc;
+}
+
+int changes_read(const struct archive *archive, struct changes_list *list)
+{
+    int fd;
+    int rc = open_file(archive, O_RDONLY, &fd);
+
+    *list = (struct changes_list){0};
+    if (rc == -ENOENT)
+        list->unusable = "it is missing";
+    else if (rc == -EINVAL || rc == -ELOOP)
+        list->unusable = "it is not a regular file";
+    if (list->unusable)
+        return 0;
+    if (!rc) {
+        rc = read_open(fd, archive, list);
+        close(fd);
+    }
+    return rc ? complain(archive, "read", rc) : 0;
+}
+
+void changes_release(struct changes_list *list)
+{
+    free(list->cells);
+    list->cells = NULL;
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static int write_at(int fd, const unsigned char sector[FORMAT_JOURNAL_SECTOR], uint32_t number)
+{
+    return io_pwrite(fd, sector, FORMAT_JOURNAL_SECTOR, (uint64_t)number * FORMAT_JOURNAL_SECTOR);
+}
+
+/*
+ * Writes the sector as it stands in memory, with the tiles of batch set to
+ * epoch. batch is ascending and begins with a tile of the sector; *used is how
+ * many belong to it.
+ */
+static int write_sector(struct changes *changes, const uint32_t *batch, size_t n, uint32_t epoch,
+                        size_t *used)
+{
+    uint32_t number = journal_sector_of(batch[0]);
+    uint32_t first = (number - 1) * FORMAT_JOURNAL_CELLS;
+    unsigned char sector[FORMAT_JOURNAL_SECTOR];
+    uint32_t cells[FORMAT_JOURNAL_CELLS] = {0};
+    int rc;
+
+    for (uint32_t i = 0; i < FORMAT_JOURNAL_CELLS && first + i < changes->ntiles; i++)
+        cells[i] = atomic_load_explicit(&changes->cells[first + i], memory_order_relaxed);
+    for (*used = 0; *used < n && journal_sector_of(batch[*used]) == number; ++*used)
+        cells[batch[*used] - first] = epoch;
+    rc = journal_put_sector(changes->id, number, cells, sector);
+    return rc ? rc : write_at(changes->fd, sector, number);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static int write_batch(struct changes *changes, uint32_t *batch, size_t n)
+{
+    uint32_t epoch = atomic_load(&changes->epoch);
+    size_t used;
+    int rc = 0;
+
+    qsort(batch, n, sizeof(*batch), ascending);
+    for (size_t i = 0; !rc && i < n; i += used)
+        rc = write_sector(changes, batch + i, n - i, epoch, &used);
+    if (!rc)
+        rc = io_fdatasync(changes->fd);
+    if (rc)
+        return complain(changes->archive, "write", rc);
+    for (size_t i = 0; i < n; i++)
+        atomic_store(&changes->cells[batch[i]], epoch);
+    return 0;
+}
+
+/* Takes what is pending and writes it. The mutex is given up meanwhile. */
+static void lead_locked(struct changes *changes) REQUIRES(changes->mutex)
+{
+    uint32_t batch[BATCH];
+    size_t n = changes->npending;
+    int rc;
+
+    memcpy(batch, changes->pending, n * sizeof(*batch));
+    changes->npending = 0;
+    changes->taken++;
+    changes->writing = true;
+    mutex_unlock(&changes->mutex);
+    rc = write_batch(changes, batch, n);
+    mutex_lock(&changes->mutex);
+    changes->writing = false;
+    changes->done++;
+    changes->error = rc ? rc : changes->error;
+    lock_must(pthread_cond_broadcast(&changes->ended));
+}
+
+/* Leads when nobody writes, else waits for an end of it. */
+static void proceed_locked(struct changes *changes) REQUIRES(changes->mutex)
+{
+    if (changes->writing)
+        mutex_wait(&changes->mutex, &changes->ended);
+    else
+        lead_locked(changes);
+}
+
+bool changes_noted(const struct changes *changes, uint32_t tile)
+{
+    return changes->off || atomic_load(&changes->cells[tile]) == atomic_load(&changes->epoch);
+}
+
+/* At most BATCH tiles. */
+static int note_some(struct changes *changes, const uint32_t *tiles, size_t n)
+{
+    uint64_t ours;
+    int rc = 0;
+
+    mutex_lock(&changes->mutex);
+    while (changes->npending + n > BATCH)
+        proceed_locked(changes);
+    memcpy(changes->pending + changes->npending, tiles, n * sizeof(*tiles));
+    changes->npending += n;
+    ours = changes->taken + 1;
+    while (changes->done < ours)
+        proceed_locked(changes);
+    for (size_t i = 0; i < n; i++)
+        rc = changes_noted(changes, tiles[i]) ? rc : changes->error;
+    mutex_unlock(&changes->mutex);
+    return rc;
+}
+
+int changes_note(struct changes *changes, const uint32_t *tiles, size_t n)
+{
+    uint32_t some[BATCH];
+    size_t k = 0;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < n; i++) {
+        if (!changes_noted(changes, tiles[i]))
+            some[k++] = tiles[i];
+        if (k == BATCH || (k && i + 1 == n)) {
+            rc = note_some(changes, some, k);
+            k = 0;
+        }
+    }
+    return rc;
+}
+
+static int open_private(const struct archive *archive, int *fd)
+{
+    if (mkdirat(archive->dirfd, FORMAT_PRIVATE_DIR, 0777) && errno != EEXIST)
+        return -errno;
+    return io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
+}
+
+/* A whole new table in place of what is there, durably. */
+static int replace(const struct archive *archive, const struct journal_header *header)
+{
+    uint32_t nsectors = journal_sectors(header->ntiles);
+    uint32_t none[FORMAT_JOURNAL_CELLS] = {0};
+    unsigned char *table = malloc(file_len(header->ntiles));
+    int rc = table ? journal_put_header(header, table) : -ENOMEM;
+    int fd;
+
+    for (uint32_t number = 1; !rc && number < nsectors; number++)
+        rc = journal_put_sector(header->id, number, none,
+                                table + (size_t)number * FORMAT_JOURNAL_SECTOR);
+    if (!rc)
+        rc = open_private(archive, &fd);
+    if (!rc) {
+        rc = io_replace(fd, NAME, table, file_len(header->ntiles), IO_OVER);
+        if (!rc)
+            rc = io_sync_dir(archive->dirfd, ".");
+        close(fd);
+    }
+    free(table);
+    return rc;
+}
+
+/* Begins a new journal and opens it. */
+static int start(struct changes *changes)
+{
+    struct journal_header header;
+    int rc = hash_random(&changes->id, sizeof(changes->id));
+
+    journal_header_init(&header, &changes->archive->index, changes->id);
+    if (!rc)
+        rc = replace(changes->archive, &header);
+    if (!rc)
+        rc = open_file(changes->archive, O_RDWR, &changes->fd);
+    atomic_store(&changes->epoch, header.epoch);
+    return rc;
+}
+
+/* Takes over the journal that is there. Its damaged sectors are written anew: all their tiles
+ * changed. */
+static int resume(struct changes *changes, const struct changes_list *list)
+{
+    uint32_t epoch = list->header.epoch;
+    int rc = open_file(changes->archive, O_RDWR, &changes->fd);
+
+    for (uint32_t tile = 0; tile < changes->ntiles; tile++) {
+        uint32_t cell = list->cells[tile];
+
+        if (cell > epoch && cell < UINT32_MAX)
+            epoch = cell; /* a header that did not reach the disk, see above */
+        if (cell)
+            atomic_store_explicit(&changes->cells[tile], cell, memory_order_relaxed);
+    }
+    changes->id = list->header.id;
+    atomic_store(&changes->epoch, epoch);
+    for (uint32_t tile = 0; !rc && list->damaged && tile < changes->ntiles; tile++)
+        if (list->cells[tile] == UINT32_MAX)
+            rc = changes_note(changes, &tile, 1);
+    return rc;
+}
+
+/*
+ * A full disk must not keep an archive from being mounted, for a mount can give
+ * space back. As long as there is no journal, everything counts as changed.
+ */
+static int go_without(struct changes *changes, int why)
+{
+    const struct archive *archive = changes->archive;
+
+    if (unlinkat(archive->dirfd, FORMAT_JOURNAL_NAME, 0) && errno != ENOENT)
+        return -errno;
+    changes->off = true;
+    log_warn("cannot begin the journal of changed tiles '%s/%s': %s", archive->path,
+             FORMAT_JOURNAL_NAME, strerror(-why));
+    log_note("until it is mounted with more space, every tile of the archive counts as changed");
+    return 0;
+}
+
+static int prepare(struct changes *changes)
+{
+    const struct archive *archive = changes->archive;
+    struct changes_list list;
+    int rc = changes_read(archive, &list);
+
+    if (rc)
+        return rc;
+    if (list.unusable) {
+        log_debug("'%s/%s': %s: a new one is begun", archive->path, FORMAT_JOURNAL_NAME,
+                  list.unusable);
+        rc = start(changes);
+        if (rc == -ENOSPC || rc == -EDQUOT)
+            rc = go_without(changes, rc);
+    } else {
+        if (list.damaged)
+            log_warn("'%s/%s' is damaged: %" PRIu32 " of its sectors are counted as changed tiles",
+                     archive->path, FORMAT_JOURNAL_NAME, list.damaged);
+        rc = resume(changes, &list);
+    }
+    changes_release(&list);
+    return rc ? complain(archive, "open", rc) : 0;
+}
+
+int changes_open(const struct archive *archive, struct changes **out) NO_THREAD_SAFETY
+{
+    struct changes *changes = calloc(1, sizeof(*changes));
+    int rc = changes ? 0 : -ENOMEM;
+
+    if (rc)
+        return complain(archive, "open", rc);
+    changes->archive = archive;
+    changes->ntiles = archive->index.geometry.ntiles;
+    changes->fd = -1;
+    mutex_init(&changes->mutex);
+    lock_must(pthread_cond_init(&changes->ended, NULL));
+    changes->cells = calloc(changes->ntiles, sizeof(*changes->cells));
+    rc = changes->cells ? prepare(changes) : complain(archive, "open", -ENOMEM);
+    if (rc)
+        changes_close(changes);
+    else
+        *out = changes;
+    return rc;
+}
+
+void changes_close(struct changes *changes)
+{
+    if (!changes)
+        return;
+    if (changes->fd >= 0)
+        close(changes->fd);
+    free((void *)changes->cells);
+    lock_must(pthread_cond_destroy(&changes->ended));
+    mutex_release(&changes->mutex);
+    free(changes);
+}
+
+static bool file_is_gone(const struct changes *changes)
+{
+    struct stat st;
+
+    return fstat(changes->fd, &st) == 0 && st.st_nlink == 0;
+}
+
+/*
+ * In memory the epoch goes on even when its header does not reach the disk: on
+ * disk it may be either, and tiles noted from now on count for both.
+ */
+static int next_epoch(struct changes *changes)
+{
+    unsigned char sector[FORMAT_JOURNAL_SECTOR];
+    struct journal_header header;
+    int rc;
+
+    journal_header_init(&header, &changes->archive->index, changes->id);
+    header.epoch = atomic_load(&changes->epoch) + 1;
+    rc = journal_put_header(&header, sector);
+    if (rc)
+        return rc;
+    atomic_store(&changes->epoch, header.epoch);
+    rc = write_at(changes->fd, sector, 0);
+    return rc ? rc : io_fdatasync(changes->fd);
+}
+
+/* The file was deleted under us: a new one, of which no epoch is known yet. */
+static int start_again(struct changes *changes)
+{
+    struct changes fresh = {.archive = changes->archive, .fd = -1};
+    int rc = start(&fresh);
+
+    if (rc)
+        return rc;
+    close(changes->fd);
+    changes->fd = fresh.fd;
+    changes->id = fresh.id;
+    for (uint32_t tile = 0; tile < changes->ntiles; tile++)
+        if (atomic_load_explicit(&changes->cells[tile], memory_order_relaxed))
+            atomic_store(&changes->cells[tile], 0);
+    atomic_store(&changes->epoch, fresh.epoch);
+    return 0;
+}
+
+int changes_mark(struct changes *changes, char epoch[JOURNAL_EPOCH])
+{
+    int rc;
+
+    mutex_lock(&changes->mutex);
+    while (changes->writing)
+        mutex_wait(&changes->mutex, &changes->ended);
+    changes->writing = true;
+    mutex_unlock(&changes->mutex);
+    if (changes->off)
+        rc = -ENOSPC;
+    else if (file_is_gone(changes) || atomic_load(&changes->epoch) >= EPOCH_MAX)
+        rc = start_again(changes);
+    else
+        rc = next_epoch(changes);
+    if (!rc)
+        journal_print_epoch(changes->id, changes->epoch, epoch);
+    mutex_lock(&changes->mutex);
+    changes->writing = false;
+    lock_must(pthread_cond_broadcast(&changes->ended));
+    mutex_unlock(&changes->mutex);
+    return rc ? complain(changes->archive, "write", rc) : 0;
+}

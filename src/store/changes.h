@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The journal of changed tiles: which tiles changed since when. Its meaning,
+ * its order of writes and what a crash leaves stand in changes.c.
+ *
+ * Time is told in epochs: words such as "5f3a9c1e-12" that mark() hands out, of
+ * which each journal has its own. "Changed since E" is every tile of which a
+ * byte changed after E began.
+ */
+#ifndef STORE_CHANGES_H
+#define STORE_CHANGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "format/journal.h"
+#include "store/archive.h"
+
+struct changes;
+
+/*
+ * For the archive's one writer. A journal that is missing or cannot be used is
+ * replaced by a new one, whose epochs nobody knows. archive must outlive it. 0
+ * or -errno, logged.
+ */
+MUST_CHECK int changes_open(const struct archive *archive, struct changes **out);
+/* NULL is fine. */
+void changes_close(struct changes *changes);
+
+/* Whether the tile has been noted in the running epoch. Any thread. */
+bool changes_noted(const struct changes *changes, uint32_t tile);
+
+/*
+ * The tiles are going to change: they are in the journal, durably, when this
+ * returns 0. Any thread. -errno, logged: then they must not be changed.
+ */
+MUST_CHECK int changes_note(struct changes *changes, const uint32_t *tiles, size_t n);
+
+/*
+ * Begins a new epoch, durably. No tile may be changed meanwhile, and what was
+ * changed before is on disk. 0 or -errno, logged; after an error an epoch may
+ * have begun that nobody knows. Any thread.
+ */
+MUST_CHECK int changes_mark(struct changes *changes, char epoch[JOURNAL_EPOCH]);
+
+/* A journal as it stands, for whoever wants to know what changed. */
+struct changes_list {
+    const char *unusable; /* why there is no journal to go by, for people; NULL: there is one */
+    struct journal_header header;
+    uint32_t damaged;       /* sectors whose tiles count as changed since ever */
+    uint32_t first_damaged; /* the lowest such sector, when damaged */
+    uint32_t *cells;        /* a cell per tile; UINT32_MAX where damaged */
+};
+
+/*
+ * Reads the journal, also of an archive that is in use. 0, also when it is
+ * missing or unusable; -errno, logged. Release in any case.
+ */
+MUST_CHECK int changes_read(const struct archive *archive, struct changes_list *list);
+void changes_release(struct changes_list *list);
+
+#endif
