@@ -16,6 +16,13 @@ struct json_object {
     bool failed; /* memory was short, for this or a group within */
     struct json_object *groups;
     struct json_object *next; /* in its parent's groups */
+    struct json_list *lists;
+};
+
+struct json_list {
+    json_t *items;
+    struct json_object *owner; /* hears of failures, frees the groups within */
+    struct json_list *next;    /* in its owner's lists */
 };
 
 int json_begin(struct json_object **out)
@@ -76,11 +83,16 @@ static json_t *repaired(const char *text)
     return value;
 }
 
-void json_add_text(struct json_object *json, const char *name, const char *text)
+static json_t *text_value(const char *text)
 {
     json_t *value = text ? json_string(text) : json_null();
 
-    add(json, name, value ? value : repaired(text));
+    return value ? value : repaired(text);
+}
+
+void json_add_text(struct json_object *json, const char *name, const char *text)
+{
+    add(json, name, text_value(text));
 }
 
 void json_add_number(struct json_object *json, const char *name, uint64_t number)
@@ -93,19 +105,65 @@ void json_add_bool(struct json_object *json, const char *name, bool value)
     add(json, name, json_boolean(value));
 }
 
-struct json_object *json_add_group(struct json_object *json, const char *name)
+/* A group that json frees, in no member yet. */
+static struct json_object *new_group(struct json_object *json)
 {
     struct json_object *group = NULL;
 
-    if (!json)
-        return NULL;
     if (json_begin(&group)) {
         json->failed = true;
         return NULL;
     }
-    add(json, name, json_incref(group->members));
     group->next = json->groups;
     json->groups = group;
+    return group;
+}
+
+struct json_object *json_add_group(struct json_object *json, const char *name)
+{
+    struct json_object *group = json ? new_group(json) : NULL;
+
+    if (group)
+        add(json, name, json_incref(group->members));
+    return group;
+}
+
+struct json_list *json_add_list(struct json_object *json, const char *name)
+{
+    struct json_list *list;
+
+    if (!json)
+        return NULL;
+    list = malloc(sizeof(*list));
+    if (!list) {
+        json->failed = true;
+        return NULL;
+    }
+    *list = (struct json_list){.items = json_array(), .owner = json, .next = json->lists};
+    json->lists = list;
+    add(json, name, json_incref(list->items));
+    return list;
+}
+
+/* Takes the reference to value, which may be NULL: memory was short. */
+static void append(struct json_list *list, json_t *value)
+{
+    if (json_array_append_new(list->items, value))
+        list->owner->failed = true;
+}
+
+void json_list_add_text(struct json_list *list, const char *text)
+{
+    if (list)
+        append(list, text_value(text));
+}
+
+struct json_object *json_list_add_group(struct json_list *list)
+{
+    struct json_object *group = list ? new_group(list->owner) : NULL;
+
+    if (group)
+        append(list, json_incref(group->members));
     return group;
 }
 
@@ -119,6 +177,13 @@ static bool release(struct json_object *json)
 
         json->groups = group->next;
         ok = release(group) && ok;
+    }
+    while (json->lists) {
+        struct json_list *list = json->lists;
+
+        json->lists = list->next;
+        json_decref(list->items);
+        free(list);
     }
     json_decref(json->members);
     free(json);
@@ -156,6 +221,20 @@ void json_add_bool(struct json_object *json, const char *name, bool value)
 }
 
 struct json_object *json_add_group(struct json_object *json, const char *name)
+{
+    return NULL;
+}
+
+struct json_list *json_add_list(struct json_object *json, const char *name)
+{
+    return NULL;
+}
+
+void json_list_add_text(struct json_list *list, const char *text)
+{
+}
+
+struct json_object *json_list_add_group(struct json_list *list)
 {
     return NULL;
 }
