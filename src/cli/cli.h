@@ -15,6 +15,7 @@ enum {
     CLI_DAMAGED = 3, /* done, and damage was found */
 };
 
+extern const struct command cmd_changed;
 extern const struct command cmd_create;
 extern const struct command cmd_help;
 extern const struct command cmd_info;

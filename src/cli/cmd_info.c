@@ -239,11 +239,7 @@ static int print_json(const struct info *info)
         add_all(json, info);
         rc = json_end(json, stdout);
     }
-    if (rc == -ENOTSUP)
-        log_error("cannot print JSON: this mosaicfs was built without the library jansson");
-    else if (rc)
-        log_error("cannot print JSON: %s", strerror(-rc));
-    return rc;
+    return json_complain(rc);
 }
 
 static int gather(struct info *info, const char *path)

@@ -2,12 +2,14 @@
 #include "cli/json.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
 
 #ifdef HAVE_JANSSON
 
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
@@ -195,7 +197,7 @@ int json_end(struct json_object *json, FILE *out)
     json_t *members = json_incref(json->members);
     int rc = release(json) ? 0 : -ENOMEM;
 
-    if (!rc && (json_dumpf(members, out, JSON_INDENT(2)) || fputc('\n', out) == EOF))
+    if (!rc && out && (json_dumpf(members, out, JSON_INDENT(2)) || fputc('\n', out) == EOF))
         rc = errno ? -errno : -EIO;
     json_decref(members);
     return rc;
@@ -245,3 +247,12 @@ int json_end(struct json_object *json, FILE *out)
 }
 
 #endif
+
+int json_complain(int rc)
+{
+    if (rc == -ENOTSUP)
+        log_error("cannot print JSON: this mosaicfs was built without the library jansson");
+    else if (rc)
+        log_error("cannot print JSON: %s", strerror(-rc));
+    return rc;
+}

@@ -39,7 +39,10 @@ void json_list_add_text(struct json_list *list, const char *text);
 /* An object in the array; lives as long as the list. */
 struct json_object *json_list_add_group(struct json_list *list);
 
-/* Prints the whole and frees it. 0 or -errno. */
+/* Prints the whole, unless out is NULL, and frees it. 0 or -errno. */
 MUST_CHECK int json_end(struct json_object *json, FILE *out);
+
+/* Says why json_begin() or json_end() failed, if they did. Returns rc. */
+int json_complain(int rc);
 
 #endif

@@ -59,6 +59,34 @@ int server_ask(const struct mount *mount, bool sync, struct server *server)
     return rc;
 }
 
+static int ask_mark(int fd, const struct mount *mount, char epoch[STORE_EPOCH])
+{
+    struct control_mark mark;
+    struct stat st;
+
+    if (fstat(fd, &st))
+        return -errno;
+    if (st.st_dev != mount->dev)
+        return -ENOENT; /* unmounted meanwhile: this is the file below */
+    if (ioctl(fd, CONTROL_MARK, &mark))
+        return -errno;
+    snprintf(epoch, STORE_EPOCH, "%.*s", STORE_EPOCH - 1, mark.epoch);
+    return 0;
+}
+
+int server_mark(const struct mount *mount, char epoch[STORE_EPOCH])
+{
+    int fd = open(mount->mountpoint, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int rc = fd < 0 ? -errno : ask_mark(fd, mount, epoch);
+
+    if (fd >= 0)
+        close(fd);
+    if (rc)
+        log_error("cannot begin an epoch of what is mounted on '%s': %s", mount->mountpoint,
+                  strerror(-rc));
+    return rc;
+}
+
 int server_hold(struct server *server)
 {
     server->fd = (int)syscall(SYS_pidfd_open, server->pid, 0);

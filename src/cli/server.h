@@ -13,6 +13,7 @@
 
 #include "base/compiler.h"
 #include "cli/mounts.h"
+#include "store/store.h"
 
 struct server {
     pid_t pid;      /* 0: not known */
@@ -29,6 +30,12 @@ struct server {
  * asked or is dead is no error. Release with server_release() in any case.
  */
 MUST_CHECK int server_ask(const struct mount *mount, bool sync, struct server *server);
+
+/*
+ * Has the process behind a mount begin a new epoch of the list of changed
+ * tiles. 0 or -errno, logged.
+ */
+MUST_CHECK int server_mark(const struct mount *mount, char epoch[STORE_EPOCH]);
 
 /* Keeps hold of process pid, so that server_wait() cannot mean another one. 0 or -errno. */
 MUST_CHECK int server_hold(struct server *server);

@@ -93,7 +93,7 @@ static const char *foreign(const struct journal_header *header, const struct ind
 {
     if (header->ntiles != index->geometry.ntiles ||
         header->tile_size != index->geometry.tile_size || strcmp(header->uuid, index->uuid) != 0)
-        return "it belongs to another archive";
+        return "belongs to another archive";
     return NULL;
 }
 
@@ -111,7 +111,7 @@ static int read_header(int fd, const struct index *index, struct journal_header 
         if (!rc)
             rc = got == sizeof(sector) ? journal_get_header(sector, header) : -EBADMSG;
     }
-    *why = rc == -EBADMSG ? "it is damaged" : rc == -ENOTSUP ? "a newer version wrote it" : NULL;
+    *why = rc == -EBADMSG ? "is damaged" : rc == -ENOTSUP ? "was written by a newer version" : NULL;
     if (!rc)
         *why = foreign(header, index);
     return *why ? 0 : rc;
@@ -216,9 +216,9 @@ int changes_read(const struct archive *archive, struct changes_list *list)
 
     *list = (struct changes_list){0};
     if (rc == -ENOENT)
-        list->unusable = "it is missing";
+        list->unusable = "is missing";
     else if (rc == -EINVAL || rc == -ELOOP)
-        list->unusable = "it is not a regular file";
+        list->unusable = "is not a regular file";
     if (list->unusable)
         return 0;
     if (!rc) {
@@ -454,15 +454,16 @@ static int prepare(struct changes *changes)
     if (rc)
         return rc;
     if (list.unusable) {
-        log_debug("'%s/%s': %s: a new one is begun", archive->path, FORMAT_JOURNAL_NAME,
+        log_debug("'%s/%s' %s: a new one is begun", archive->path, FORMAT_JOURNAL_NAME,
                   list.unusable);
         rc = start(changes);
         if (rc == -ENOSPC || rc == -EDQUOT)
             rc = go_without(changes, rc);
     } else {
         if (list.damaged)
-            log_warn("'%s/%s' is damaged: %" PRIu32 " of its sectors are counted as changed tiles",
-                     archive->path, FORMAT_JOURNAL_NAME, list.damaged);
+            log_warn("the journal of changed tiles '%s/%s' is damaged: up to %" PRIu32
+                     " tiles more count as changed",
+                     archive->path, FORMAT_JOURNAL_NAME, list.damaged * FORMAT_JOURNAL_CELLS);
         rc = resume(changes, &list);
     }
     changes_release(&list);

@@ -47,7 +47,8 @@ MUST_CHECK int changes_mark(struct changes *changes, char epoch[JOURNAL_EPOCH]);
 
 /* A journal as it stands, for whoever wants to know what changed. */
 struct changes_list {
-    const char *unusable; /* why there is no journal to go by, for people; NULL: there is one */
+    /* Why there is no journal to go by, "is damaged" for example; NULL: there is one. */
+    const char *unusable;
     struct journal_header header;
     uint32_t damaged;       /* sectors whose tiles count as changed since ever */
     uint32_t first_damaged; /* the lowest such sector, when damaged */

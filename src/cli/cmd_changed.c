@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What changed since an epoch, out of the journal of changed tiles, and the
+ * beginning of a new epoch. The list is read from the archive, mounted or not;
+ * only a mounted one's server may begin an epoch of it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/mounts.h"
+#include "cli/server.h"
+#include "store/archive.h"
+#include "store/changes.h"
+#include "store/dir.h"
+#include "store/owner.h"
+
+#define OPEN_MAX_FILES 64 /* the least that dir_open() takes */
+
+struct request {
+    const char *since; /* as given, or NULL */
+    uint32_t id;       /* of since */
+    uint32_t epoch;
+    bool deleted, json;
+    char end; /* of a path */
+};
+
+struct result {
+    const char *everything; /* "is missing": what of the journal says so, or NULL */
+    struct changes_list list;
+    struct store *store;
+    const struct layout *layout;
+};
+
+/* --- which tiles ------------------------------------------------------------------------------ */
+
+/* Why the journal cannot tell, or NULL. */
+static const char *cannot_tell(const struct changes_list *list, const struct request *request)
+{
+    if (list->unusable)
+        return list->unusable;
+    if (request->since && request->id != list->header.id)
+        return "does not know that epoch";
+    if (request->since && request->epoch > list->header.epoch)
+        return "does not know that epoch yet";
+    return NULL;
+}
+
+static bool has_changed(const struct result *result, const struct request *request, uint32_t tile)
+{
+    uint32_t since = request->since ? request->epoch : 1;
+
+    return result->everything || result->list.cells[tile] >= since;
+}
+
+typedef void (*take_fn)(const char *path, void *arg);
+
+/* Calls take with the path of every tile that changed and is there, or is not. 0 or -errno. */
+static int each(const struct result *result, const struct request *request, bool deleted,
+                take_fn take, void *arg)
+{
+    uint32_t ntiles = result->store->geometry.ntiles;
+
+    for (uint32_t tile = 0; tile < ntiles; tile++) {
+        char path[LAYOUT_PATH];
+        struct store_stat stat;
+        int rc;
+
+        if (!has_changed(result, request, tile))
+            continue;
+        rc = store_stat(result->store, tile, &stat);
+        if (rc && rc != -ENOENT)
+            return rc;
+        result->layout->tile_path(tile, path);
+        if ((rc == -ENOENT) == deleted)
+            take(path, arg);
+    }
+    return 0;
+}
+
+/* --- output ----------------------------------------------------------------------------------- */
+
+static void print_path(const char *path, void *arg)
+{
+    const struct request *request = arg;
+
+    fputs(path, stdout);
+    putchar(request->end);
+}
+
+static int print_text(const struct result *result, struct request *request)
+{
+    return each(result, request, request->deleted, print_path, request);
+}
+
+static void add_path(const char *path, void *arg)
+{
+    json_list_add_text(arg, path);
+}
+
+static int print_json(const struct archive *archive, const struct result *result,
+                      const struct request *request)
+{
+    char epoch[JOURNAL_EPOCH], reason[64];
+    struct json_object *json;
+    int rc = json_begin(&json);
+
+    if (rc)
+        return json_complain(rc);
+    journal_print_epoch(result->list.header.id, result->list.header.epoch, epoch);
+    json_add_text(json, "archive", archive->path);
+    json_add_text(json, "since", request->since);
+    json_add_text(json, "epoch", result->list.unusable ? NULL : epoch);
+    json_add_bool(json, "everything", result->everything != NULL);
+    if (result->everything)
+        snprintf(reason, sizeof(reason), "the journal %s", result->everything);
+    json_add_text(json, "reason", result->everything ? reason : NULL);
+    rc = each(result, request, false, add_path, json_add_list(json, "changed"));
+    if (!rc)
+        rc = each(result, request, true, add_path, json_add_list(json, "deleted"));
+    if (!rc)
+        return json_complain(json_end(json, stdout));
+    (void)!json_end(json, NULL);
+    return rc;
+}
+
+static void tell_doubts(const struct archive *archive, const struct result *result)
+{
+    if (result->everything) {
+        log_warn("everything may have changed: the journal '%s/%s' %s", archive->path,
+                 FORMAT_JOURNAL_NAME, result->everything);
+        log_note("all tiles are listed; after a full mirror or backup, go on from "
+                 "'mosaicfs changed --mark'");
+    } else if (result->list.damaged) {
+        log_warn("the journal '%s/%s' is damaged: tiles that may not have changed are listed, too",
+                 archive->path, FORMAT_JOURNAL_NAME);
+    }
+}
+
+static int list(const struct archive *archive, struct request *request)
+{
+    struct result result = {.layout = archive->index.layout};
+    int rc = changes_read(archive, &result.list);
+
+    if (rc)
+        return rc;
+    rc = dir_open(archive, true, OPEN_MAX_FILES, &result.store);
+    if (!rc) {
+        result.everything = cannot_tell(&result.list, request);
+        tell_doubts(archive, &result);
+        rc = request->json ? print_json(archive, &result, request) : print_text(&result, request);
+        store_close(result.store);
+    }
+    changes_release(&result.list);
+    return rc;
+}
+
+/* --- a new epoch ------------------------------------------------------------------------------ */
+
+static int mark_unmounted(struct archive *archive, char epoch[STORE_EPOCH])
+{
+    struct store *store;
+    int rc = owner_take(archive, "", false, NULL);
+
+    if (rc)
+        return rc;
+    rc = dir_open(archive, false, OPEN_MAX_FILES, &store);
+    if (!rc) {
+        rc = store_mark(store, epoch);
+        store_close(store);
+    }
+    owner_drop(archive, false);
+    return rc;
+}
+
+static int mark(struct archive *archive, const struct mount *mount, bool json)
+{
+    char epoch[STORE_EPOCH];
+    struct json_object *object;
+    int rc =
+        mount && !mount->read_only ? server_mark(mount, epoch) : mark_unmounted(archive, epoch);
+
+    if (!rc && !json)
+        puts(epoch);
+    if (rc || !json)
+        return rc;
+    rc = json_begin(&object);
+    if (rc)
+        return json_complain(rc);
+    json_add_text(object, "archive", archive->path);
+    json_add_text(object, "epoch", epoch);
+    return json_complain(json_end(object, stdout));
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static int make_request(const struct args *args, struct request *request)
+{
+    *request = (struct request){
+        .since = opt_value(args, "since"),
+        .deleted = opt_given(args, "deleted"),
+        .json = opt_given(args, "json"),
+        .end = opt_given(args, "null") ? '\0' : '\n',
+    };
+    if (request->since && journal_parse_epoch(request->since, &request->id, &request->epoch))
+        return opt_usage_error(args->command,
+                               "--since: '%s' is not an epoch as --mark tells it, such as "
+                               "5f3a9c1e-12",
+                               request->since);
+    if (opt_given(args, "mark") && (request->since || request->deleted || !request->end))
+        return opt_usage_error(args->command, "--mark goes with --json alone");
+    if (request->json && (request->deleted || !request->end))
+        return opt_usage_error(args->command, "--json goes without --deleted and --null");
+    return 0;
+}
+
+static int with_archive(const struct args *args, struct request *request)
+{
+    struct archive archive = {.dirfd = -1};
+    const struct mount *mount;
+    struct mounts mounts;
+    int rc = mounts_read(0, &mounts);
+
+    if (rc) {
+        log_error("cannot read '/proc/self/mountinfo': %s", strerror(-rc));
+        return rc;
+    }
+    mount = mounts_at(&mounts, args->operands[0]);
+    rc = archive_open(mount ? mount->source : args->operands[0], &archive);
+    if (!rc && !mount)
+        mount = mounts_of(&mounts, archive.path, NULL);
+    if (!rc)
+        rc = opt_given(args, "mark") ? mark(&archive, mount, request->json)
+                                     : list(&archive, request);
+    archive_close(&archive);
+    mounts_release(&mounts);
+    return rc;
+}
+
+static int run(const struct args *args)
+{
+    struct request request;
+    int rc = make_request(args, &request);
+
+    if (rc)
+        return rc;
+    return with_archive(args, &request) ? CLI_FAILED : CLI_DONE;
+}
+
+static const struct opt opts[] = {
+    {"since", 0, "EPOCH", "what changed after this epoch began, a word that --mark told"},
+    {"deleted", 0, NULL, "the tiles that are no more, instead of those that are there"},
+    {"mark", 0, NULL, "begin a new epoch and tell its word, instead of a list"},
+    {"null", '0', NULL, "end each path with a zero byte"},
+    {"json", 0, NULL, "print a JSON object, for scripts"},
+    {0},
+};
+
+const struct command cmd_changed = {
+    .name = "changed",
+    .summary = "list the tiles that changed since an epoch",
+    .synopsis = "[--since EPOCH | --mark] [--deleted] [-0] [--json] ARCHIVE|PATH",
+    .description =
+        "Prints the tiles that changed, as paths below ARCHIVE, for a mirror or a backup that\n"
+        "wants to look at nothing else. Begin an epoch with --mark before each run and keep its\n"
+        "word for --since of the next. Without --since: what changed since the journal began.\n",
+    .opts = opts,
+    .operands = {"ARCHIVE|PATH"},
+    .required = 1,
+    .run = run,
+};
