@@ -183,6 +183,18 @@ static void do_flush(struct worker *w)
         complain(w, "flush", (struct run){0, 0}, rc);
 }
 
+/* The store ends the program when somebody changes a tile that is not noted in the new epoch. */
+static void do_mark(struct worker *w)
+{
+    char epoch[STORE_EPOCH];
+    int rc = -EIO;
+
+    for (int i = 0; i < REPEATS && expected(rc); i++)
+        rc = image_mark(w->model->img, epoch);
+    if (rc)
+        complain(w, "mark", (struct run){0, 0}, rc);
+}
+
 static void do_usage(struct worker *w)
 {
     struct image_usage usage;
@@ -197,9 +209,9 @@ static void do_usage(struct worker *w)
 /* The store fails a few calls of some operation from now on. Never a flush: that is final. */
 static void do_fault(struct worker *w)
 {
-    static const enum fault_op ops[] = {FAULT_READ,   FAULT_WRITE, FAULT_CREATE,
-                                        FAULT_REMOVE, FAULT_ZERO,  FAULT_ALLOCATE,
-                                        FAULT_SEEK,   FAULT_STAT,  FAULT_NEXT};
+    static const enum fault_op ops[] = {FAULT_READ, FAULT_WRITE,    FAULT_CREATE, FAULT_REMOVE,
+                                        FAULT_ZERO, FAULT_ALLOCATE, FAULT_SEEK,   FAULT_STAT,
+                                        FAULT_NEXT, FAULT_NOTE,     FAULT_MARK};
     enum fault_op op = ops[model_below(&w->random, ARRAY_LEN(ops))];
     int err = model_below(&w->random, 2) ? EIO : ENOSPC;
 
@@ -268,6 +280,8 @@ static void step(struct worker *w, bool draining)
         do_fault(w);
     else if (model_below(&w->random, 4) == 0)
         do_flush(w);
+    else if (model_below(&w->random, 4) == 0)
+        do_mark(w);
 }
 
 static void *work(void *arg)

@@ -394,6 +394,72 @@ static void failed_first_write_leaves_no_tile(void **state)
     assert_content(f);
 }
 
+/* The store ends the program when a tile is changed that is not noted. */
+static void what_cannot_be_noted_is_not_changed(void **state)
+{
+    struct fixture *f = *state;
+    char epoch[STORE_EPOCH];
+
+    put(f, 0, TILE + 100, 1);
+    assert_int_equal(image_mark(f->img, epoch), 0);
+    impose(f, FAULT_NOTE, ENOSPC);
+    assert_int_equal(image_write(f->img, 5, "x", 1), -ENOSPC);
+    assert_int_equal(image_write(f->img, 5, "\0", 1), -ENOSPC);
+    assert_int_equal(image_write(f->img, 3 * TILE, "x", 1), -ENOSPC);
+    assert_int_equal(image_zero(f->img, 0, TILE), -ENOSPC);
+    assert_int_equal(image_zero(f->img, TILE, 50), -ENOSPC);
+    assert_int_equal(image_allocate(f->img, 4 * TILE, 1), -ENOSPC);
+    assert_int_equal(count_tiles(f), 2);
+    assert_content(f);
+    lift(f, FAULT_NOTE);
+    put(f, 5, 1, 2);
+    assert_content(f);
+}
+
+static void a_tile_is_noted_once_per_epoch_and_only_when_it_changes(void **state)
+{
+    struct fixture *f = *state;
+    char epoch[STORE_EPOCH];
+    uint64_t calls, before, failed;
+
+    fault_counts(f->st, FAULT_NOTE, &before, &failed);
+    put(f, 0, 100, 1);
+    put(f, 50, 100, 2);
+    assert_int_equal(image_write(f->img, 2 * TILE, "\0\0\0", 3), 0);
+    assert_int_equal(image_zero(f->img, 3 * TILE + 1, 5 * TILE - 2), 0);
+    fault_counts(f->st, FAULT_NOTE, &calls, &failed);
+    assert_int_equal(calls, before + 1);
+    assert_int_equal(image_mark(f->img, epoch), 0);
+    assert_int_equal(image_zero(f->img, 0, 10), 0);
+    put(f, 50, 100, 3);
+    fault_counts(f->st, FAULT_NOTE, &calls, &failed);
+    assert_int_equal(calls, before + 2);
+}
+
+static void mark_brings_all_to_disk_first(void **state)
+{
+    struct fixture *f = *state;
+    char epoch[STORE_EPOCH];
+    uint64_t calls, failed;
+
+    put(f, 0, 2 * TILE, 1);
+    assert_int_equal(image_mark(f->img, epoch), 0);
+    fault_counts(f->st, FAULT_FLUSH, &calls, &failed);
+    assert_true(calls >= 2);
+    impose(f, FAULT_MARK, EIO);
+    assert_int_equal(image_mark(f->img, epoch), -EIO);
+    lift(f, FAULT_MARK);
+    put(f, 0, TILE, 2);
+    impose(f, FAULT_FLUSH, EIO);
+    assert_int_equal(image_mark(f->img, epoch), -EIO);
+    fault_counts(f->st, FAULT_MARK, &calls, &failed);
+    assert_int_equal(calls, 2); /* none after the failed flush */
+    lift(f, FAULT_FLUSH);
+    assert_int_equal(image_mark(f->img, epoch), -EROFS);
+    assert_int_equal(image_close(f->img), -EIO);
+    f->img = NULL;
+}
+
 static void a_full_disk_is_enospc_until_there_is_room(void **state)
 {
     struct fixture *f = open_fixture(2, false);
@@ -855,6 +921,9 @@ int main(void)
         TEST(allocate_makes_tiles_of_zeros),
         TEST(seek_finds_data_and_holes),
         TEST(seek_past_the_end_is_enxio),
+        TEST(what_cannot_be_noted_is_not_changed),
+        TEST(a_tile_is_noted_once_per_epoch_and_only_when_it_changes),
+        TEST(mark_brings_all_to_disk_first),
         TEST(usage_is_exact),
         TEST(usage_says_when_it_is_not_complete),
         TEST(mtime_follows_changes),
