@@ -97,7 +97,8 @@ $(BUILD)/test/unit/test_dir_races: unit_ldflags := \
 $(BUILD)/test/unit/test_permission: unit_ldflags := \
 	-Wl,--wrap=io_open,--wrap=io_pwrite,--wrap=fdcache_forget
 $(BUILD)/test/unit/test_dir_sync: unit_ldflags := -Wl,--wrap=fsync,--wrap=syncfs
-$(BUILD)/test/unit/test_owner: unit_ldflags := -Wl,--wrap=mkdirat
+$(BUILD)/test/unit/test_owner: unit_ldflags := \
+	-Wl,--wrap=mkdirat,--wrap=gethostname,--wrap=fopen,--wrap=fopen64
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

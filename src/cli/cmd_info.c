@@ -43,7 +43,7 @@ struct info {
     struct archive archive;
     struct usage usage;
     struct mounts mounts;
-    struct owner owner; /* what use points into */
+    struct record writer; /* what use points into */
     struct use use;
 };
 
@@ -104,12 +104,12 @@ static void use_of_mount(struct info *info, const struct mount *mount, bool reco
     use->pid = server.pid;
     server_release(&server);
     if (recorded && !mount->read_only) {
-        use->pid = info->owner.pid;
-        print_time(info->owner.since, use->since);
-    } else if (gethostname(info->owner.host, sizeof(info->owner.host) - 1)) {
-        strcpy(info->owner.host, "localhost");
+        use->pid = info->writer.pid;
+        print_time(info->writer.since, use->since);
+    } else if (gethostname(info->writer.host, sizeof(info->writer.host) - 1)) {
+        strcpy(info->writer.host, "localhost");
     }
-    use->host = info->owner.host;
+    use->host = info->writer.host;
 }
 
 /* The lock says that it is in use, and no mount is in sight: another host or mount namespace. */
@@ -117,24 +117,24 @@ static void use_of_record(struct info *info)
 {
     info->use = (struct use){
         .state = "unknown",
-        .mountpoint = info->owner.mountpoint,
-        .host = info->owner.host,
-        .pid = info->owner.pid,
+        .mountpoint = info->writer.mountpoint,
+        .host = info->writer.host,
+        .pid = info->writer.pid,
     };
-    print_time(info->owner.since, info->use.since);
+    print_time(info->writer.since, info->use.since);
 }
 
 /* named: the mount that the user gave, or NULL. */
 static void find_use(struct info *info, const struct mount *named)
 {
     const struct mount *mount = named ? named : mounts_of(&info->mounts, info->archive.path, NULL);
-    int rc = owner_read(&info->archive, &info->owner);
+    int rc = owner_read(&info->archive, &info->writer);
 
     if (rc && rc != -ENOENT)
         log_warn("cannot read the lock of archive '%s': %s", info->archive.path,
                  rc == -EBADMSG ? "it is damaged" : strerror(-rc));
     if (rc)
-        info->owner = (struct owner){0};
+        info->writer = (struct record){0};
     if (mount)
         use_of_mount(info, mount, rc == 0);
     else if (!rc)

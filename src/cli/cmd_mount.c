@@ -166,7 +166,7 @@ static int adopt(struct plan *plan, const struct archive *archive)
 
 /* With the lock in hand. Frees front. */
 static int serve_locked(struct plan *plan, struct archive *archive, struct fuse_front *front,
-                        const struct owner *previous)
+                        struct owner *owner, const struct record *previous)
 {
     bool made = false;
     int rc = previous->pid && !plan->mount.read_only ? adopt(plan, archive) : 0;
@@ -178,7 +178,7 @@ static int serve_locked(struct plan *plan, struct archive *archive, struct fuse_
         /* One that a killed daemon made and could not remove is ours to remove. */
         made = made ||
                (previous->made_mountpoint && strcmp(previous->mountpoint, plan->mountpoint) == 0);
-        if (made && !plan->mount.read_only && owner_made_mountpoint(archive, plan->mountpoint)) {
+        if (made && !plan->mount.read_only && owner_made_mountpoint(owner)) {
             close(fd);
             rc = CLI_FAILED;
         } else {
@@ -237,7 +237,8 @@ static int serve(struct plan *plan)
 {
     struct archive archive;
     struct fuse_front *front;
-    struct owner previous;
+    struct record previous;
+    struct owner owner;
     int rc;
 
     if (archive_open(plan->archive, &archive))
@@ -245,14 +246,14 @@ static int serve(struct plan *plan)
     rc = check_archive(plan, &archive);
     if (!rc)
         rc = new_front(plan, &archive, &front);
-    if (!rc && owner_take(&archive, plan->mountpoint, plan->mount.read_only, &previous)) {
+    if (!rc && owner_take(&owner, &archive, plan->mountpoint, plan->mount.read_only, &previous)) {
         fuse_front_free(front);
         rc = CLI_FAILED;
     } else if (!rc) {
         (void)!chdir("/"); /* stay out of the way of whoever wants to unmount the place */
-        rc = serve_locked(plan, &archive, front, &previous);
+        rc = serve_locked(plan, &archive, front, &owner, &previous);
         if (!plan->keep_record)
-            owner_drop(&archive, plan->mount.read_only);
+            owner_drop(&owner);
     }
     archive_close(&archive);
     return rc;

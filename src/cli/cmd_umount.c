@@ -42,15 +42,15 @@ static bool has_index(const char *path)
 static pid_t lock_holder(const char *path, char mountpoint[PATH_MAX])
 {
     struct archive archive;
-    struct owner owner;
+    struct record record;
     pid_t pid = 0;
 
     mountpoint[0] = '\0';
     if (!has_index(path) || archive_open(path, &archive))
         return 0;
     pid = owner_holder(&archive);
-    if (pid && owner_read(&archive, &owner) == 0 && owner.pid == pid)
-        strcpy(mountpoint, owner.mountpoint);
+    if (pid && owner_read(&archive, &record) == 0 && record.pid == pid)
+        strcpy(mountpoint, record.mountpoint);
     archive_close(&archive);
     return pid;
 }
@@ -140,12 +140,12 @@ static int detach_soon(const struct mount *mount, char why[UNMOUNT_WHY])
 static void remove_mountpoint(const struct mount *mount)
 {
     struct archive archive;
-    struct owner owner;
+    struct record record;
 
     if (!has_index(mount->source) || archive_open(mount->source, &archive))
         return;
-    if (owner_record(&archive, &owner) == 0 && owner.made_mountpoint &&
-        strcmp(owner.mountpoint, mount->mountpoint) == 0)
+    if (owner_record(&archive, &record) == 0 && record.made_mountpoint &&
+        strcmp(record.mountpoint, mount->mountpoint) == 0)
         mountpoint_remove(mount->mountpoint);
     archive_close(&archive);
 }
@@ -169,12 +169,12 @@ static int bury(const struct mount *mount, const char *name)
 static bool left_record(const char *path, pid_t pid)
 {
     struct archive archive;
-    struct owner owner;
+    struct record record;
     bool left;
 
     if (!pid || !has_index(path) || archive_open(path, &archive))
         return false;
-    left = owner_record(&archive, &owner) == 0 && owner.pid == pid;
+    left = owner_record(&archive, &record) == 0 && record.pid == pid;
     archive_close(&archive);
     return left;
 }

@@ -19,7 +19,6 @@
  */
 #include "store/owner.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -38,7 +37,6 @@
 #include "base/parse.h"
 #include "format/format.h"
 
-#define RECORD_MAX 20480     /* PATH_MAX with every byte escaped, and the rest */
 #define FINISH_WAIT_MS 60000 /* for a process that is writing its last bytes */
 #define FINISH_POLL_MS 5
 
@@ -81,32 +79,21 @@ static uint64_t start_time(pid_t pid, bool *ended)
     return start;
 }
 
-static void self(struct owner *owner, const char *mountpoint)
+/* The record of the calling process. */
+static void self(struct record *me, const char *mountpoint)
 {
+    time_t now = time(NULL);
     bool ended;
 
-    *owner = (struct owner){.pid = getpid(), .since = time(NULL)};
-    if (gethostname(owner->host, sizeof(owner->host) - 1) || !owner->host[0])
-        strcpy(owner->host, "localhost");
-    if (!read_word("/etc/machine-id", owner->machine, sizeof(owner->machine)))
-        snprintf(owner->machine, sizeof(owner->machine), "%.*s", (int)sizeof(owner->machine) - 1,
-                 owner->host);
-    if (!read_word("/proc/sys/kernel/random/boot_id", owner->boot, sizeof(owner->boot)))
-        strcpy(owner->boot, "-");
-    owner->start = start_time(owner->pid, &ended);
-    snprintf(owner->mountpoint, sizeof(owner->mountpoint), "%s", mountpoint);
-}
-
-/* Blanks, backslashes and control characters become \ooo, as in /proc/mounts. */
-static void escape(const char *s, char *out)
-{
-    for (; *s; s++) {
-        if (iscntrl((unsigned char)*s) || *s == '\\' || *s == ' ')
-            out += sprintf(out, "\\%03o", (unsigned char)*s);
-        else
-            *out++ = *s;
-    }
-    *out = '\0';
+    *me = (struct record){.pid = getpid(), .since = now > 0 ? now : 0};
+    if (gethostname(me->host, sizeof(me->host) - 1) || !me->host[0])
+        strcpy(me->host, "localhost");
+    if (!read_word("/etc/machine-id", me->machine, sizeof(me->machine)))
+        snprintf(me->machine, sizeof(me->machine), "%.*s", (int)sizeof(me->machine) - 1, me->host);
+    if (!read_word("/proc/sys/kernel/random/boot_id", me->boot, sizeof(me->boot)))
+        strcpy(me->boot, "-");
+    me->start = start_time(me->pid, &ended);
+    snprintf(me->mountpoint, sizeof(me->mountpoint), "%s", mountpoint);
 }
 
 static int open_private(const struct archive *archive, bool create, int *fd)
@@ -120,21 +107,15 @@ static int open_private(const struct archive *archive, bool create, int *fd)
     return io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
 }
 
-static int write_record(const struct archive *archive, const struct owner *owner,
+static int write_record(const struct archive *archive, const struct record *record,
                         enum io_replace_mode mode)
 {
-    char text[RECORD_MAX], mountpoint[PATH_MAX * 4];
-    int len, fd;
+    char text[RECORD_MAX];
+    int fd;
     int rc = open_private(archive, true, &fd);
 
     if (!rc) {
-        escape(owner->mountpoint, mountpoint);
-        len = snprintf(text, sizeof(text),
-                       "host %s\nmachine %s\nboot %s\npid %d\nstart %" PRIu64 "\nsince %" PRId64
-                       "\nmade-mountpoint %d\nmountpoint %s\n",
-                       owner->host, owner->machine, owner->boot, (int)owner->pid, owner->start,
-                       owner->since, owner->made_mountpoint, mountpoint);
-        rc = io_replace(fd, "lock", text, (size_t)len, mode);
+        rc = io_replace(fd, "lock", text, record_print(record, text), mode);
         close(fd);
     }
     if (rc == -EEXIST)
@@ -147,107 +128,65 @@ static int write_record(const struct archive *archive, const struct owner *owner
     return rc;
 }
 
-static void take_word(char *to, size_t cap, const char *value)
-{
-    snprintf(to, cap, "%s", value);
-}
-
-/* One line of the record. Unknown keys are skipped: a later version may add some. */
-static void take_line(struct owner *owner, char *line)
-{
-    char *value = strchr(line, ' ');
-    uint64_t n = 0;
-
-    if (!value)
-        return;
-    *value++ = '\0';
-    if (parse_u64(value, &n))
-        n = 0;
-    if (!strcmp(line, "host"))
-        take_word(owner->host, sizeof(owner->host), value);
-    else if (!strcmp(line, "machine"))
-        take_word(owner->machine, sizeof(owner->machine), value);
-    else if (!strcmp(line, "boot"))
-        take_word(owner->boot, sizeof(owner->boot), value);
-    else if (!strcmp(line, "pid"))
-        owner->pid = n <= INT32_MAX ? (pid_t)n : 0;
-    else if (!strcmp(line, "start"))
-        owner->start = n;
-    else if (!strcmp(line, "since"))
-        owner->since = n <= INT64_MAX ? (int64_t)n : 0;
-    else if (!strcmp(line, "made-mountpoint"))
-        owner->made_mountpoint = n == 1;
-    else if (!strcmp(line, "mountpoint")) {
-        parse_unescape(value);
-        take_word(owner->mountpoint, sizeof(owner->mountpoint), value);
-    }
-}
-
 /* Reads the record as it stands. -ENOENT: none; -EBADMSG: not a record. */
-static int read_record(const struct archive *archive, struct owner *owner)
+static int read_record(const struct archive *archive, struct record *record)
 {
-    char text[RECORD_MAX + 1], *save = NULL;
+    char text[RECORD_MAX];
     size_t len;
     int fd;
     int rc = open_private(archive, false, &fd);
 
     if (rc)
         return rc;
-    rc = io_read_file(fd, "lock", text, RECORD_MAX, &len);
+    rc = io_read_file(fd, "lock", text, sizeof(text), &len);
     close(fd);
-    if (rc)
-        return rc;
-    if (len == 0)
-        return -ENOENT;
-    text[len] = '\0';
-    *owner = (struct owner){0};
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-        take_line(owner, line);
-    return owner->machine[0] && owner->pid > 0 ? 0 : -EBADMSG;
+    if (!rc && len == 0)
+        rc = -ENOENT;
+    return rc ? rc : record_parse(text, len, record);
 }
 
-static bool same_machine(const struct owner *owner)
+static bool same_machine(const struct record *record)
 {
-    struct owner me;
+    struct record me;
 
     self(&me, "");
-    return strcmp(owner->machine, me.machine) == 0;
+    return strcmp(record->machine, me.machine) == 0;
 }
 
 /* When in doubt, it is. */
-static bool alive(const struct owner *owner)
+static bool alive(const struct record *record)
 {
-    struct owner me;
+    struct record me;
     uint64_t start;
     bool ended;
 
     self(&me, "");
-    if (strcmp(owner->boot, me.boot) != 0 || (kill(owner->pid, 0) && errno == ESRCH))
+    if (strcmp(record->boot, me.boot) != 0 || (kill(record->pid, 0) && errno == ESRCH))
         return false;
-    start = start_time(owner->pid, &ended);
-    return !ended && (!start || !owner->start || start == owner->start);
+    start = start_time(record->pid, &ended);
+    return !ended && (!start || !record->start || start == record->start);
 }
 
-/* The record names this process. */
-static bool is_ours(const struct archive *archive)
+/* The record in the archive names this process. */
+static bool is_ours(const struct owner *owner)
 {
-    struct owner owner, me;
+    const struct record *me = &owner->record;
+    struct record there;
 
-    self(&me, "");
-    return read_record(archive, &owner) == 0 && strcmp(owner.machine, me.machine) == 0 &&
-           strcmp(owner.boot, me.boot) == 0 && owner.pid == me.pid;
+    return read_record(owner->archive, &there) == 0 && strcmp(there.machine, me->machine) == 0 &&
+           strcmp(there.boot, me->boot) == 0 && there.pid == me->pid;
 }
 
-int owner_record(const struct archive *archive, struct owner *owner)
+int owner_record(const struct archive *archive, struct record *record)
 {
-    return read_record(archive, owner);
+    return read_record(archive, record);
 }
 
-int owner_read(const struct archive *archive, struct owner *owner)
+int owner_read(const struct archive *archive, struct record *record)
 {
-    int rc = read_record(archive, owner);
+    int rc = read_record(archive, record);
 
-    if (!rc && same_machine(owner) && !alive(owner))
+    if (!rc && same_machine(record) && !alive(record))
         rc = -ENOENT;
     return rc;
 }
@@ -309,12 +248,12 @@ static bool still_mounted(const struct archive *archive, pid_t pid)
 
 static void complain_locked(const struct archive *archive)
 {
-    struct owner owner;
+    struct record record;
     pid_t pid = owner_holder(archive);
 
-    if (owner_read(archive, &owner) == 0 && (!pid || owner.pid == pid))
+    if (owner_read(archive, &record) == 0 && (!pid || record.pid == pid))
         log_error("archive '%s' is in use by process %d, which has it mounted on '%s'",
-                  archive->path, (int)owner.pid, owner.mountpoint);
+                  archive->path, (int)record.pid, record.mountpoint);
     else if (pid)
         log_error("archive '%s' is in use read-only by process %d", archive->path, (int)pid);
     else
@@ -349,25 +288,25 @@ static int take_flock(const struct archive *archive, bool read_only)
     }
 }
 
-static void complain_foreign(const struct archive *archive, const struct owner *owner)
+static void complain_foreign(const struct archive *archive, const struct record *record)
 {
     char since[32] = "an unknown time";
     struct tm tm;
-    time_t t = (time_t)owner->since;
+    time_t t = (time_t)record->since;
 
     if (gmtime_r(&t, &tm))
         strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S UTC", &tm);
     log_error("archive '%s' is in use by host '%s' (process %d, mounted on '%s' since %s)",
-              archive->path, owner->host, (int)owner->pid, owner->mountpoint, since);
+              archive->path, record->host, (int)record->pid, record->mountpoint, since);
     log_note("if you are sure that it is not, remove '%s/%s' and try again", archive->path,
              FORMAT_LOCK_NAME);
 }
 
 /* With the flock in hand: 0 when no record stands in the way. */
-static int check_record(const struct archive *archive, bool read_only, struct owner *stale)
+static int check_record(const struct archive *archive, bool read_only, struct record *stale)
 {
-    struct owner owner;
-    int rc = read_record(archive, &owner);
+    struct record record;
+    int rc = read_record(archive, &record);
 
     if (rc == -ENOENT)
         return 0;
@@ -377,37 +316,38 @@ static int check_record(const struct archive *archive, bool read_only, struct ow
         log_note("if nothing uses the archive, remove that file and try again");
         return rc;
     }
-    if (!same_machine(&owner)) {
-        complain_foreign(archive, &owner);
+    if (!same_machine(&record)) {
+        complain_foreign(archive, &record);
         return -EBUSY;
     }
-    if (alive(&owner) && owner.pid != getpid()) {
+    if (alive(&record) && record.pid != getpid()) {
         complain_locked(archive);
         return -EBUSY;
     }
     if (!read_only)
         log_note(
             "the last mount of '%s' (process %d) ended without unmounting; its lock is cleared",
-            archive->path, (int)owner.pid);
-    *stale = owner;
+            archive->path, (int)record.pid);
+    *stale = record;
     return 0;
 }
 
-int owner_take(struct archive *archive, const char *mountpoint, bool read_only,
-               struct owner *previous)
+int owner_take(struct owner *owner, const struct archive *archive, const char *mountpoint,
+               bool read_only, struct record *previous)
 {
-    struct owner me, stale = {0};
+    struct record stale = {0};
     int rc = take_flock(archive, read_only);
 
+    *owner = (struct owner){.archive = archive, .read_only = read_only};
     if (!rc)
         rc = check_record(archive, read_only, &stale);
     if (!rc && !read_only) {
-        self(&me, mountpoint);
-        rc = write_record(archive, &me, stale.pid ? IO_OVER : IO_NEW);
+        self(&owner->record, mountpoint);
+        rc = write_record(archive, &owner->record, stale.pid ? IO_OVER : IO_NEW);
         if (rc == -EEXIST && read_record(archive, &stale) == -ENOENT) /* an empty file */
-            rc = write_record(archive, &me, IO_OVER);
+            rc = write_record(archive, &owner->record, IO_OVER);
         /* Where flock does not reach, another may have written at the same time. */
-        if (rc == -EEXIST || (!rc && !is_ours(archive))) {
+        if (rc == -EEXIST || (!rc && !is_ours(owner))) {
             if (!check_record(archive, false, &stale))
                 complain_locked(archive);
             rc = -EBUSY;
@@ -420,24 +360,22 @@ int owner_take(struct archive *archive, const char *mountpoint, bool read_only,
     return rc;
 }
 
-int owner_made_mountpoint(struct archive *archive, const char *mountpoint)
+int owner_made_mountpoint(struct owner *owner)
 {
-    struct owner me;
-
-    self(&me, mountpoint);
-    me.made_mountpoint = true;
-    return write_record(archive, &me, IO_OVER);
+    owner->record.made_mountpoint = true;
+    return write_record(owner->archive, &owner->record, IO_OVER);
 }
 
-void owner_drop(struct archive *archive, bool read_only)
+void owner_drop(struct owner *owner)
 {
+    const struct archive *archive = owner->archive;
     int fd;
 
-    if (!read_only && !is_ours(archive)) {
+    if (!owner->read_only && !is_ours(owner)) {
         log_error("the lock '%s/%s' is not ours any more: somebody else took the archive while it "
                   "was in use",
                   archive->path, FORMAT_LOCK_NAME);
-    } else if (!read_only && open_private(archive, false, &fd) == 0) {
+    } else if (!owner->read_only && open_private(archive, false, &fd) == 0) {
         if (unlinkat(fd, "lock", 0))
             log_warn("cannot remove the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
                      strerror(errno));

@@ -8,25 +8,18 @@
 #ifndef STORE_OWNER_H
 #define STORE_OWNER_H
 
-#include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/compiler.h"
+#include "format/record.h"
 #include "store/archive.h"
 
-#define OWNER_HOST 65
-#define OWNER_ID 40
-
+/* An archive that this process has taken. */
 struct owner {
-    char host[OWNER_HOST];  /* for people */
-    char machine[OWNER_ID]; /* machine-id(5), or the host name where there is none */
-    char boot[OWNER_ID];    /* random/boot_id of proc(5) */
-    pid_t pid;
-    uint64_t start;       /* field 22 of /proc/PID/stat: guards against a reused pid */
-    int64_t since;        /* seconds since the epoch */
-    bool made_mountpoint; /* the mount point did not exist and goes at unmount */
-    char mountpoint[PATH_MAX];
+    const struct archive *archive;
+    bool read_only;
+    struct record record; /* ours; as it stands in the lock unless read_only */
 };
 
 /*
@@ -35,29 +28,32 @@ struct owner {
  * that is just finishing (its mount is gone) is waited for, up to 60 s. A record
  * that a dead process of this machine left is replaced; previous, unless NULL,
  * then gets it (else previous->pid is 0). 0 or -errno, logged with the holder's
- * name: -EBUSY when held. The lock ends with owner_drop() or the process.
+ * name: -EBUSY when held. The lock ends with owner_drop() or the process; archive
+ * stays open until then.
  */
-MUST_CHECK int owner_take(struct archive *archive, const char *mountpoint, bool read_only,
-                          struct owner *previous);
+MUST_CHECK int owner_take(struct owner *owner, const struct archive *archive,
+                          const char *mountpoint, bool read_only, struct record *previous);
+
+/* The two below look at nothing outside the archive: by then the process may be confined to it. */
 
 /* Notes in the record that the mount point was made by us. Writer only. */
-MUST_CHECK int owner_made_mountpoint(struct archive *archive, const char *mountpoint);
+MUST_CHECK int owner_made_mountpoint(struct owner *owner);
 
 /*
  * Clears the record (of a writer) and the lock. Not after a flush that failed,
  * or a failed attempt to save what a dead writer left: then archive_close()
  * alone gives up the lock, and the record tells the next writer.
  */
-void owner_drop(struct archive *archive, bool read_only);
+void owner_drop(struct owner *owner);
 
 /*
  * Reads the record of a live writer or of another host. 0; -ENOENT when nobody
  * writes; else -errno.
  */
-MUST_CHECK int owner_read(const struct archive *archive, struct owner *owner);
+MUST_CHECK int owner_read(const struct archive *archive, struct record *record);
 
 /* Reads the record as it stands, also that of a dead process. 0; -ENOENT: none; else -errno. */
-MUST_CHECK int owner_record(const struct archive *archive, struct owner *owner);
+MUST_CHECK int owner_record(const struct archive *archive, struct record *record);
 
 /* A process of this host that holds the archive's lock, or 0. Reads /proc/locks. */
 pid_t owner_holder(const struct archive *archive);

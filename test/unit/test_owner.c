@@ -19,10 +19,37 @@
 #define OTHERS "/mnt/elsewhere"
 
 static struct tempstore temp;
+static struct owner owner;   /* the process under test, as it took the archive */
+static bool confined;        /* to the archive: what asks for more fails the test */
 static const char *arriving; /* the record that appears once the private directory is made */
 
 int __real_mkdirat(int dirfd, const char *name, mode_t mode);
 int __wrap_mkdirat(int dirfd, const char *name, mode_t mode);
+
+int __real_gethostname(char *name, size_t len);
+int __wrap_gethostname(char *name, size_t len);
+FILE *__real_fopen(const char *path, const char *mode);
+FILE *__wrap_fopen(const char *path, const char *mode);
+FILE *__real_fopen64(const char *path, const char *mode);
+FILE *__wrap_fopen64(const char *path, const char *mode);
+
+int __wrap_gethostname(char *name, size_t len)
+{
+    assert_false(confined);
+    return __real_gethostname(name, len);
+}
+
+FILE *__wrap_fopen(const char *path, const char *mode)
+{
+    assert_false(confined);
+    return __real_fopen(path, mode);
+}
+
+FILE *__wrap_fopen64(const char *path, const char *mode)
+{
+    assert_false(confined);
+    return __real_fopen64(path, mode);
+}
 
 static const char *record_path(void)
 {
@@ -57,6 +84,7 @@ static int setup(void **state)
     struct geometry geo;
 
     arriving = NULL;
+    confined = false;
     tempstore_make(&temp);
     tempstore_must(geometry_init(&geo, 65536, 65536) == 0, "geometry");
     tempstore_create(&temp, &geo);
@@ -84,41 +112,41 @@ static const char *foreign(void)
 
 static void assert_foreign_stands(void)
 {
-    struct owner owner;
+    struct record record;
 
-    assert_int_equal(owner_read(&temp.archive, &owner), 0);
-    assert_string_equal(owner.host, "elsewhere");
-    assert_string_equal(owner.mountpoint, OTHERS);
+    assert_int_equal(owner_read(&temp.archive, &record), 0);
+    assert_string_equal(record.host, "elsewhere");
+    assert_string_equal(record.mountpoint, OTHERS);
 }
 
 static void own_record_comes_and_goes(void **state)
 {
-    struct owner owner;
+    struct record record;
 
-    assert_int_equal(owner_take(&temp.archive, MOUNTPOINT, false, NULL), 0);
-    assert_int_equal(owner_read(&temp.archive, &owner), 0);
-    assert_int_equal(owner.pid, getpid());
-    assert_string_equal(owner.mountpoint, MOUNTPOINT);
-    owner_drop(&temp.archive, false);
-    assert_int_equal(owner_read(&temp.archive, &owner), -ENOENT);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), 0);
+    assert_int_equal(owner_read(&temp.archive, &record), 0);
+    assert_int_equal(record.pid, getpid());
+    assert_string_equal(record.mountpoint, MOUNTPOINT);
+    owner_drop(&owner);
+    assert_int_equal(owner_read(&temp.archive, &record), -ENOENT);
     assert_int_equal(access(record_path(), F_OK), -1);
 }
 
 static void drop_leaves_the_record_of_another(void **state)
 {
-    assert_int_equal(owner_take(&temp.archive, MOUNTPOINT, false, NULL), 0);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), 0);
     put_record(foreign());
-    owner_drop(&temp.archive, false);
+    owner_drop(&owner);
     assert_foreign_stands();
 }
 
 static void reader_leaves_the_record_of_another(void **state)
 {
-    assert_int_equal(owner_take(&temp.archive, MOUNTPOINT, true, NULL), 0);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, true, NULL), 0);
     assert_int_equal(access(record_path(), F_OK), -1);
     assert_int_equal(__real_mkdirat(temp.archive.dirfd, FORMAT_PRIVATE_DIR, 0755), 0);
     put_record(foreign());
-    owner_drop(&temp.archive, true);
+    owner_drop(&owner);
     assert_foreign_stands();
 }
 
@@ -126,7 +154,7 @@ static void reader_leaves_the_record_of_another(void **state)
 static void take_does_not_overwrite_a_record(void **state)
 {
     arriving = foreign();
-    assert_int_equal(owner_take(&temp.archive, MOUNTPOINT, false, NULL), -EBUSY);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), -EBUSY);
     assert_null(arriving);
     assert_foreign_stands();
 }
@@ -135,11 +163,29 @@ static void take_does_not_overwrite_a_record(void **state)
 static void take_after_the_other_has_gone(void **state)
 {
     arriving = foreign();
-    assert_int_equal(owner_take(&temp.archive, MOUNTPOINT, false, NULL), -EBUSY);
-    assert_int_equal(owner_take(&temp.archive, MOUNTPOINT, false, NULL), -EBUSY);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), -EBUSY);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), -EBUSY);
     assert_int_equal(unlink(record_path()), 0);
-    assert_int_equal(owner_take(&temp.archive, MOUNTPOINT, false, NULL), 0);
-    owner_drop(&temp.archive, false);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), 0);
+    owner_drop(&owner);
+}
+
+/* From the mount on the daemon can see nothing but the archive. */
+static void later_calls_need_the_archive_alone(void **state)
+{
+    struct record taken, noted;
+
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), 0);
+    assert_int_equal(owner_record(&temp.archive, &taken), 0);
+    confined = true;
+    assert_int_equal(owner_made_mountpoint(&owner), 0);
+    assert_int_equal(owner_record(&temp.archive, &noted), 0);
+    assert_true(noted.made_mountpoint);
+    noted.made_mountpoint = false;
+    assert_memory_equal(&noted, &taken, sizeof(taken));
+    owner_drop(&owner);
+    confined = false;
+    assert_int_equal(owner_record(&temp.archive, &noted), -ENOENT);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -149,7 +195,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(own_record_comes_and_goes),           TEST(drop_leaves_the_record_of_another),
         TEST(reader_leaves_the_record_of_another), TEST(take_does_not_overwrite_a_record),
-        TEST(take_after_the_other_has_gone),
+        TEST(take_after_the_other_has_gone),       TEST(later_calls_need_the_archive_alone),
     };
 
     return cmocka_run_group_tests_name("owner", tests, NULL, NULL) ? 1 : 0;
