@@ -161,10 +161,11 @@ static int list(const struct archive *archive, struct request *request)
 
 /* --- a new epoch ------------------------------------------------------------------------------ */
 
-static int mark_unmounted(struct archive *archive, char epoch[STORE_EPOCH])
+static int mark_unmounted(const struct archive *archive, char epoch[STORE_EPOCH])
 {
+    struct owner owner;
     struct store *store;
-    int rc = owner_take(archive, "", false, NULL);
+    int rc = owner_take(&owner, archive, "", false, NULL);
 
     if (rc)
         return rc;
@@ -173,11 +174,11 @@ static int mark_unmounted(struct archive *archive, char epoch[STORE_EPOCH])
         rc = store_mark(store, epoch);
         store_close(store);
     }
-    owner_drop(archive, false);
+    owner_drop(&owner);
     return rc;
 }
 
-static int mark(struct archive *archive, const struct mount *mount, bool json)
+static int mark(const struct archive *archive, const struct mount *mount, bool json)
 {
     char epoch[STORE_EPOCH];
     struct json_object *object;

@@ -150,29 +150,15 @@ static int serve_image(struct plan *plan, struct archive *archive, struct fuse_f
     return rc;
 }
 
-/*
- * What a killed daemon wrote is in the page cache, but nobody will sync it: our
- * own flushes cover only what we write, not the new tiles that we find.
- */
-static int adopt(struct plan *plan, const struct archive *archive)
-{
-    if (syncfs(archive->dirfd) == 0)
-        return 0;
-    log_error("cannot bring to disk what the last mount of '%s' wrote: %s", archive->path,
-              strerror(errno));
-    plan->keep_record = true;
-    return CLI_FAILED;
-}
-
 /* With the lock in hand. Frees front. */
 static int serve_locked(struct plan *plan, struct archive *archive, struct fuse_front *front,
                         struct owner *owner, const struct record *previous)
 {
     bool made = false;
-    int rc = previous->pid && !plan->mount.read_only ? adopt(plan, archive) : 0;
+    int rc = 0;
     int fd;
 
-    if (!rc && mountpoint_prepare(plan->mountpoint, &made, &fd))
+    if (mountpoint_prepare(plan->mountpoint, &made, &fd))
         rc = CLI_FAILED;
     if (!rc) {
         /* One that a killed daemon made and could not remove is ours to remove. */

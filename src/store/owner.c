@@ -12,7 +12,8 @@
  * and durable), use the archive, remove the record, drop the flock. What a
  * crash leaves, and what the next writer makes of it:
  *
- *   flock gone, record of this machine, process dead  cleared, with a note
+ *   flock gone, record of this machine, process dead  replaced, with a note, when
+ *                                                     what that one wrote is on disk
  *   flock gone, record of this machine, process alive held: flock does not work here
  *   flock gone, record of another machine             refused: it may be alive
  *   flock held, no record                             starting, finishing, or a reader
@@ -252,8 +253,9 @@ static void complain_locked(const struct archive *archive)
     pid_t pid = owner_holder(archive);
 
     if (owner_read(archive, &record) == 0 && (!pid || record.pid == pid))
-        log_error("archive '%s' is in use by process %d, which has it mounted on '%s'",
-                  archive->path, (int)record.pid, record.mountpoint);
+        log_error("archive '%s' is in use by process %d%s%s%s", archive->path, (int)record.pid,
+                  record.mountpoint[0] ? ", which has it mounted on '" : "", record.mountpoint,
+                  record.mountpoint[0] ? "'" : "");
     else if (pid)
         log_error("archive '%s' is in use read-only by process %d", archive->path, (int)pid);
     else
@@ -332,6 +334,21 @@ static int check_record(const struct archive *archive, bool read_only, struct re
     return 0;
 }
 
+/*
+ * What a killed daemon wrote is in the page cache, but nobody will sync it: the
+ * flushes of a new writer cover only what that one writes, not the new tiles
+ * that it finds.
+ */
+static int adopt(const struct archive *archive)
+{
+    int rc = syncfs(archive->dirfd) ? -errno : 0;
+
+    if (rc)
+        log_error("cannot bring to disk what the last mount of '%s' wrote: %s", archive->path,
+                  strerror(-rc));
+    return rc;
+}
+
 int owner_take(struct owner *owner, const struct archive *archive, const char *mountpoint,
                bool read_only, struct record *previous)
 {
@@ -341,6 +358,8 @@ int owner_take(struct owner *owner, const struct archive *archive, const char *m
     *owner = (struct owner){.archive = archive, .read_only = read_only};
     if (!rc)
         rc = check_record(archive, read_only, &stale);
+    if (!rc && !read_only && stale.pid)
+        rc = adopt(archive);
     if (!rc && !read_only) {
         self(&owner->record, mountpoint);
         rc = write_record(archive, &owner->record, stale.pid ? IO_OVER : IO_NEW);

@@ -24,10 +24,12 @@ struct owner {
 
 /*
  * Takes the archive for the calling process, exclusively and with a record, or
- * shared and without a trace when read_only. mountpoint is absolute. A process
+ * shared and without a trace when read_only. mountpoint is absolute, or "" for a
+ * short use without a mount. A process
  * that is just finishing (its mount is gone) is waited for, up to 60 s. A record
- * that a dead process of this machine left is replaced; previous, unless NULL,
- * then gets it (else previous->pid is 0). 0 or -errno, logged with the holder's
+ * that a dead process of this machine left is replaced, after what that one
+ * wrote has been brought to disk; previous, unless NULL, then gets it (else
+ * previous->pid is 0). 0 or -errno, logged with the holder's
  * name: -EBUSY when held. The lock ends with owner_drop() or the process; archive
  * stays open until then.
  */
@@ -40,9 +42,9 @@ MUST_CHECK int owner_take(struct owner *owner, const struct archive *archive,
 MUST_CHECK int owner_made_mountpoint(struct owner *owner);
 
 /*
- * Clears the record (of a writer) and the lock. Not after a flush that failed,
- * or a failed attempt to save what a dead writer left: then archive_close()
- * alone gives up the lock, and the record tells the next writer.
+ * Clears the record (of a writer) and the lock. Not after a flush that failed:
+ * then archive_close() alone gives up the lock, and the record tells the next
+ * writer.
  */
 void owner_drop(struct owner *owner);
 
