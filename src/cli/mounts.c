@@ -7,54 +7,22 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "base/parse.h"
+#include "base/proc.h"
 
-/* Is word one of the words of a list "rw,noatime"? */
-static bool listed(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-
-    while (list && *list) {
-        size_t n = strcspn(list, ",");
-
-        if (n == len && strncmp(list, word, len) == 0)
-            return true;
-        list += n;
-        list += *list == ',';
-    }
-    return false;
-}
-
-/*
- * One line, as proc(5) describes it: ID PARENT MAJOR:MINOR ROOT MOUNTPOINT
- * OPTIONS, any number of tags, "-", TYPE SOURCE OPTIONS. False when it is not so.
- */
+/* False when it is no line of mountinfo. What it allocates may be NULL. */
 static bool parse_line(char *line, struct mount *mount)
 {
-    char *tail = strstr(line, " - "), *save = NULL, *word[6], *type, *source, *options;
-    unsigned maj, min;
+    struct proc_mount told;
 
-    if (!tail)
+    if (!proc_parse_mount(line, &told))
         return false;
-    *tail = '\0';
-    type = strtok_r(tail + 3, " \n", &save);
-    source = strtok_r(NULL, " \n", &save);
-    options = strtok_r(NULL, " \n", &save);
-    for (int i = 0; i < 6; i++)
-        if (!(word[i] = strtok_r(i ? NULL : line, " ", &save)))
-            return false;
-    if (!type || sscanf(word[2], "%u:%u", &maj, &min) != 2)
-        return false;
-    parse_unescape(word[4]);
-    if (source)
-        parse_unescape(source);
     *mount = (struct mount){
-        .id = atoi(word[0]),
-        .dev = makedev(maj, min),
-        .read_only = listed(word[5], "ro") || listed(options, "ro"),
-        .ours = strcmp(type, "fuse.mosaicfs") == 0,
-        .mountpoint = strdup(word[4]),
-        .source = strdup(source ? source : ""),
+        .id = told.id,
+        .dev = makedev(told.maj, told.min),
+        .read_only = told.read_only,
+        .ours = strcmp(told.type, "fuse.mosaicfs") == 0,
+        .mountpoint = strdup(told.mountpoint),
+        .source = strdup(told.source),
     };
     return true;
 }

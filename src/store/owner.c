@@ -22,7 +22,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +34,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "base/parse.h"
+#include "base/proc.h"
 #include "format/format.h"
 
 #define FINISH_WAIT_MS 60000 /* for a process that is writing its last bytes */
@@ -55,13 +54,14 @@ static bool read_word(const char *path, char *word, size_t cap)
 }
 
 /*
- * Field 22 of /proc/PID/stat, 0 when it cannot be read. *ended: it is a zombie,
+ * When the process began, 0 when it cannot be read. *ended: it is a zombie,
  * which holds nothing any more.
  */
 static uint64_t start_time(pid_t pid, bool *ended)
 {
-    char path[32], text[1024], state = '?', *p;
-    uint64_t start = 0;
+    struct proc_stat stat = {0};
+    char path[32], text[1024];
+    size_t len;
     FILE *f;
 
     *ended = false;
@@ -69,15 +69,13 @@ static uint64_t start_time(pid_t pid, bool *ended)
     f = fopen(path, "re");
     if (!f)
         return 0;
-    p = fgets(text, sizeof(text), f) ? strrchr(text, ')') : NULL; /* field 2 may hold blanks */
-    if (p)
-        sscanf(p + 1,
-               " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-               "%*s %" SCNu64,
-               &state, &start);
+    len = fread(text, 1, sizeof(text) - 1, f);
     fclose(f);
-    *ended = state == 'Z' || state == 'X';
-    return start;
+    text[len] = '\0';
+    if (!proc_parse_stat(text, &stat))
+        return 0;
+    *ended = stat.state == 'Z' || stat.state == 'X';
+    return stat.start;
 }
 
 /* The record of the calling process. */
@@ -203,16 +201,14 @@ pid_t owner_holder(const struct archive *archive)
         return 0;
     if (fstat(archive->dirfd, &st) == 0) {
         while (fgets(line, sizeof(line), f)) {
-            unsigned maj, min;
-            unsigned long ino;
-            int pid;
+            struct proc_flock lock;
 
-            if (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%lu", &pid, &maj, &min, &ino) != 4 ||
-                ino != st.st_ino || pid <= 0 || pid == getpid())
+            if (!proc_parse_flock(line, &lock) || lock.ino != st.st_ino || lock.pid <= 0 ||
+                lock.pid == getpid())
                 continue;
-            if (maj == major(st.st_dev) && min == minor(st.st_dev))
-                exact = pid;
-            likely = pid; /* btrfs shows another device here than stat(2) does */
+            if (lock.maj == major(st.st_dev) && lock.min == minor(st.st_dev))
+                exact = lock.pid;
+            likely = lock.pid; /* btrfs shows another device here than stat(2) does */
         }
     }
     fclose(f);
@@ -233,14 +229,10 @@ static bool still_mounted(const struct archive *archive, pid_t pid)
     if (!f) /* EINVAL: it is ending and has left its namespace already */
         return errno != ENOENT && errno != ESRCH && errno != EINVAL;
     while (!found && getline(&line, &cap, f) > 0) {
-        char *type = strstr(line, " - fuse.mosaicfs ");
+        struct proc_mount mount;
 
-        if (type) {
-            type += strlen(" - fuse.mosaicfs ");
-            type[strcspn(type, " \n")] = '\0';
-            parse_unescape(type);
-            found = strcmp(type, archive->path) == 0;
-        }
+        found = proc_parse_mount(line, &mount) && strcmp(mount.type, "fuse.mosaicfs") == 0 &&
+                strcmp(mount.source, archive->path) == 0;
     }
     free(line);
     fclose(f);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns what lines of proc(5) look like, a few fields of each. Opens nothing.
+ */
+#include "base/proc.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse.h"
+
+#define START_FIELD 22
+#define STATE_FIELD 3
+
+/* Field 2 is the name in brackets, raw: it may hold blanks, line ends and brackets. */
+bool proc_parse_stat(const char *text, struct proc_stat *stat)
+{
+    const char *p = strrchr(text, ')');
+
+    if (!p || p[1] != ' ' || !p[2])
+        return false;
+    stat->state = p[2];
+    for (int field = STATE_FIELD - 1; p && field < START_FIELD; field++)
+        p = strchr(p + 1, ' ');
+    return p && sscanf(p, "%" SCNu64, &stat->start) == 1;
+}
+
+bool proc_parse_flock(const char *line, struct proc_flock *lock)
+{
+    return sscanf(line, "%*d: FLOCK %*s %*s %" SCNd32 " %x:%x:%" SCNu64, &lock->pid, &lock->maj,
+                  &lock->min, &lock->ino) == 4;
+}
+
+/* Is word one of the words of a list "rw,noatime"? */
+static bool listed(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+
+    while (list && *list) {
+        size_t n = strcspn(list, ",");
+
+        if (n == len && strncmp(list, word, len) == 0)
+            return true;
+        list += n;
+        list += *list == ',';
+    }
+    return false;
+}
+
+/*
+ * ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS, any number of tags, "-", TYPE
+ * SOURCE OPTIONS.
+ */
+bool proc_parse_mount(char *line, struct proc_mount *mount)
+{
+    char *tail = strstr(line, " - "), *save = NULL, *word[6], *type, *source, *options;
+
+    if (!tail)
+        return false;
+    *tail = '\0';
+    type = strtok_r(tail + 3, " \n", &save);
+    source = strtok_r(NULL, " \n", &save);
+    options = strtok_r(NULL, " \n", &save);
+    for (int i = 0; i < 6; i++)
+        if (!(word[i] = strtok_r(i ? NULL : line, " ", &save)))
+            return false;
+    if (!type || sscanf(word[0], "%" SCNd32, &mount->id) != 1 ||
+        sscanf(word[2], "%u:%u", &mount->maj, &mount->min) != 2)
+        return false;
+    parse_unescape(word[4]);
+    if (source)
+        parse_unescape(source);
+    mount->read_only = listed(word[5], "ro") || listed(options, "ro");
+    mount->mountpoint = word[4];
+    mount->type = type;
+    mount->source = source ? source : "";
+    return true;
+}
