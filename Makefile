@@ -2,6 +2,7 @@
 #
 #   make                            build/mosaicfs
 #   make check                      all tests that need neither root nor FUSE
+#   make fuzz T=60 [FUZZ=index]     each fuzzer, or one, for T seconds; RUNS=N: N inputs
 #   make install DESTDIR= prefix=   program and man pages
 #   make SANITIZE=address,undefined build-address-undefined/mosaicfs; likewise SANITIZE=thread
 #   make CC=clang WERROR=1          what CI does
@@ -52,18 +53,31 @@ core := $(filter-out $(BUILD)/src/cli/main.o,$(objects))
 
 unit := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/test_*.c))
 model := $(patsubst test/model/%.c,$(BUILD)/test/model/%,$(wildcard test/model/*.c))
+# Each fuzzer fed from its corpus, with any compiler; below, by libFuzzer.
+fuzz_names := $(patsubst test/fuzz/%.c,%,$(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c)))
+replays := $(fuzz_names:%=$(BUILD)/test/fuzz/replay-%)
 helpers := $(patsubst test/e2e/%.c,$(BUILD)/test/e2e/%,$(wildcard test/e2e/*.c))
 
-.PHONY: all tests check lint install uninstall clean
+.PHONY: all tests check fuzz fuzzers lint install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/mosaicfs
 
-tests: all $(unit) $(model) $(helpers)
+tests: all $(unit) $(model) $(replays) $(helpers)
 
 # Without root and without FUSE, in under a minute.
 check: tests
 	BUILD=$(BUILD) test/run-local
+
+T ?= 60
+FUZZ ?= $(fuzz_names)
+
+# The whole tree once more, so that libFuzzer sees which branches an input takes.
+fuzz:
+	$(MAKE) CC=clang SANITIZE=fuzzer-no-link,address,undefined BUILD=build-fuzz fuzzers
+	T=$(T) RUNS=$(RUNS) test/fuzz/run build-fuzz $(FUZZ)
+
+fuzzers: $(FUZZ:%=$(BUILD)/test/fuzz/fuzz-%)
 
 $(BUILD)/mosaicfs: $(BUILD)/src/cli/main.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
@@ -83,6 +97,13 @@ $(BUILD)/test/unit/test_store_%: $(BUILD)/test/unit/test_store_%.o $(BUILD)/test
 $(BUILD)/test/model/%: $(BUILD)/test/model/%.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 
+$(BUILD)/test/fuzz/replay-%: $(BUILD)/test/fuzz/%.o $(BUILD)/test/fuzz/replay.o \
+		$(BUILD)/libmosaicfs.a
+	$(CC) $(all_cflags) $(LDFLAGS) $(fuzz_ldflags) -o $@ $^ $(all_libs)
+
+$(BUILD)/test/fuzz/fuzz-%: $(BUILD)/test/fuzz/%.o $(BUILD)/libmosaicfs.a
+	$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) $(fuzz_ldflags) -o $@ $^ $(all_libs)
+
 $(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 
@@ -99,6 +120,8 @@ $(BUILD)/test/unit/test_permission: unit_ldflags := \
 $(BUILD)/test/unit/test_dir_sync: unit_ldflags := -Wl,--wrap=fsync,--wrap=syncfs
 $(BUILD)/test/unit/test_owner: unit_ldflags := \
 	-Wl,--wrap=mkdirat,--wrap=gethostname,--wrap=fopen,--wrap=fopen64
+$(BUILD)/test/fuzz/replay-changes $(BUILD)/test/fuzz/fuzz-changes: fuzz_ldflags := \
+	-Wl,--wrap=io_open,--wrap=io_pread
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

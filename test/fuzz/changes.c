@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A whole journal of changed tiles, as changes_read() finds it. The first byte
+ * says which sectors get their check, so that mutations reach what is behind
+ * it; the second how many tiles there are; the rest is the file. No tile of a
+ * sector that is damaged or missing may pass for unchanged, and the others say
+ * what their sectors say. The linker (--wrap) gives the test the file.
+ */
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "fuzz.h"
+#include "store/changes.h"
+
+#define SECTORS_MAX 5
+#define BODY (FORMAT_JOURNAL_SECTOR - HASH_CHECK)
+
+/* The file, and a descriptor of a regular one to show for it. */
+static unsigned char *file;
+static size_t file_len;
+static int regular = -1;
+
+int __wrap_io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd);
+int __wrap_io_pread(int fd, void *buf, size_t len, uint64_t off, size_t *got);
+
+int __wrap_io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd)
+{
+    must(strcmp(path, FORMAT_JOURNAL_NAME) == 0);
+    *fd = dup(regular);
+    must(*fd >= 0);
+    return 0;
+}
+
+int __wrap_io_pread(int fd, void *buf, size_t len, uint64_t off, size_t *got)
+{
+    *got = off > file_len ? 0 : file_len - off < len ? file_len - off : len;
+    if (*got)
+        memcpy(buf, file + off, *got);
+    return 0;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    fuzz_silence();
+    regular = memfd_create("journal", MFD_CLOEXEC);
+    must(regular >= 0);
+    return 0;
+}
+
+static void seal(unsigned sealed)
+{
+    for (unsigned i = 0; (i + 1) * FORMAT_JOURNAL_SECTOR <= file_len; i++) {
+        unsigned char *sector = file + (size_t)i * FORMAT_JOURNAL_SECTOR;
+
+        if (sealed >> i & 1)
+            must(hash_check(sector, BODY, sector + BODY) == 0);
+    }
+}
+
+/* What the file says of the tiles of one sector; else they are all taken for changed. */
+static bool expect(uint32_t id, uint32_t number, uint32_t cells[FORMAT_JOURNAL_CELLS])
+{
+    size_t at = (size_t)number * FORMAT_JOURNAL_SECTOR;
+
+    if (at + FORMAT_JOURNAL_SECTOR <= file_len &&
+        journal_get_sector(file + at, id, number, cells) == 0)
+        return true;
+    memset(cells, 0xff, FORMAT_JOURNAL_CELLS * sizeof(*cells));
+    return false;
+}
+
+static void must_match(const struct changes_list *list)
+{
+    uint32_t damaged = 0, first = 0, tile = 0;
+
+    for (uint32_t number = 1; tile < list->header.ntiles; number++) {
+        uint32_t cells[FORMAT_JOURNAL_CELLS];
+
+        if (!expect(list->header.id, number, cells) && !damaged++)
+            first = number;
+        for (unsigned i = 0; i < FORMAT_JOURNAL_CELLS && tile < list->header.ntiles; i++)
+            must(list->cells[tile++] == cells[i]);
+    }
+    must(list->damaged == damaged && list->first_damaged == first);
+}
+
+static bool usable(const struct index *index)
+{
+    struct journal_header header;
+
+    return file_len >= FORMAT_JOURNAL_SECTOR && journal_get_header(file, &header) == 0 &&
+           header.ntiles == index->geometry.ntiles &&
+           header.tile_size == index->geometry.tile_size && strcmp(header.uuid, index->uuid) == 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct archive archive = {.index.geometry.tile_size = 1 << 20};
+    struct changes_list list;
+
+    if (size < 2 || size - 2 > SECTORS_MAX * FORMAT_JOURNAL_SECTOR)
+        return 0;
+    file_len = size - 2;
+    file = fuzz_copy(data + 2, file_len);
+    seal(data[0]);
+    archive.index.geometry.ntiles = data[1] + 1U;
+    must(changes_read(&archive, &list) == 0);
+    must(!list.unusable == usable(&archive.index));
+    if (!list.unusable)
+        must_match(&list);
+    changes_release(&list);
+    free(file);
+    return 0;
+}
