@@ -139,7 +139,7 @@ int journal_get_header(const unsigned char in[FORMAT_JOURNAL_SECTOR], struct jou
     if (header->epoch == 0 || header->epoch == UINT32_MAX ||
         (header->uuid[0] && !hash_uuid_valid(header->uuid)))
         return -EBADMSG;
-    for (unsigned i = AT_ZEROS; i < AT_CHECK; i++)
+    for (unsigned i = header->uuid[0] ? AT_ZEROS : AT_UUID; i < AT_CHECK; i++)
         if (in[i])
             return -EBADMSG;
     return 0;
