@@ -16,13 +16,11 @@
 
 #define FOLDERS (FORMAT_TILES_MAX / FORMAT_TILES_PER_FOLDER)
 #define DIGIT_BITS 5
-#define FOLDER_DIGITS 2
-#define TILE_DIGITS 4
 
-static_assert(FORMAT_TILES_MAX == 1 << (TILE_DIGITS * DIGIT_BITS), "a name for every tile");
-static_assert(FOLDERS == 1 << (FOLDER_DIGITS * DIGIT_BITS), "a name for every folder");
+static_assert(FORMAT_TILES_MAX == 1 << (LAYOUT_TILE_DIGITS * DIGIT_BITS), "a name for every tile");
+static_assert(FOLDERS == 1 << (LAYOUT_FOLDER_DIGITS * DIGIT_BITS), "a name for every folder");
 
-static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+static const char digits[] = LAYOUT_DIGITS;
 
 /* Returns where the text goes on; writes no NUL. */
 static char *put_number(char *to, uint32_t number, unsigned ndigits)
@@ -35,29 +33,46 @@ static char *put_number(char *to, uint32_t number, unsigned ndigits)
 static void base32_folder_path(uint32_t folder, char path[LAYOUT_PATH])
 {
     assert(folder < FOLDERS);
-    *put_number(path, folder, FOLDER_DIGITS) = '\0';
+    *put_number(path, folder, LAYOUT_FOLDER_DIGITS) = '\0';
 }
 
 static void base32_tile_path(uint32_t tile, char path[LAYOUT_PATH])
 {
     assert(tile < FORMAT_TILES_MAX);
-    path = put_number(path, tile / FORMAT_TILES_PER_FOLDER, FOLDER_DIGITS);
+    path = put_number(path, tile / FORMAT_TILES_PER_FOLDER, LAYOUT_FOLDER_DIGITS);
     *path++ = '/';
-    *put_number(path, tile, TILE_DIGITS) = '\0';
+    *put_number(path, tile, LAYOUT_TILE_DIGITS) = '\0';
+}
+
+/* True and *number when text is exactly ndigits digits. */
+static bool get_number(const char *text, unsigned ndigits, uint32_t *number)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < ndigits; i++) {
+        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
+
+        if (!digit)
+            return false;
+        n = n << DIGIT_BITS | (uint32_t)(digit - digits);
+    }
+    if (text[ndigits])
+        return false;
+    *number = n;
+    return true;
+}
+
+static bool base32_folder_number(const char *name, uint32_t *folder)
+{
+    return get_number(name, LAYOUT_FOLDER_DIGITS, folder);
 }
 
 static bool base32_tile_number(uint32_t folder, const char *file, uint32_t *tile)
 {
-    uint32_t number = 0;
+    uint32_t number;
 
-    for (unsigned i = 0; i < TILE_DIGITS; i++) {
-        const char *digit = file[i] ? strchr(digits, file[i]) : NULL;
-
-        if (!digit)
-            return false;
-        number = number << DIGIT_BITS | (uint32_t)(digit - digits);
-    }
-    if (file[TILE_DIGITS] || number / FORMAT_TILES_PER_FOLDER != folder)
+    if (!get_number(file, LAYOUT_TILE_DIGITS, &number) ||
+        number / FORMAT_TILES_PER_FOLDER != folder)
         return false;
     *tile = number;
     return true;
@@ -76,6 +91,7 @@ const struct layout layout_plain = {
     .short_tiles = true,
     .folder_path = base32_folder_path,
     .tile_path = base32_tile_path,
+    .folder_number = base32_folder_number,
     .tile_number = base32_tile_number,
     .rival_path = NULL,
 };
@@ -88,6 +104,7 @@ const struct layout layout_original = {
     .short_tiles = false,
     .folder_path = base32_folder_path,
     .tile_path = base32_tile_path,
+    .folder_number = base32_folder_number,
     .tile_number = base32_tile_number,
     .rival_path = original_rival_path,
 };

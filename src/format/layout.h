@@ -11,6 +11,11 @@
 
 #define LAYOUT_PATH 24 /* any tile path or folder path, with its NUL */
 
+/* Tile numbers are written in base 32; a folder bears the first digits of its tiles. */
+#define LAYOUT_DIGITS "0123456789abcdefghijklmnopqrstuv"
+#define LAYOUT_FOLDER_DIGITS 2
+#define LAYOUT_TILE_DIGITS 4
+
 struct layout {
     const char *name;          /* as the index and info show it */
     uint32_t tiles_per_folder; /* tile n lies in folder n / tiles_per_folder */
@@ -19,6 +24,8 @@ struct layout {
 
     void (*folder_path)(uint32_t folder, char path[LAYOUT_PATH]);
     void (*tile_path)(uint32_t tile, char path[LAYOUT_PATH]);
+    /* True and *folder when name is that of a folder. */
+    bool (*folder_number)(const char *name, uint32_t *folder);
     /* True and *tile when file, found in folder, is the name of a tile. */
     bool (*tile_number)(uint32_t folder, const char *file, uint32_t *tile);
     /*

@@ -55,6 +55,8 @@ static void every_tile_finds_back(void **state)
         uint32_t found = ~tile;
 
         layout->folder_path(tile / layout->tiles_per_folder, folder);
+        if (!layout->folder_number(folder, &found) || found != tile / layout->tiles_per_folder)
+            fail_msg("folder '%s' is number %u", folder, found);
         layout->tile_path(tile, path);
         if (strncmp(path, folder, 2) != 0 || path[2] != '/' || strcmp(before, path) >= 0)
             fail_msg("tile %u is called '%s' in '%s' after '%s'", tile, path, folder, before);
