@@ -311,15 +311,20 @@ static int write_synced(int dirfd, const char *name, const void *buf, size_t len
 }
 
 /* Some file systems have no RENAME_NOREPLACE and say EINVAL. */
-int io_rename_new(int dirfd, const char *from, const char *to)
+int io_move_new(int fromfd, const char *from, int tofd, const char *to)
 {
-    if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
+    if (renameat2(fromfd, from, tofd, to, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -errno;
-    if (linkat(dirfd, from, dirfd, to, 0) || unlinkat(dirfd, from, 0))
+    if (linkat(fromfd, from, tofd, to, 0) || unlinkat(fromfd, from, 0))
         return -errno;
     return 0;
+}
+
+int io_rename_new(int dirfd, const char *from, const char *to)
+{
+    return io_move_new(dirfd, from, dirfd, to);
 }
 
 static int rename_over(int dirfd, const char *from, const char *to)

@@ -54,6 +54,9 @@ MUST_CHECK int io_replace(int dirfd, const char *name, const void *buf, size_t l
 /* Renames within dirfd; a name that is there already stays and is -EEXIST. 0 or -errno. */
 MUST_CHECK int io_rename_new(int dirfd, const char *from, const char *to);
 
+/* The same from one directory to another; both names are single components. */
+MUST_CHECK int io_move_new(int fromfd, const char *from, int tofd, const char *to);
+
 /* ftruncate(2) and fallocate(2), whose mode they take. 0 or -errno. */
 MUST_CHECK int io_truncate(int fd, uint64_t len);
 MUST_CHECK int io_fallocate(int fd, int mode, uint64_t off, uint64_t len);

@@ -176,19 +176,26 @@ static int refuse_rivals(const struct archive *archive)
     return 0;
 }
 
-static int read_index(struct archive *archive)
+int archive_read_index(const struct archive *archive, const char *name, struct index *index,
+                       const char **why)
 {
     char text[FORMAT_INDEX_MAX];
-    const char *why = NULL;
     size_t len;
-    int rc = io_read_file(archive->dirfd, FORMAT_INDEX_NAME, text, sizeof(text), &len);
+    int rc = io_read_file(archive->dirfd, name, text, sizeof(text), &len);
+
+    *why = NULL;
+    return rc ? rc : index_parse(text, len, index, why);
+}
+
+static int read_index(struct archive *archive)
+{
+    const char *why;
+    int rc = archive_read_index(archive, FORMAT_INDEX_NAME, &archive->index, &why);
 
     if (rc == -ENOENT) {
         log_error("'%s' is not an archive: it has no file '%s'", archive->path, FORMAT_INDEX_NAME);
         return rc;
     }
-    if (!rc)
-        rc = index_parse(text, len, &archive->index, &why);
     if (rc)
         log_error("cannot use '%s' of archive '%s': %s", FORMAT_INDEX_NAME, archive->path,
                   why ? why : strerror(-rc));
@@ -200,7 +207,7 @@ static int read_index(struct archive *archive)
     return rc;
 }
 
-int archive_open(const char *path, struct archive *archive)
+int archive_open_dir(const char *path, struct archive *archive)
 {
     int rc = 0;
 
@@ -215,6 +222,13 @@ int archive_open(const char *path, struct archive *archive)
         log_error("'%s' is not an archive: it is not a directory", path);
     else if (rc)
         log_error("cannot open archive '%s': %s", path, strerror(-rc));
+    return rc;
+}
+
+int archive_open(const char *path, struct archive *archive)
+{
+    int rc = archive_open_dir(path, archive);
+
     if (!rc)
         rc = read_index(archive);
     if (!rc)

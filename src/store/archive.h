@@ -26,6 +26,17 @@ MUST_CHECK int archive_create(const char *path, const struct index *index);
 
 /* 0 or -errno; close with archive_close(). */
 MUST_CHECK int archive_open(const char *path, struct archive *archive);
+
+/* The directory alone, whatever it holds: archive->index is not read. */
+MUST_CHECK int archive_open_dir(const char *path, struct archive *archive);
+
+/*
+ * Reads the index, or a file that may be one. 0 or -errno, not logged; -EBADMSG
+ * and -ENOTSUP as index_parse() says them, then with *why, else NULL.
+ */
+MUST_CHECK int archive_read_index(const struct archive *archive, const char *name,
+                                  struct index *index, const char **why);
+
 void archive_close(struct archive *archive);
 
 #endif

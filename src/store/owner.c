@@ -190,6 +190,23 @@ int owner_read(const struct archive *archive, struct record *record)
     return rc;
 }
 
+int owner_look(const struct archive *archive, struct record *record, enum owner_state *state)
+{
+    int rc = read_record(archive, record);
+
+    if (rc == -ENOENT)
+        *state = OWNER_NONE;
+    else if (rc == -EBADMSG || rc == -EINVAL || rc == -ELOOP || rc == -EFBIG)
+        *state = OWNER_DAMAGED; /* or no regular file */
+    else if (rc)
+        return rc;
+    else if (!same_machine(record))
+        *state = OWNER_ELSEWHERE;
+    else
+        *state = alive(record) ? OWNER_ALIVE : OWNER_DEAD;
+    return 0;
+}
+
 pid_t owner_holder(const struct archive *archive)
 {
     FILE *f = fopen("/proc/locks", "re");
@@ -326,12 +343,17 @@ static int check_record(const struct archive *archive, bool read_only, struct re
     return 0;
 }
 
+int owner_exclude(const struct archive *archive)
+{
+    return take_flock(archive, false);
+}
+
 /*
  * What a killed daemon wrote is in the page cache, but nobody will sync it: the
  * flushes of a new writer cover only what that one writes, not the new tiles
  * that it finds.
  */
-static int adopt(const struct archive *archive)
+int owner_adopt(const struct archive *archive)
 {
     int rc = syncfs(archive->dirfd) ? -errno : 0;
 
@@ -351,7 +373,7 @@ int owner_take(struct owner *owner, const struct archive *archive, const char *m
     if (!rc)
         rc = check_record(archive, read_only, &stale);
     if (!rc && !read_only && stale.pid)
-        rc = adopt(archive);
+        rc = owner_adopt(archive);
     if (!rc && !read_only) {
         self(&owner->record, mountpoint);
         rc = write_record(archive, &owner->record, stale.pid ? IO_OVER : IO_NEW);

@@ -54,6 +54,27 @@ void owner_drop(struct owner *owner);
  */
 MUST_CHECK int owner_read(const struct archive *archive, struct record *record);
 
+enum owner_state {
+    OWNER_NONE,      /* nobody writes */
+    OWNER_ALIVE,     /* a process of this machine does */
+    OWNER_DEAD,      /* one of this machine did and has died */
+    OWNER_ELSEWHERE, /* one of another machine does, or died: nobody here can tell */
+    OWNER_DAMAGED,   /* what is there is no record */
+};
+
+/* What the lock says of who writes. *record is set unless NONE or DAMAGED. 0 or -errno. */
+MUST_CHECK int owner_look(const struct archive *archive, struct record *record,
+                          enum owner_state *state);
+
+/*
+ * For who repairs what stands in the way of owner_take(), which may follow: the
+ * flock alone. 0 or -EBUSY, logged.
+ */
+MUST_CHECK int owner_exclude(const struct archive *archive);
+
+/* Before the record of a dead writer goes: what that one wrote is on disk. 0 or -errno, logged. */
+MUST_CHECK int owner_adopt(const struct archive *archive);
+
 /* Reads the record as it stands, also that of a dead process. 0; -ENOENT: none; else -errno. */
 MUST_CHECK int owner_record(const struct archive *archive, struct record *record);
 

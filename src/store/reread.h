@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reads every tile from beginning to end, for what only shows then.
+ */
+#ifndef STORE_REREAD_H
+#define STORE_REREAD_H
+
+#include "store/scan.h"
+
+/*
+ * Adds SCAN_TILE_BYTES to the findings of a scan that has run. tell, unless NULL,
+ * hears how much has been read so far, of about scan->bytes. Memory is bounded.
+ * 0, or -ENOMEM, logged.
+ */
+MUST_CHECK int reread_tiles(struct scan *scan, void (*tell)(uint64_t done, void *arg), void *arg);
+
+#endif

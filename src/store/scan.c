@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Walks the archive: the directory itself, the folders of tiles, the private
+ * directory. What a name means is judged elsewhere. Memory grows with what is
+ * wrong, not with the size of the image.
+ */
+#include "store/scan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "format/format.h"
+#include "store/judge.h"
+#include "store/owner.h"
+
+#define AGAIN_MS 100 /* longer than a rename or an unlink takes */
+
+/* --- the list -------------------------------------------------------------- */
+
+int scan_add(struct scan *scan, const struct scan_finding *f, const char *folder, const char *name)
+{
+    struct scan_finding *to;
+
+    if (scan->n == scan->cap) {
+        size_t cap = scan->cap ? scan->cap * 2 : 64;
+        struct scan_finding *list = realloc(scan->list, cap * sizeof(*list));
+
+        if (!list)
+            return -ENOMEM;
+        scan->list = list;
+        scan->cap = cap;
+    }
+    to = &scan->list[scan->n];
+    *to = *f;
+    if (!strcmp(folder, "."))
+        to->path = strdup(name);
+    else if (asprintf(&to->path, "%s/%s", folder, name) < 0)
+        to->path = NULL;
+    if (!to->path)
+        return -ENOMEM;
+    scan->n++;
+    return 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct scan_finding *)a)->path, ((const struct scan_finding *)b)->path);
+}
+
+/* --- the walk -------------------------------------------------------------- */
+
+static void count_tile(struct scan *scan, const struct judge_place *place, const char *name,
+                       const struct stat *st)
+{
+    uint64_t blocks = (uint64_t)st->st_blocks * 512, size = (uint64_t)st->st_size;
+    uint32_t tile;
+
+    if (place->where != NAMES_FOLDER ||
+        !judge_layout(scan)->tile_number(place->folder, name, &tile))
+        return;
+    scan->present[tile / 8] |= (unsigned char)(1 << tile % 8);
+    scan->tiles++;
+    scan->linked += st->st_nlink > 1;
+    scan->bytes += blocks < size ? blocks : size;
+}
+
+static int walk(struct scan *scan, enum names_where where, uint32_t folder, const char *path);
+
+/* What lies in a directory of ours. */
+static int descend(struct scan *scan, const char *name)
+{
+    uint32_t folder;
+
+    if (!strcmp(name, FORMAT_PRIVATE_DIR))
+        return walk(scan, NAMES_PRIVATE, 0, name);
+    if (judge_layout(scan)->folder_number(name, &folder))
+        return walk(scan, NAMES_FOLDER, folder, name);
+    return 0;
+}
+
+static int take(struct scan *scan, const struct judge_place *place, const char *name)
+{
+    struct scan_finding f;
+    struct stat st = {0};
+
+    judge_name(scan, place, name, &f, &st);
+    if (f.kind != SCAN_FINE && f.kind != SCAN_TILE_LONG && f.kind != SCAN_TILE_SHORT)
+        return scan_add(scan, &f, place->path, name);
+    if (place->where == NAMES_TOP && S_ISDIR(st.st_mode))
+        return descend(scan, name);
+    if (S_ISREG(st.st_mode))
+        count_tile(scan, place, name, &st);
+    return f.kind == SCAN_FINE ? 0 : scan_add(scan, &f, place->path, name);
+}
+
+static int take_all(struct scan *scan, const struct judge_place *place, DIR *dir)
+{
+    struct dirent *entry;
+    int rc = 0;
+
+    while (!rc && (errno = 0, entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
+            (place->where != NAMES_TOP || strcmp(entry->d_name, FORMAT_INDEX_NAME)))
+            rc = take(scan, place, entry->d_name);
+    return rc ? rc : -errno;
+}
+
+static int walk(struct scan *scan, enum names_where where, uint32_t folder, const char *path)
+{
+    struct scan_finding f = {SCAN_FOLDER_UNREADABLE, .where = NAMES_TOP};
+    struct judge_place place = {.where = where, .folder = folder};
+    DIR *dir = NULL;
+    int rc;
+
+    snprintf(place.path, sizeof(place.path), "%s", path);
+    rc = io_open(scan->archive->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &place.fd);
+    if (!rc) {
+        dir = fdopendir(place.fd);
+        rc = dir ? take_all(scan, &place, dir) : -errno;
+        if (dir)
+            closedir(dir);
+        else
+            close(place.fd);
+    }
+    if (!rc || rc == -ENOENT || rc == -ENOMEM || where == NAMES_TOP)
+        return rc;
+    f.err = -rc;
+    return scan_add(scan, &f, ".", path);
+}
+
+static int take_index(struct scan *scan)
+{
+    struct judge_place top = {.where = NAMES_TOP, .path = ".", .fd = scan->archive->dirfd};
+    int rc =
+        archive_read_index(scan->archive, FORMAT_INDEX_NAME, &scan->archive->index, &scan->why);
+
+    scan->indexed = rc == 0;
+    scan->index_err = rc;
+    return rc ? take(scan, &top, FORMAT_INDEX_NAME) : 0;
+}
+
+/* About nothing that a name was found for. */
+static int add_notes(struct scan *scan)
+{
+    struct scan_finding linked = {SCAN_HARD_LINKS, .size = scan->linked};
+    struct scan_finding journal = {SCAN_JOURNAL_MISSING, .where = NAMES_PRIVATE};
+    struct stat st;
+    int rc = 0;
+
+    if (scan->linked)
+        rc = scan_add(scan, &linked, ".", "");
+    if (!rc && fstatat(scan->archive->dirfd, FORMAT_JOURNAL_NAME, &st, AT_SYMLINK_NOFOLLOW) &&
+        errno == ENOENT)
+        rc = scan_add(scan, &journal, ".", FORMAT_JOURNAL_NAME);
+    return rc;
+}
+
+int scan_run(struct archive *archive, struct scan *scan)
+{
+    struct record record;
+    enum owner_state state;
+    int rc;
+
+    *scan = (struct scan){.archive = archive, .present = calloc(FORMAT_TILES_MAX / 8, 1)};
+    scan->in_use = owner_look(archive, &record, &state) == 0 && state == OWNER_ALIVE;
+    rc = scan->present ? take_index(scan) : -ENOMEM;
+    if (!rc)
+        rc = walk(scan, NAMES_TOP, 0, ".");
+    if (rc)
+        log_error("cannot look at archive '%s': %s", archive->path, strerror(-rc));
+    if (!rc)
+        rc = add_notes(scan);
+    return rc;
+}
+
+void scan_release(struct scan *scan)
+{
+    for (size_t i = 0; i < scan->n; i++) {
+        free(scan->list[i].path);
+        free(scan->list[i].moved);
+    }
+    free(scan->list);
+    free(scan->present);
+    *scan = (struct scan){0};
+}
+
+/* --- once more ------------------------------------------------------------- */
+
+static bool still_unreadable(const struct scan *scan, const char *path)
+{
+    int fd;
+    int rc = io_open(scan->archive->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &fd);
+
+    if (!rc)
+        close(fd);
+    return rc != -ENOENT;
+}
+
+bool scan_still(const struct scan *scan, const struct scan_finding *finding)
+{
+    struct judge_place place = {.where = finding->where, .folder = finding->folder, .path = "."};
+    const char *name = strrchr(finding->path, '/');
+    struct scan_finding f;
+    struct stat st;
+
+    if (finding->kind == SCAN_HARD_LINKS || finding->kind == SCAN_JOURNAL_MISSING ||
+        finding->kind == SCAN_TILE_BYTES)
+        return true;
+    if (finding->kind == SCAN_FOLDER_UNREADABLE)
+        return still_unreadable(scan, finding->path);
+    name = name ? name + 1 : finding->path;
+    if (place.where == NAMES_FOLDER)
+        judge_layout(scan)->folder_path(place.folder, place.path);
+    else if (place.where == NAMES_PRIVATE)
+        strcpy(place.path, FORMAT_PRIVATE_DIR);
+    if (io_open(scan->archive->dirfd, place.path, O_RDONLY | O_DIRECTORY, 0, &place.fd))
+        return false; /* with all that was in it */
+    judge_name(scan, &place, name, &f, &st);
+    close(place.fd);
+    return f.kind == finding->kind;
+}
+
+void scan_again(struct scan *scan)
+{
+    size_t kept = 0;
+
+    if (scan->n)
+        usleep(AGAIN_MS * 1000);
+    for (size_t i = 0; i < scan->n; i++) {
+        if (scan_still(scan, &scan->list[i]))
+            scan->list[kept++] = scan->list[i];
+        else
+            free(scan->list[i].path);
+    }
+    scan->n = kept;
+    if (kept)
+        qsort(scan->list, kept, sizeof(*scan->list), by_path);
+}
+
+void scan_original(const struct scan_finding *finding, char path[SCAN_ORIGINAL])
+{
+    const char *of = finding->of;
+
+    if (finding->where != NAMES_PRIVATE && strlen(of) == LAYOUT_TILE_DIGITS)
+        snprintf(path, SCAN_ORIGINAL, "%.*s/%s", LAYOUT_FOLDER_DIGITS, of, of);
+    else
+        snprintf(path, SCAN_ORIGINAL, "%s%s",
+                 finding->where == NAMES_PRIVATE ? FORMAT_PRIVATE_DIR "/" : "", of);
+}
+
+bool scan_is_note(enum scan_kind kind)
+{
+    return kind >= SCAN_SERVICE;
+}
+
+bool scan_may_move(const struct scan *scan, const struct scan_finding *finding)
+{
+    switch (finding->kind) {
+    case SCAN_LOCK_DAMAGED:
+    case SCAN_LOCK_STALE:
+    case SCAN_JOURNAL_DAMAGED:
+    case SCAN_TILE_OUTSIDE:
+    case SCAN_UNFINISHED:
+    case SCAN_FOREIGN:
+        return true;
+    case SCAN_TEMPORARY:
+        return !finding->whole;
+    case SCAN_TILE_MISPLACED:
+    case SCAN_SPELLING:
+    case SCAN_CONFLICT:
+        return !finding->lone;
+    case SCAN_PICTURE:
+        return scan->indexed && !judge_layout(scan)->rival_path;
+    default:
+        return false;
+    }
+}
