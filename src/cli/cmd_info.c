@@ -137,7 +137,7 @@ static void find_use(struct info *info, const struct mount *named)
         info->writer = (struct record){0};
     if (mount)
         use_of_mount(info, mount, rc == 0);
-    else if (!rc)
+    else if (!rc && info->writer.mountpoint[0]) /* "": used without a mount */
         use_of_record(info);
 }
 

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A check takes no lock: it must not make a mount fail, and a mounted archive
+ * can be checked as well, since every finding is looked at twice. A repair has
+ * the archive to itself, with a record as a mount has. It moves and never
+ * deletes, and leaves alone what stands in the place of a tile, a folder or the
+ * index: without that the drive would show zeros instead of an error.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "cli/cli.h"
+#include "cli/escape.h"
+#include "cli/findings.h"
+#include "cli/json.h"
+#include "cli/mounts.h"
+#include "format/format.h"
+#include "store/archive.h"
+#include "store/owner.h"
+#include "store/repair.h"
+#include "store/reread.h"
+#include "store/scan.h"
+
+#define PROGRESS_MS 250
+
+struct check {
+    struct archive archive;
+    struct scan scan;
+    bool repair, deep, json;
+    bool progress;        /* there is a terminal to show it on */
+    int64_t began, shown; /* ms */
+    size_t left;          /* findings that have not been repaired */
+    size_t moved;
+};
+
+/* --- progress -------------------------------------------------------------- */
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void show_progress(uint64_t done, void *arg)
+{
+    struct check *check = arg;
+    int64_t now = now_ms(), took = now - check->began;
+    char a[PARSE_SIZE_TEXT], b[PARSE_SIZE_TEXT], rate[PARSE_SIZE_TEXT];
+
+    if (now - check->shown < PROGRESS_MS)
+        return;
+    check->shown = now;
+    parse_size_text(done, a);
+    parse_size_text(check->scan.bytes, b);
+    parse_size_text(done * 1000 / (uint64_t)(took ? took : 1), rate);
+    fprintf(stderr, "\rread %s of %s, %s/s\033[K", a, b, rate);
+}
+
+static int read_all(struct check *check)
+{
+    int rc;
+
+    check->began = check->shown = now_ms();
+    check->progress = isatty(STDERR_FILENO);
+    rc = reread_tiles(&check->scan, check->progress ? show_progress : NULL, check);
+    if (check->progress)
+        fprintf(stderr, "\r\033[K");
+    return rc;
+}
+
+/* --- what was found -------------------------------------------------------- */
+
+static void print_finding(const struct check *check, const struct scan_finding *f)
+{
+    char detail[FINDINGS_TEXT], advice[FINDINGS_TEXT];
+
+    if (f->kind == SCAN_JOURNAL_MISSING) /* nothing to worry about; JSON says it */
+        return;
+    findings_detail(f, detail);
+    findings_advice(&check->scan, f, advice);
+    if (scan_is_note(f->kind))
+        printf("note: ");
+    escape_print(f->path, stdout);
+    printf("%s%s\n", f->path[0] ? ": " : "", detail);
+    if (advice[0] && !(check->repair && scan_may_move(&check->scan, f)))
+        printf("    %s\n", advice);
+}
+
+static void print_findings(const struct check *check)
+{
+    for (size_t i = 0; i < check->scan.n; i++)
+        print_finding(check, &check->scan.list[i]);
+    fflush(stdout); /* before steps of a repair, and their errors */
+}
+
+static void print_sum(const struct check *check)
+{
+    const struct scan *scan = &check->scan;
+
+    const char *plural = scan->tiles == 1 ? "" : "s";
+
+    if (check->moved)
+        printf("moved: %zu, nothing was deleted\n", check->moved);
+    if (check->left)
+        printf("%" PRIu32 " tile%s, %zu finding%s%s\n", scan->tiles, plural, check->left,
+               check->left == 1 ? "" : "s", check->moved ? " left" : "");
+    else
+        printf("%" PRIu32 " tile%s, no damage%s\n", scan->tiles, plural,
+               check->moved ? " left" : "");
+}
+
+static void add_finding(const struct check *check, const struct scan_finding *f,
+                        struct json_object *json)
+{
+    char text[FINDINGS_TEXT];
+
+    json_add_text(json, "kind", findings_word(f->kind));
+    json_add_text(json, "path", f->path[0] ? f->path : NULL);
+    findings_detail(f, text);
+    json_add_text(json, "detail", text);
+    if (scan_is_note(f->kind))
+        return;
+    findings_advice(&check->scan, f, text);
+    json_add_text(json, "advice", text);
+    json_add_text(json, "moved_to", f->moved);
+}
+
+static int print_json(const struct check *check)
+{
+    const struct scan *scan = &check->scan;
+    struct json_list *findings, *notes;
+    struct json_object *json;
+    int rc = json_begin(&json);
+
+    if (!rc) {
+        json_add_text(json, "archive", check->archive.path);
+        json_add_number(json, "tiles_present", scan->tiles);
+        json_add_bool(json, "deep", check->deep);
+        json_add_bool(json, "damaged", check->left > 0);
+        findings = json_add_list(json, "findings");
+        notes = json_add_list(json, "notes");
+        for (size_t i = 0; i < scan->n; i++)
+            add_finding(check, &scan->list[i],
+                        json_list_add_group(scan_is_note(scan->list[i].kind) ? notes : findings));
+        rc = json_end(json, stdout);
+    }
+    if (rc == -ENOTSUP)
+        log_error("cannot print JSON: this mosaicfs was built without the library jansson");
+    else if (rc)
+        log_error("cannot print JSON: %s", strerror(-rc));
+    return rc;
+}
+
+/* --- repair ---------------------------------------------------------------- */
+
+/* What owner_take() would overwrite or remove. */
+static bool is_lock(const struct scan_finding *f)
+{
+    return f->kind == SCAN_LOCK_DAMAGED || f->kind == SCAN_LOCK_STALE ||
+           (f->kind == SCAN_TEMPORARY && f->where == NAMES_PRIVATE);
+}
+
+static void print_step(const struct scan_finding *f)
+{
+    printf(f->moved ? "moved '" : "could not move '");
+    escape_print(f->path, stdout);
+    if (f->moved) {
+        printf("' to '");
+        escape_print(f->moved, stdout);
+    }
+    printf("'\n");
+    fflush(stdout);
+}
+
+static int move_one(struct check *check, struct repair *repair, struct scan_finding *f)
+{
+    int rc;
+
+    if (!scan_may_move(&check->scan, f) || !scan_still(&check->scan, f))
+        return 0;
+    rc = repair_move(repair, f);
+    check->moved += !rc;
+    if (!check->json)
+        print_step(f);
+    return rc;
+}
+
+/* locks: those of is_lock(), else all the rest. */
+static int move_some(struct check *check, struct repair *repair, bool locks)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < check->scan.n; i++)
+        if (is_lock(&check->scan.list[i]) == locks)
+            rc = move_one(check, repair, &check->scan.list[i]);
+    return rc;
+}
+
+/*
+ * The flock is held. A record that is damaged or of the dead is moved before our
+ * own is written, else it would be gone. One of another machine stops us before
+ * there is a trace of us.
+ */
+static int take_archive(struct check *check, struct owner *owner, struct repair *repair, bool locks)
+{
+    int rc = locks ? owner_adopt(&check->archive) : 0;
+
+    if (!rc && locks)
+        rc = repair_open(&check->archive, repair);
+    if (!rc && locks)
+        rc = move_some(check, repair, true);
+    if (!rc)
+        rc = owner_take(owner, &check->archive, "", false, NULL);
+    return rc;
+}
+
+static int move_all(struct check *check, bool locks)
+{
+    struct repair repair = {.dirfd = -1};
+    struct owner owner;
+    int rc = take_archive(check, &owner, &repair, locks);
+
+    if (!rc) {
+        if (!locks)
+            rc = repair_open(&check->archive, &repair);
+        if (!rc)
+            rc = move_some(check, &repair, false);
+        owner_drop(&owner);
+    }
+    repair_close(&repair);
+    return rc;
+}
+
+static int repair(struct check *check)
+{
+    bool any = false, locks = false, elsewhere = false;
+
+    for (size_t i = 0; i < check->scan.n; i++) {
+        any = any || scan_may_move(&check->scan, &check->scan.list[i]);
+        locks = locks || is_lock(&check->scan.list[i]);
+        elsewhere = elsewhere || check->scan.list[i].kind == SCAN_LOCK_ELSEWHERE;
+    }
+    return any ? move_all(check, locks && !elsewhere) : 0;
+}
+
+/* --- all ------------------------------------------------------------------- */
+
+/* What there is can be looked at: an archive, of a version that we know. */
+static int is_archive(const struct check *check)
+{
+    const struct scan *scan = &check->scan;
+
+    if (scan->index_err == -ENOTSUP) {
+        log_error("cannot check archive '%s': %s", check->archive.path, scan->why);
+        log_note("a newer version of mosaicfs made this archive; use that one");
+        return -ENOTSUP;
+    }
+    if (scan->index_err != -ENOENT || scan->tiles)
+        return 0;
+    log_error("'%s' is not an archive: it has no file '%s' and no tiles", check->archive.path,
+              FORMAT_INDEX_NAME);
+    return -ENOENT;
+}
+
+static int open_archive(struct check *check, const char *path)
+{
+    const struct mount *named;
+    struct mounts mounts;
+    int rc = mounts_read(0, &mounts);
+
+    if (rc) {
+        log_error("cannot read '/proc/self/mountinfo': %s", strerror(-rc));
+    } else {
+        named = mounts_at(&mounts, path);
+        rc = archive_open_dir(named ? named->source : path, &check->archive);
+    }
+    mounts_release(&mounts);
+    return rc;
+}
+
+static int look(struct check *check)
+{
+    int rc = check->repair ? owner_exclude(&check->archive) : 0;
+
+    if (!rc)
+        rc = scan_run(&check->archive, &check->scan);
+    if (!rc)
+        rc = is_archive(check);
+    if (!rc && check->deep)
+        rc = read_all(check);
+    if (!rc)
+        scan_again(&check->scan);
+    return rc;
+}
+
+static int tell(struct check *check)
+{
+    const struct scan *scan = &check->scan;
+    int rc = 0, repaired = 0;
+
+    if (!check->json)
+        print_findings(check);
+    if (check->repair)
+        repaired = repair(check);
+    for (size_t i = 0; i < scan->n; i++)
+        check->left += !scan_is_note(scan->list[i].kind) && !scan->list[i].moved;
+    if (check->json)
+        rc = print_json(check);
+    else
+        print_sum(check);
+    return repaired ? repaired : rc;
+}
+
+static int run(const struct args *args)
+{
+    struct check check = {
+        .archive.dirfd = -1,
+        .repair = opt_given(args, "repair"),
+        .deep = opt_given(args, "deep"),
+        .json = opt_given(args, "json"),
+    };
+    int rc = open_archive(&check, args->operands[0]);
+
+    if (!rc)
+        rc = look(&check);
+    if (!rc)
+        rc = tell(&check);
+    scan_release(&check.scan);
+    archive_close(&check.archive);
+    if (rc)
+        return CLI_FAILED;
+    return check.left ? CLI_DAMAGED : CLI_DONE;
+}
+
+static const struct opt opts[] = {
+    {"repair", 0, NULL,
+     "move what does not belong there into '.mosaicfs/lost+found';\n"
+     "nothing is deleted"},
+    {"deep", 0, NULL, "read every byte of every tile"},
+    {"json", 0, NULL, "print a JSON object, for scripts"},
+    {0},
+};
+
+const struct command cmd_check = {
+    .name = "check",
+    .summary = "look for damage, and for files that do not belong there",
+    .synopsis = "[--repair] [--deep] [--json] ARCHIVE|PATH",
+    .description =
+        "Looks at the index, the lock, the journal, and all tiles: sizes, names, permissions,\n"
+        "files of others, conflict copies, temporary files. Says what it finds and what to do\n"
+        "next. Changes nothing without --repair, which needs an archive that is not mounted.\n"
+        "Exit status 0: all is well; 3: something was found, and is still there; 1: it could\n"
+        "not look.\n",
+    .opts = opts,
+    .operands = {"ARCHIVE|PATH"},
+    .required = 1,
+    .run = run,
+};

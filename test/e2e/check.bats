@@ -1,0 +1,598 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck disable=SC2154 # T, KiB and others come from common.bash
+#
+# check: each kind of damage is made, found, and told with what to do next; a
+# repair moves and never deletes, and what it can repair it repairs for good.
+
+load common
+
+# archive: drive.img of 40 tiles of 64 KiB, of which 0, 1 and 3 exist.
+archive() {
+    local tile
+    mosaicfs create -n 40 -s 64K drive.img >/dev/null
+    mkdir drive.img/00
+    for tile in 0 1 3; do
+        random $((64 * KiB)) >drive.img/00/000$tile
+    done
+}
+
+# The same in format 1.
+old_archive() {
+    archive
+    echo '1 65536 40' >drive.img/mosaicfs.index
+}
+
+# found KIND [PATH]: check exits with 3 and says so, to people and in JSON, with advice.
+found() {
+    local wanted="$1 ${2-}"
+    try 3 mosaicfs check drive.img
+    printed "${2-}: "
+    grep -qE '^    .' out # advice
+    try 3 mosaicfs check --json drive.img
+    jq -e '.damaged and all(.findings[]; (.advice | length) > 9 and .moved_to == null)' out
+    jq -r '.findings[] | "\(.kind) \(.path)"' out >kinds
+    contains kinds "$wanted"
+}
+
+# only KIND PATH: found, and nothing else is.
+only() {
+    found "$@"
+    same 'number of findings' 1 "$(wc -l <kinds)"
+}
+
+# noted KIND: not wrong, but said.
+noted() {
+    try 0 mosaicfs check --json drive.img
+    jq -e --arg kind "$1" '.findings == [] and any(.notes[]; .kind == $kind)' out
+}
+
+clean() {
+    try 0 mosaicfs check drive.img
+    printed 'no damage'
+    try 0 mosaicfs check --deep --json drive.img
+    jq -e '(.damaged | not) and .findings == []' out
+}
+
+# Content and number of all files, wherever they are.
+contents() {
+    (cd drive.img && find . -type f -exec sha256sum {} + | cut -d' ' -f1 | sort)
+}
+
+# What the drive shows: its tiles as they are.
+tiles() {
+    (cd drive.img && find ./?? -name '????' -type f -exec sha256sum {} + | sort)
+}
+
+# repaired WHAT...: --repair moves just these; nothing is lost, and the next check is clean.
+repaired() {
+    local before what
+    before=$(contents)
+    try 0 mosaicfs check --repair drive.img
+    for what; do
+        printed "moved '$what' to '.mosaicfs/lost+found/"
+        test -e "$(echo drive.img/.mosaicfs/lost+found/*/)$what" || test -L "$(echo drive.img/.mosaicfs/lost+found/*/)$what"
+        refuse test -e "drive.img/$what"
+    done
+    printed "moved: $#, nothing was deleted"
+    printed 'no damage left'
+    same 'all contents' "$before" "$(contents)"
+    refuse test -e drive.img/.mosaicfs/lock
+    clean
+}
+
+# kept: --repair leaves everything as it is.
+kept() {
+    local before
+    before=$(listing drive.img)
+    try 3 mosaicfs check --repair drive.img
+    same 'the archive' "$before" "$(listing drive.img)"
+}
+
+# --- nothing wrong -----------------------------------------------------------
+
+@test "a healthy archive: clean in both formats, nothing is written" {
+    archive
+    listing drive.img >before
+    clean
+    try 0 mosaicfs check --repair drive.img
+    try 0 mosaicfs check --deep drive.img
+    listing drive.img | cmp before -
+    rm -r drive.img
+    old_archive
+    clean
+    mosaicfs create -n 1 empty.img
+    try 0 mosaicfs check empty.img
+    printed '0 tiles, no damage'
+}
+
+@test "short tiles and the last, partial tile are right in format 2" {
+    mosaicfs create --total $((3 * 64 * KiB - 512)) -s 64K drive.img
+    mkdir drive.img/00
+    : >drive.img/00/0000
+    random $((64 * KiB - 512)) >drive.img/00/0002
+    clean
+    echo >>drive.img/00/0002
+    only tile-too-long 00/0002
+}
+
+@test "what cannot be looked at: exit 1 and a reason" {
+    try 1 mosaicfs check drive.img
+    said 'No such file'
+    mkdir drive.img
+    try 1 mosaicfs check drive.img
+    said 'is not an archive: it has no file'
+    try 1 mosaicfs check --repair drive.img
+    same 'entries' 0 "$(find drive.img -mindepth 1 | wc -l)"
+    : >file
+    try 1 mosaicfs check file
+    said 'not a directory'
+    echo '3 65536 40' >drive.img/mosaicfs.index
+    try 1 mosaicfs check drive.img
+    said 'newer'
+    try 2 mosaicfs check
+    try 2 mosaicfs check drive.img other.img
+}
+
+@test "an archive that others may not see: exit 1 to them" {
+    need user
+    archive
+    chmod 700 drive.img
+    try 1 as_nobody mosaicfs check drive.img
+    said 'Permission denied'
+}
+
+@test "10,000 tiles are checked in seconds" {
+    mosaicfs create -n 20000 -s 512 drive.img
+    for folder in 0{0..9}; do
+        mkdir drive.img/$folder
+        # 32 * 31 and 8
+        (cd drive.img/$folder && touch ${folder}{{0..9},{a..u}}{{0..9},{a..v}} ${folder}v{0..7})
+    done
+    same 'tiles' 10000 "$(count_tiles)"
+    less 'milliseconds' "$(milliseconds mosaicfs check drive.img)" 5000
+    try 0 mosaicfs check --json drive.img
+    same 'tiles' 10000 "$(jq .tiles_present out)"
+}
+
+# --- index, lock, journal ----------------------------------------------------
+
+@test "the index: missing, damaged, leftover, unreadable" {
+    archive
+    mv drive.img/mosaicfs.index good
+    only index-missing mosaicfs.index
+    kept
+    cp good drive.img/mosaicfs.index.tmp
+    found index-missing mosaicfs.index
+    contains kinds 'temporary-file mosaicfs.index.tmp'
+    jq -r '.findings[].advice' out >advice
+    contains advice "rename it to 'mosaicfs.index'"
+    kept # it may be needed
+    sed 's/size 2/size 1/' good >drive.img/mosaicfs.index
+    found index-damaged mosaicfs.index
+    printed 'checksum'
+    kept
+    ln -sf ../good drive.img/mosaicfs.index
+    found index-unreadable mosaicfs.index
+    rm drive.img/mosaicfs.index
+    mkfifo drive.img/mosaicfs.index
+    found index-unreadable mosaicfs.index
+    rm drive.img/mosaicfs.index
+    cp good drive.img/mosaicfs.index
+    only temporary-file mosaicfs.index.tmp
+    repaired mosaicfs.index.tmp
+}
+
+@test "without an index the rest is looked at all the same" {
+    archive
+    rm drive.img/mosaicfs.index
+    : >drive.img/00/0003.conflict1
+    : >'drive.img/mosaicfs (1).index'
+    mkdir drive.img/00/0004
+    found index-missing mosaicfs.index
+    contains kinds 'conflict-copy 00/0003.conflict1'
+    contains kinds 'tile-type 00/0004'
+    try 3 mosaicfs check --repair drive.img
+    printed "moved '00/0003.conflict1'"
+    test -e 'drive.img/mosaicfs (1).index' # there is no better one
+    found index-missing mosaicfs.index
+    same 'findings' 3 "$(wc -l <kinds)"
+}
+
+@test "the lock: damaged, stale, of another machine, not a file" {
+    archive
+    mkdir drive.img/.mosaicfs
+    echo nonsense >drive.img/.mosaicfs/lock
+    only lock-damaged .mosaicfs/lock
+    repaired .mosaicfs/lock
+    rm -r drive.img/.mosaicfs/lost+found
+    ln -s /etc/passwd drive.img/.mosaicfs/lock
+    only lock-damaged .mosaicfs/lock
+    repaired .mosaicfs/lock
+    rm -r drive.img/.mosaicfs/lost+found
+    mkdir drive.img/.mosaicfs/lock
+    only lock-damaged .mosaicfs/lock
+    repaired .mosaicfs/lock
+    rm -r drive.img/.mosaicfs/lost+found
+    printf 'host %s\nmachine %s\nboot gone\npid 4711\nstart 1\nsince 1\nmountpoint /x\n' \
+        here "$(cat /etc/machine-id || hostname)" >drive.img/.mosaicfs/lock
+    only lock-stale .mosaicfs/lock
+    printed 4711
+    repaired .mosaicfs/lock
+    : >drive.img/.mosaicfs/lock.tmp
+    printf 'host far\033\nmachine another\nboot x\npid 1\nmountpoint /x\n' >drive.img/.mosaicfs/lock
+    try 3 mosaicfs check drive.img
+    printed "host 'far?'"
+    # A repair does not come between another machine and its archive.
+    listing drive.img >before
+    try 1 mosaicfs check --repair drive.img
+    said "is in use by host 'far"
+    listing drive.img | cmp before -
+    rm drive.img/.mosaicfs/lock.tmp
+    noted lock-elsewhere
+}
+
+@test "the private directory is something else" {
+    archive
+    : >drive.img/.mosaicfs
+    only private-type .mosaicfs
+    kept
+}
+
+@test "the journal of changed tiles: damaged header, damaged sectors, missing" {
+    need fuse
+    new_drive -n 200 -s 64K
+    random 4096 | put 0
+    umount_drive
+    test -f drive.img/.mosaicfs/journal
+    clean
+    cp drive.img/.mosaicfs/journal good
+    printf x | dd of=drive.img/.mosaicfs/journal bs=1 seek=600 conv=notrunc status=none
+    only journal-damaged .mosaicfs/journal
+    printed 'damaged sectors: 1'
+    cp good drive.img/.mosaicfs/journal
+    printf x | dd of=drive.img/.mosaicfs/journal bs=1 seek=30 conv=notrunc status=none
+    only journal-damaged .mosaicfs/journal
+    repaired .mosaicfs/journal
+    noted journal-missing
+    refuse grep -q journal <(mosaicfs check drive.img)
+}
+
+# --- tiles -------------------------------------------------------------------
+
+@test "tiles of a wrong length" {
+    archive
+    echo >>drive.img/00/0001
+    only tile-too-long 00/0001
+    kept
+    rm -r drive.img
+    old_archive
+    echo >>drive.img/00/0001
+    truncate -s 65535 drive.img/00/0003
+    found tile-too-long 00/0001
+    contains kinds 'tile-too-short 00/0003'
+    same 'findings' 2 "$(wc -l <kinds)"
+    kept
+}
+
+@test "what stands in the place of a tile or a folder is found, and never moved" {
+    archive
+    mkdir drive.img/00/0004
+    mkfifo drive.img/00/0005
+    ln -s 0001 drive.img/00/0006
+    mkdir drive.img/other
+    rm -r drive.img/other
+    found tile-type 00/0004
+    contains kinds 'tile-type 00/0005'
+    contains kinds 'tile-type 00/0006'
+    kept
+    mv drive.img/00 elsewhere
+    ln -s ../elsewhere drive.img/00
+    only folder-type 00
+    kept
+}
+
+@test "tiles that may not be read" {
+    need user
+    archive
+    chmod 0 drive.img/00/0001
+    try 3 as_nobody mosaicfs check drive.img
+    printed '00/0001: the tile cannot be opened: Permission denied'
+    chmod 700 drive.img/00
+    try 3 as_nobody mosaicfs check drive.img
+    printed '00: the folder cannot be listed: Permission denied'
+    try 0 mosaicfs check drive.img
+}
+
+@test "--deep finds bytes that cannot be read, and how many" {
+    need strace plain
+    archive
+    try 0 mosaicfs check --deep drive.img
+    # The whole, then its first two steps of 4 KiB.
+    try 3 strace -f -o trace -P "$PWD/drive.img/00/0003" -e trace=pread64 \
+        -e inject=pread64:error=EIO:when=1..3 mosaicfs check --deep drive.img
+    printed '00/0003: 8192 bytes of it cannot be read, the first at 0: Input/output error'
+    try 0 mosaicfs check drive.img
+}
+
+@test "--deep reads every byte of every tile, and no hole" {
+    need strace plain
+    archive
+    truncate -s 0 drive.img/00/0001
+    truncate -s 65536 drive.img/00/0001
+    try 0 strace -f -y -o trace -e trace=pread64,fadvise64 mosaicfs check --deep drive.img
+    same 'bytes read of tiles' $((2 * 64 * KiB)) \
+        "$(grep 'pread64.*/drive.img/00/' trace | awk '{ sum += $NF } END { print sum }')"
+    # From the disk: the page cache is told to forget them before.
+    same 'order' 'fadvise64 pread64' \
+        "$(sed -nE 's/.*(fadvise64|pread64)\(.*00\/0003.*/\1/p' trace | head -n 2 | paste -sd' ')"
+}
+
+@test "tiles outside the image, and tiles in a wrong folder" {
+    archive
+    mkdir drive.img/01
+    cp drive.img/00/0001 drive.img/00/0018 # 40
+    cp drive.img/00/0001 drive.img/01/0100 # 1024
+    cp drive.img/00/0001 drive.img/01/0001
+    cp drive.img/00/0001 drive.img/0003
+    tiles >before
+    found tile-outside 00/0018
+    contains kinds 'tile-outside 01/0100'
+    contains kinds 'tile-misplaced 01/0001'
+    contains kinds 'tile-misplaced 0003'
+    repaired 00/0018 01/0001 01/0100 0003
+}
+
+@test "a name that may be all there is of a tile is left, with advice" {
+    archive
+    mkdir drive.img/01
+    random 100 >drive.img/01/0002
+    random 100 >drive.img/00/000A
+    random 100 >drive.img/00/0004.conflict1
+    found tile-misplaced 01/0002
+    contains kinds 'other-spelling 00/000A'
+    contains kinds 'conflict-copy 00/0004.conflict1'
+    kept
+    mv drive.img/00/000A drive.img/00/000a
+    mv drive.img/01/0002 drive.img/00/0002
+    mv drive.img/00/0004.conflict1 drive.img/00/0004
+    clean
+}
+
+@test "pictures: in format 1 they are kept, in format 2 they are strays" {
+    old_archive
+    cp drive.img/00/0001 drive.img/00/0001.jpg
+    : >drive.img/00/0002.jpg
+    found tile-picture 00/0001.jpg
+    contains kinds 'tile-picture 00/0002.jpg'
+    kept
+    rm -r drive.img
+    archive
+    random 9 >drive.img/00/0002.jpg
+    only tile-picture 00/0002.jpg
+    repaired 00/0002.jpg
+}
+
+# --- strays ------------------------------------------------------------------
+
+# told PATH WHAT PROGRAM: a line of the last check.
+told() {
+    grep -qF -- "$1: $2" lines && grep -F -- "$1: $2" lines | grep -qF -- "$3" && return
+    echo "not told: '$1': '$2' '$3' in:"
+    cat lines
+    return 1
+}
+
+names_of_copies() {
+    cat <<'END'
+00/0001.sync-conflict-20240101-120000-ABCDEFG|a conflict copy of tile '00/0001'|Syncthing
+00/0001 (host's conflicted copy 2024-01-01)|a conflict copy of tile '00/0001'|Dropbox
+00/0001 (conflicted copy 2024-01-01 120000)|a conflict copy of tile '00/0001'|Nextcloud
+00/0001.conflict1|a conflict copy of tile '00/0001'|rclone
+00/0001-LAPTOP|a conflict copy of tile '00/0001'|OneDrive
+00/0001 (1)|a conflict copy of tile '00/0001'|Google Drive
+00/.syncthing.0002.tmp|a transfer of tile '00/0002'|Syncthing
+00/0002.3f9ab2c0.partial|a transfer of tile '00/0002'|rclone
+00/.0002.aB3dE6|a transfer of tile '00/0002'|rsync
+mosaicfs.sync-conflict-20240101-120000-ABCDEFG.index|a conflict copy of the index|Syncthing
+mosaicfs (host's conflicted copy 2024-01-01).index|a conflict copy of the index|Dropbox
+END
+}
+
+@test "conflict copies and transfers are called what they are, and moved" {
+    local names=() name what program
+    archive
+    while IFS='|' read -r name _; do
+        names+=("$name")
+        random 77 >"drive.img/$name"
+    done < <(names_of_copies)
+    mkdir 'drive.img/00 (1)'
+    random 9 >'drive.img/00 (1)/0001'
+    try 3 mosaicfs check drive.img
+    mv out lines
+    while IFS='|' read -r name what program; do
+        told "$name" "$what" "$program"
+    done < <(names_of_copies)
+    told '00 (1)' "a conflict copy of folder '00'" 'Google Drive'
+    repaired "${names[@]}" '00 (1)'
+}
+
+@test "foreign files, temporary files, empty and full directories" {
+    archive
+    mkdir -p drive.img/.mosaicfs drive.img/photos/2024 drive.img/00/empty
+    random 9 >drive.img/photos/2024/one
+    random 9 >drive.img/README
+    random 9 >drive.img/00/Thumbs.db
+    random 9 >drive.img/00/0002.tmp
+    random 9 >drive.img/.mosaicfs/notes
+    random 9 >drive.img/.mosaicfs/lock.tmp
+    ln -s /etc/passwd drive.img/link
+    mkfifo drive.img/fifo
+    found foreign-file README
+    contains kinds 'temporary-file 00/0002.tmp'
+    contains kinds 'temporary-file .mosaicfs/lock.tmp'
+    repaired README photos 00/Thumbs.db 00/empty 00/0002.tmp .mosaicfs/notes .mosaicfs/lock.tmp \
+        link fifo
+}
+
+@test "names that could command a terminal are escaped, and moved like others" {
+    local odd=$'a\nb\e[31m\xff\\'
+    archive
+    random 9 >"drive.img/$odd"
+    try 3 mosaicfs check drive.img
+    printed 'a\012b\033[31m\377\134: it does not belong'
+    try 0 mosaicfs check --repair drive.img
+    refuse grep -q $'\e' out
+    test -s "$(echo drive.img/.mosaicfs/lost+found/*/)$odd"
+    clean
+}
+
+@test "what other programs keep in a directory that they copy is no damage" {
+    archive
+    mkdir drive.img/.stfolder drive.img/.stversions drive.img/lost+found
+    : >drive.img/.stignore
+    : >drive.img/mosaicfs.manifest
+    ln drive.img/00/0001 elsewhere
+    noted service-file
+    noted reserved-name
+    noted hard-links
+    listing drive.img >before
+    try 0 mosaicfs check --repair drive.img
+    listing drive.img | cmp before -
+}
+
+# --- repair ------------------------------------------------------------------
+
+@test "repairs never meet: each has a directory of its own" {
+    local n
+    archive
+    for n in 1 2 3; do
+        echo $n >drive.img/stray
+        try 0 mosaicfs check --repair drive.img
+        printed "moved 'stray'"
+    done
+    same 'contents' $'1\n2\n3' "$(cat drive.img/.mosaicfs/lost+found/*/stray | sort)"
+    clean
+}
+
+@test "a repair is durable step by step: the new directory before the old" {
+    need strace plain
+    archive
+    random 9 >drive.img/00/stray
+    try 0 strace -f -y -o trace -e trace=mkdirat,fsync,renameat2,unlinkat,ftruncate \
+        mosaicfs check --repair drive.img
+    # What happens to .mosaicfs/lock is another story.
+    grep -v 'lock' trace | sed -nE 's/^[0-9]+ +//; s/ +=.*//
+        s/^mkdirat\([0-9]+<[^>]*\/drive.img([^>]*)>, "([^"]*)".*/mkdir \1 \2/p
+        s/^fsync\([0-9]+<[^>]*\/drive.img([^>]*)>\)/sync \1/p
+        s/^renameat2\(.*"stray", RENAME_NOREPLACE\)/rename/p
+        s/^(unlinkat|ftruncate).*/DESTROYED/p' | sed -E 's/[0-9]{8}-[0-9]{6}/T/g' >steps
+    cat steps
+    diff - steps <<'END'
+mkdir  .mosaicfs
+sync /.mosaicfs
+mkdir  .mosaicfs
+sync 
+mkdir /.mosaicfs lost+found
+sync /.mosaicfs
+mkdir /.mosaicfs/lost+found T
+mkdir /.mosaicfs/lost+found T
+sync /.mosaicfs/lost+found
+mkdir /.mosaicfs/lost+found/T 00
+sync /.mosaicfs/lost+found/T
+rename
+sync /.mosaicfs/lost+found/T/00
+sync /00
+END
+}
+
+@test "the record of a dead writer goes after what it wrote is on disk" {
+    need strace plain
+    archive
+    mkdir drive.img/.mosaicfs
+    printf 'host here\nmachine %s\nboot gone\npid 4711\nstart 1\nsince 1\nmade-mountpoint 0\nmountpoint /x\n' \
+        "$(cat /etc/machine-id || hostname)" >drive.img/.mosaicfs/lock
+    try 0 strace -f -o trace -e trace=syncfs,renameat2 mosaicfs check --repair drive.img
+    same 'first steps' 'syncfs renameat2' \
+        "$(sed -nE 's/^[0-9]+ +(syncfs|renameat2)\(.*= 0$/\1/p' trace | head -n 2 | paste -sd' ')"
+}
+
+@test "a repair that cannot move says so, and loses nothing" {
+    archive
+    random 9 >drive.img/stray
+    mkdir drive.img/.mosaicfs
+    : >drive.img/.mosaicfs/lost+found
+    contents >before
+    try 1 mosaicfs check --repair drive.img
+    said "cannot make a directory in"
+    contents | cmp before -
+    refuse test -e drive.img/.mosaicfs/lock
+}
+
+@test "every kind of finding is in the manual" {
+    sed -nE 's/.*\] = \{"([a-z-]+)".*/\1/p' "$root/src/cli/findings.c" | sort >kinds
+    less 'kinds' 20 "$(wc -l <kinds)"
+    sed -n '/^The words for findings/,/^\.Pp/s/^\.Qq \([a-z-]*\).*/\1/p' "$root/man/mosaicfs.1" |
+        sort | diff kinds -
+}
+
+# --- in use ------------------------------------------------------------------
+
+@test "a mounted archive is checked by either name, and not repaired" {
+    need fuse
+    new_drive -n 40 -s 64K
+    random 4096 | put 0
+    try 0 mosaicfs check drive.img
+    try 0 mosaicfs check --deep drive
+    : >drive.img/stray
+    only foreign-file stray
+    try 1 mosaicfs check --repair drive
+    said 'is in use by process'
+    said "'mosaicfs umount "
+    test -e drive.img/stray
+    test -e drive.img/.mosaicfs/lock
+    umount_drive
+    mount_drive --read-only
+    try 1 mosaicfs check --repair drive.img
+    said 'is in use read-only'
+    test -e drive.img/stray
+    echo nonsense >drive.img/.mosaicfs/lock # even then
+    try 1 mosaicfs check --repair drive.img
+    said 'is in use read-only'
+    rm drive.img/.mosaicfs/lock
+    umount_drive
+    repaired stray
+}
+
+@test "tiles that come and go in a mounted archive are no damage, and a mount is not kept out" {
+    need fuse
+    old_archive
+    mount_drive
+    background sh -c 'while [ -e drive.img/00/0001 ]; do
+        dd if=/dev/zero of=drive bs=64k seek=8 count=16 conv=notrunc oflag=direct status=none
+        tr "\0" "\1" </dev/zero | dd of=drive bs=64k seek=8 count=16 conv=notrunc iflag=fullblock status=none
+        fallocate --punch-hole --offset $((8 * 65536)) --length $((16 * 65536)) drive
+    done'
+    local writer=$! n
+    for n in 1 2 3 4 5 6 7 8 9 10; do
+        try 0 mosaicfs check --deep drive.img
+    done
+    mv drive.img/00/0001 saved
+    wait $writer
+    mv saved drive.img/00/0001
+    umount_drive
+    clean
+}
+
+@test "after kill -9 of the daemon: the stale lock, and no other damage" {
+    need fuse
+    new_drive -n 40 -s 64K
+    random 4096 | put 0
+    kill_daemon
+    umount_drive
+    only lock-stale .mosaicfs/lock
+    repaired .mosaicfs/lock
+    mount_drive
+    umount_drive
+    clean
+}
