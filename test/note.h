@@ -13,11 +13,19 @@
 /* Every tile may be changed. */
 static inline void note_all(struct store *st)
 {
-    for (uint32_t tile = 0; tile < st->geometry.ntiles; tile++)
-        if (!store_noted(st, tile) && store_note(st, &tile, 1)) {
-            fprintf(stderr, "cannot note tile %u\n", tile);
-            exit(1);
-        }
+    uint32_t n = st->geometry.ntiles;
+    uint32_t *tiles = malloc(n * sizeof(*tiles));
+    int rc = tiles ? 0 : 1;
+
+    for (uint32_t tile = 0; !rc && tile < n; tile++)
+        tiles[tile] = tile;
+    if (!rc)
+        rc = store_note(st, tiles, n);
+    if (rc) {
+        fprintf(stderr, "cannot note all tiles: %d\n", rc);
+        exit(1);
+    }
+    free(tiles);
 }
 
 #endif
