@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Order: look at the arguments, make the daemon's process, and in it: open the
- * archive, take its lock, prepare the mount point, open the image, mount, serve.
- * The lock comes before the mount point because the daemon before us removes
- * its own mount point while it holds the lock. Back in reverse: flush and close
- * the image, remove the mount point, drop the lock, end.
+ * Order: look at the arguments, make the daemon's process, and in it: start the
+ * janitor, open the archive, take its lock, prepare the mount point, open the
+ * image, mount, serve. The lock comes before the mount point
+ * because the daemon before us removes its own mount point while it holds the
+ * lock. Back in reverse: flush and close the image, have the mount point
+ * removed, drop the lock, end.
  *
  * The parent waits for one byte from the child, sent when the kernel has said
  * hello, and ends with the child's exit code if it ends instead.
@@ -26,6 +27,8 @@
 #include "cli/mountpoint.h"
 #include "cli/process.h"
 #include "front/fuse.h"
+#include "front/janitor.h"
+#include "front/unmount.h"
 #include "image/image.h"
 #include "store/archive.h"
 #include "store/dir.h"
@@ -112,17 +115,37 @@ static void on_ready(void *arg)
     log_debug("'%s' is mounted on '%s'", plan->archive, plan->mountpoint);
 }
 
-/* With image, mount point and session in hand. mountpoint_fd keeps others away until mounted. */
-static int serve_mounted(struct plan *plan, struct fuse_front *front, struct image *img,
-                         int mountpoint_fd)
+/*
+ * libfuse takes a mount away that cannot be served any more, but may not once
+ * we are confined. mount_id is that of our mount, 0 when not known.
+ */
+static void detach(const struct plan *plan, uint64_t mount_id)
 {
+    char why[UNMOUNT_WHY];
+    uint64_t top;
+
+    if (!mount_id || unmount_top_id(plan->mountpoint, &top) || top != mount_id)
+        return;
+    if (janitor_unmount(plan->mountpoint, true, why))
+        log_error("cannot unmount '%s': %s", plan->mountpoint, why);
+}
+
+/* With image, mount point and session in hand. mountpoint_fd keeps others away until mounted. */
+static int serve_mounted(struct plan *plan, const struct archive *archive, struct fuse_front *front,
+                         struct image *img, int mountpoint_fd)
+{
+    uint64_t mount_id;
     int rc = fuse_front_mount(front, plan->mountpoint);
 
     close(mountpoint_fd);
-    if (!rc) {
-        process_harden();
-        rc = fuse_front_run(front, img, on_ready, plan);
-    }
+    if (rc)
+        return CLI_FAILED;
+    if (unmount_top_id(plan->mountpoint, &mount_id))
+        mount_id = 0;
+    process_harden();
+    rc = fuse_front_run(front, img, on_ready, plan);
+    if (rc)
+        detach(plan, mount_id);
     return rc ? CLI_FAILED : CLI_DONE;
 }
 
@@ -141,7 +164,7 @@ static int serve_image(struct plan *plan, struct archive *archive, struct fuse_f
         close(mountpoint_fd);
         return CLI_FAILED;
     }
-    rc = serve_mounted(plan, front, img, mountpoint_fd);
+    rc = serve_mounted(plan, archive, front, img, mountpoint_fd);
     if (image_close(img)) {
         plan->keep_record = true;
         return CLI_FAILED; /* logged */
@@ -172,8 +195,9 @@ static int serve_locked(struct plan *plan, struct archive *archive, struct fuse_
         }
     }
     fuse_front_free(front);
-    if (made)
-        mountpoint_remove(plan->mountpoint);
+    if (made && janitor_remove())
+        log_warn("cannot remove the mount point '%s': the process that was to do it has died",
+                 plan->mountpoint);
     return rc;
 }
 
@@ -218,8 +242,8 @@ static int check_archive(const struct plan *plan, const struct archive *archive)
     return 0;
 }
 
-/* All of the daemon. Returns its exit code. */
-static int serve(struct plan *plan)
+/* The daemon with its janitor. */
+static int serve_archive(struct plan *plan)
 {
     struct archive archive;
     struct fuse_front *front;
@@ -242,6 +266,21 @@ static int serve(struct plan *plan)
             owner_drop(&owner);
     }
     archive_close(&archive);
+    return rc;
+}
+
+/* All of the daemon. Returns its exit code. */
+static int serve(struct plan *plan)
+{
+    int rc = janitor_start(plan->mountpoint, mountpoint_remove);
+
+    if (rc) {
+        log_error("cannot start the process that is to unmount '%s': %s", plan->mountpoint,
+                  strerror(-rc));
+        return CLI_FAILED;
+    }
+    rc = serve_archive(plan);
+    janitor_stop();
     return rc;
 }
 

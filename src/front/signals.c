@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "front/janitor.h"
 #include "front/unmount.h"
 
 static void of_interest(sigset_t *set)
@@ -35,7 +36,7 @@ static void *await(void *arg)
     of_interest(&set);
     while (sigwait(&set, &sig) == 0 && !atomic_load(&signals->finished)) {
         char why[UNMOUNT_WHY] = "it is covered by another mount";
-        int rc = on_top(signals) ? unmount_path(signals->mountpoint, false, why) : -EXDEV;
+        int rc = on_top(signals) ? janitor_unmount(signals->mountpoint, false, why) : -EXDEV;
 
         /* Unmounted, the server ends by itself. */
         if (rc == -EBUSY)
