@@ -18,7 +18,8 @@ PKG_CONFIG ?= pkg-config
 comma := ,
 ifdef SANITIZE
 BUILD ?= build-$(subst $(comma),-,$(SANITIZE))
-sanitize := -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+sanitize := -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all \
+	-DSANITIZED
 endif
 BUILD ?= build
 
@@ -56,7 +57,9 @@ model := $(patsubst test/model/%.c,$(BUILD)/test/model/%,$(wildcard test/model/*
 # Each fuzzer fed from its corpus, with any compiler; below, by libFuzzer.
 fuzz_names := $(patsubst test/fuzz/%.c,%,$(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c)))
 replays := $(fuzz_names:%=$(BUILD)/test/fuzz/replay-%)
+preloads := $(BUILD)/test/e2e/escape.so
 helpers := $(patsubst test/e2e/%.c,$(BUILD)/test/e2e/%,$(wildcard test/e2e/*.c))
+helpers := $(filter-out $(preloads:.so=),$(helpers)) $(preloads)
 
 .PHONY: all tests check fuzz fuzzers lint install uninstall clean
 .DELETE_ON_ERROR:
@@ -106,6 +109,11 @@ $(BUILD)/test/fuzz/fuzz-%: $(BUILD)/test/fuzz/%.o $(BUILD)/libmosaicfs.a
 
 $(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+
+# Libraries for LD_PRELOAD.
+$(preloads): $(BUILD)/%.so: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(all_cflags) $(CPPFLAGS) -fPIC -shared $(LDFLAGS) -o $@ $<
 
 # base/io.c under failing system calls: the linker gives the test the calls.
 $(BUILD)/test/unit/test_io: unit_ldflags := \

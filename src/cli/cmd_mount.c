@@ -2,7 +2,7 @@
 /*
  * Order: look at the arguments, make the daemon's process, and in it: start the
  * janitor, open the archive, take its lock, prepare the mount point, open the
- * image, mount, serve. The lock comes before the mount point
+ * image, mount, confine ourselves, serve. The lock comes before the mount point
  * because the daemon before us removes its own mount point while it holds the
  * lock. Back in reverse: flush and close the image, have the mount point
  * removed, drop the lock, end.
@@ -23,6 +23,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/confine.h"
 #include "cli/mount_args.h"
 #include "cli/mountpoint.h"
 #include "cli/process.h"
@@ -143,6 +144,7 @@ static int serve_mounted(struct plan *plan, const struct archive *archive, struc
     if (unmount_top_id(plan->mountpoint, &mount_id))
         mount_id = 0;
     process_harden();
+    confine_enter(archive->dirfd, plan->mount.read_only);
     rc = fuse_front_run(front, img, on_ready, plan);
     if (rc)
         detach(plan, mount_id);

@@ -16,6 +16,8 @@
 #define OPEN_MIN 64
 #define OPEN_MAX 4096 /* at tiles of 8 MiB a working set of 32 GiB */
 
+static int null_fd = -1; /* /dev/null, for process_detach() */
+
 void process_begin(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -69,6 +71,8 @@ static void survive(void)
 
 void process_harden(void)
 {
+    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    tell("open /dev/null", null_fd < 0);
     tell("become an I/O flusher", prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0));
     lock_memory();
     survive();
@@ -76,13 +80,12 @@ void process_harden(void)
 
 void process_detach(void)
 {
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
     log_detach();
-    if (fd < 0)
+    if (null_fd < 0)
         return;
-    dup2(fd, STDIN_FILENO);
-    dup2(fd, STDOUT_FILENO);
-    dup2(fd, STDERR_FILENO);
-    close(fd);
+    dup2(null_fd, STDIN_FILENO);
+    dup2(null_fd, STDOUT_FILENO);
+    dup2(null_fd, STDERR_FILENO);
+    close(null_fd);
+    null_fd = -1;
 }

@@ -23,11 +23,15 @@ unsigned process_open_limit(void);
  * Once per process, before threads start. The kernel may be waiting for us to
  * free memory: so our allocations must not wait for our own disk, our pages
  * must not need to be read back, and we must not be chosen to die. Does what
- * it may; root may everything.
+ * it may; root may everything. Opens what process_detach() will need, for by
+ * then the process may be confined.
  */
 void process_harden(void);
 
-/* stdin, stdout and stderr become /dev/null; log lines go to the file or syslog. */
+/*
+ * stdin, stdout and stderr become /dev/null; log lines go to the file or syslog.
+ * After process_harden().
+ */
 void process_detach(void);
 
 #endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Four locks, each with what the others leave open; none needs a privilege, and
+ * none can be taken off again.
+ *
+ *   no new privileges  set-uid programs, such as fusermount3, give none.
+ *   capabilities       root keeps only those that make it read and write tiles
+ *                      as root does: those of others, in the reserve of a full
+ *                      disk, with memory locked.
+ *   Landlock           every file that is opened, made, removed or executed
+ *                      lies beneath the archive's directory; no mounting, no
+ *                      TCP, no signals to others, no looking into them.
+ *   seccomp            what Landlock does not see: modes, owners, times and
+ *                      attributes of any path, and sockets other than that of
+ *                      syslog.
+ *
+ * What was open before stays: the archive, the log, /dev/fuse, /dev/null, the
+ * janitor's socket. Not forbidden: stat(2) of any path, which signals.c needs.
+ *
+ * The list of seccomp says what is forbidden, not what is allowed: the second
+ * would be longer, would change with every libc and libfuse, and a call
+ * forgotten there would be an error on somebody's disk.
+ */
+#include "cli/confine.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "base/log.h"
+
+/* --- Landlock --------------------------------------------------------------------------------- */
+
+/* As of version 6 of the interface; the header may be older, and so may the kernel. */
+struct ruleset {
+    uint64_t fs;
+    uint64_t net;    /* since 4 */
+    uint64_t scoped; /* since 6 */
+};
+
+#define FS_1 ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1) /* all rights of version 1 */
+#define FS_REFER (1ULL << 13)                         /* since 2 */
+#define FS_TRUNCATE (1ULL << 14)                      /* since 3 */
+#define FS_IOCTL_DEV (1ULL << 15)                     /* since 5 */
+#define NET_BIND_CONNECT_TCP 3ULL
+#define SCOPE_ABSTRACT_UNIX_SIGNAL 3ULL
+
+#define MAY_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define MAY_WRITE                                                                \
+    (LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_REG | \
+     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+
+/* All that a kernel with this version can forbid. */
+static struct ruleset everything(long version)
+{
+    struct ruleset all = {.fs = FS_1};
+
+    all.fs |= version >= 2 ? FS_REFER : 0;
+    all.fs |= version >= 3 ? FS_TRUNCATE : 0;
+    all.fs |= version >= 5 ? FS_IOCTL_DEV : 0;
+    all.net = version >= 4 ? NET_BIND_CONNECT_TCP : 0;
+    all.scoped = version >= 6 ? SCOPE_ABSTRACT_UNIX_SIGNAL : 0;
+    return all;
+}
+
+static int landlock(int archive_dirfd, uint64_t may, long version)
+{
+    struct ruleset all = everything(version);
+    struct landlock_path_beneath_attr archive = {
+        .allowed_access = may & all.fs,
+        .parent_fd = archive_dirfd,
+    };
+    int fd = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
+    int rc = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &archive, 0) ||
+        syscall(SYS_landlock_restrict_self, fd, 0))
+        rc = -errno;
+    close(fd);
+    return rc;
+}
+
+static void enter_landlock(int archive_dirfd, bool read_only)
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    int rc = version < 0 ? -errno
+                         : landlock(archive_dirfd, MAY_READ | (read_only ? 0 : MAY_WRITE), version);
+
+    if (rc)
+        log_debug("not confined by Landlock: %s", strerror(-rc));
+    else
+        log_debug("confined by Landlock (version %ld): %s beneath the archive, no other files",
+                  version, read_only ? "reading" : "reading and writing");
+}
+
+/* --- seccomp ---------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+#define ARCH AUDIT_ARCH_X86_64
+#define NUMBER_MAX 0x3fffffff /* above it: x32, the same calls under other numbers */
+#elif defined(__aarch64__)
+#define ARCH AUDIT_ARCH_AARCH64
+#define NUMBER_MAX 0x7fffffff
+#endif
+
+#ifdef ARCH
+
+/* io_uring does what it is told without a call that a filter could see. */
+static const unsigned forbidden[] = {
+#ifdef SYS_chmod /* newer machines have only the calls with "at" */
+    SYS_chmod,
+    SYS_chown,
+    SYS_lchown,
+    SYS_utime,
+    SYS_utimes,
+    SYS_futimesat,
+#endif
+    SYS_fchmod,
+    SYS_fchmodat,
+    SYS_fchown,
+    SYS_fchownat,
+    SYS_utimensat,
+    SYS_setxattr,
+    SYS_lsetxattr,
+    SYS_fsetxattr,
+    SYS_removexattr,
+    SYS_lremovexattr,
+    SYS_fremovexattr,
+    SYS_io_uring_setup,
+    452, /* fchmodat2 */
+    463, /* setxattrat */
+    466, /* removexattrat */
+    469, /* file_setattr */
+};
+
+#define AT_NUMBER offsetof(struct seccomp_data, nr)
+#define AT_ARCH offsetof(struct seccomp_data, arch)
+#define AT_ARG(i) (offsetof(struct seccomp_data, args) + 8 * (i)) /* its lower half */
+
+#define LOAD(at) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (at))
+#define AND(mask) BPF_STMT(BPF_ALU | BPF_AND | BPF_K, (mask))
+#define DENY BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+#define ALLOW BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+/* Each skips the one instruction that follows. */
+#define UNLESS_EQUAL(k) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 0, 1)
+#define UNLESS_ABOVE(k) BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (k), 0, 1)
+#define IF_EQUAL(k) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 1, 0)
+
+static const struct sock_filter head[] = {
+    LOAD(AT_ARCH), IF_EQUAL(ARCH), DENY, LOAD(AT_NUMBER), UNLESS_ABOVE(NUMBER_MAX), DENY,
+};
+
+/* Of sockets, the one that syslog(3) makes when it connects anew. */
+static const struct sock_filter tail[] = {
+    IF_EQUAL(SYS_socket),
+    ALLOW,
+    LOAD(AT_ARG(0)),
+    IF_EQUAL(AF_UNIX),
+    DENY,
+    LOAD(AT_ARG(1)),
+    AND(0xf /* without flags */),
+    IF_EQUAL(SOCK_DGRAM),
+    DENY,
+    ALLOW,
+};
+
+static int filter(void)
+{
+    struct sock_filter code[ARRAY_LEN(head) + 2 * ARRAY_LEN(forbidden) + ARRAY_LEN(tail)];
+    struct sock_fprog program = {.filter = code};
+    struct sock_filter *end = mempcpy(code, head, sizeof(head));
+
+    for (size_t i = 0; i < ARRAY_LEN(forbidden); i++) {
+        *end++ = (struct sock_filter)UNLESS_EQUAL(forbidden[i]);
+        *end++ = (struct sock_filter)DENY;
+    }
+    end = mempcpy(end, tail, sizeof(tail));
+    program.len = (unsigned short)(end - code);
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
+}
+
+#else
+
+static int filter(void)
+{
+    return -EOPNOTSUPP;
+}
+
+#endif
+
+static void enter_seccomp(void)
+{
+    int rc = filter();
+
+    if (rc)
+        log_debug("not confined by seccomp: %s", strerror(-rc));
+    else
+        log_debug("confined by seccomp: no changes of modes, owners, times and attributes, no "
+                  "sockets but that of syslog");
+}
+
+/* --- the rest --------------------------------------------------------------------------------- */
+
+#define BIT(capability) (1U << (capability))
+
+/* Of those with numbers above 31 none is kept. */
+#define KEPT                                                                                  \
+    (BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) | BIT(CAP_IPC_LOCK) | \
+     BIT(CAP_SYS_RESOURCE))
+
+static void drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = {0};
+    int failed = (int)syscall(SYS_capget, &header, caps);
+
+    if (!failed) {
+        caps[0].effective &= KEPT;
+        caps[0].permitted &= KEPT;
+        caps[0].inheritable = 0;
+        caps[1] = (struct __user_cap_data_struct){0};
+        failed = (int)syscall(SYS_capset, &header, caps);
+    }
+    if (failed)
+        log_debug("cannot give up capabilities: %s", strerror(errno));
+}
+
+void confine_enter(int archive_dirfd, bool read_only)
+{
+    tzset(); /* syslog(3) tells the local time: the zone is read now */
+#ifdef SANITIZED
+    log_debug("not confined: the reports of a sanitizer need files");
+    return;
+#endif
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        log_debug("cannot renounce new privileges: %s", strerror(errno));
+    drop_capabilities();
+    enter_landlock(archive_dirfd, read_only);
+    enter_seccomp();
+}
