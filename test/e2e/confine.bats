@@ -46,11 +46,15 @@ outcome() {
     tr -d '\0' <outcomes | sed -n "s/^$1 //p"
 }
 
+ended() {
+    [ -n "$(tr -d '\0' <outcomes | grep -x end)" ]
+}
+
 # became WANTED NAME...
 became() {
     local wanted=$1 name
     shift
-    tr -d '\0' <outcomes | grep -qx end
+    wait_for 5 ended
     for name; do
         same "$name" "$wanted" "$(outcome "$name")"
     done
@@ -76,7 +80,7 @@ opening=(read-passwd read-memory list-root read-beside write-beside create-besid
 
 # Nothing in beside/ was touched.
 unharmed() {
-    same 'the files beside' 'doomed prey secret victim' "$(ls beside | xargs)"
+    same 'the files beside' 'doomed prey secret victim' "$(cd beside && echo *)"
     refuse test -e new2
 }
 
@@ -189,9 +193,9 @@ capabilities() {
 
 # --- the janitor --------------------------------------------------------------
 
-# janitor [PID]: of that daemon.
+# Of the daemon of drive.img.
 janitor() {
-    pgrep -x mosaicfs-umount -P "${1:-$(daemon_pid)}"
+    pgrep -x mosaicfs-umount -P "$(daemon_pid)"
 }
 
 @test "the janitor holds nothing, and the daemon waits for its end" {
