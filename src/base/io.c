@@ -227,6 +227,40 @@ int io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd)
     return err == -EPERM ? open_below(dirfd, path, flags, mode, fd) : err;
 }
 
+int io_open_file(int dirfd, const char *path, int flags, int *fd)
+{
+    struct stat st;
+    int err;
+
+    *fd = -1;
+    /* Another may come in its place before it is opened, but only one who may put things there. */
+    if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
+        !S_ISLNK(st.st_mode))
+        return -EINVAL;
+    err = io_open(dirfd, path, flags, 0, fd);
+    if (err)
+        return err;
+    if (fstat(*fd, &st))
+        err = -errno;
+    else if (!S_ISREG(st.st_mode))
+        err = -EINVAL;
+    if (err)
+        close(*fd);
+    return err;
+}
+
+const char *io_why(int rc)
+{
+    switch (rc) {
+    case -EINVAL:
+        return "it is not a regular file";
+    case -ELOOP:
+        return "a symbolic link is in its place or above it";
+    default:
+        return strerror(-rc);
+    }
+}
+
 /* Reads all of fd, which is longer than cap when there is one byte more. */
 static int read_capped(int fd, void *buf, size_t cap, size_t *len)
 {
@@ -244,20 +278,13 @@ static int read_capped(int fd, void *buf, size_t cap, size_t *len)
 
 int io_read_file(int dirfd, const char *name, void *buf, size_t cap, size_t *len)
 {
-    struct stat st;
     int fd;
-    int err;
+    int err = io_open_file(dirfd, name, O_RDONLY, &fd);
 
     *len = 0;
-    err = io_open(dirfd, name, O_RDONLY, 0, &fd);
     if (err)
         return err;
-    if (fstat(fd, &st))
-        err = -errno;
-    else if (!S_ISREG(st.st_mode))
-        err = -EINVAL;
-    else
-        err = read_capped(fd, buf, cap, len);
+    err = read_capped(fd, buf, cap, len);
     close(fd);
     return err;
 }

@@ -35,6 +35,15 @@ MUST_CHECK int io_write(int fd, const void *buf, size_t len);
 MUST_CHECK int io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd);
 
 /*
+ * io_open() of a regular file that exists. Anything else is -EINVAL, and is not
+ * opened: to open a device may already do something.
+ */
+MUST_CHECK int io_open_file(int dirfd, const char *path, int flags, int *fd);
+
+/* The reason behind an error of io_open_file() and io_read_file(), for people. */
+const char *io_why(int rc);
+
+/*
  * Reads the whole regular file name, at most cap bytes. *len is its length.
  * 0 or -errno; -EFBIG when it is longer than cap, -EINVAL when it is no
  * regular file.

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/cli.h"
@@ -132,7 +133,7 @@ static void find_use(struct info *info, const struct mount *named)
 
     if (rc && rc != -ENOENT)
         log_warn("cannot read the lock of archive '%s': %s", info->archive.path,
-                 rc == -EBADMSG ? "it is damaged" : strerror(-rc));
+                 rc == -EBADMSG ? "it is damaged" : io_why(rc));
     if (rc)
         info->writer = (struct record){0};
     if (mount)

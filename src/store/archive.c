@@ -198,7 +198,7 @@ static int read_index(struct archive *archive)
     }
     if (rc)
         log_error("cannot use '%s' of archive '%s': %s", FORMAT_INDEX_NAME, archive->path,
-                  why ? why : strerror(-rc));
+                  why ? why : io_why(rc));
     if (rc == -EBADMSG)
         log_note("put back a good copy of '%s', from a mirror or a backup; the tiles are untouched",
                  FORMAT_INDEX_NAME);

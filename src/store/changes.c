@@ -192,21 +192,9 @@ static int read_open(int fd, const struct archive *archive, struct changes_list 
     return rc || list->unusable ? rc : read_cells(fd, list);
 }
 
-/* -ENOENT, -EINVAL for something that is no file; else as io_open() does. */
 static int open_file(const struct archive *archive, int flags, int *fd)
 {
-    struct stat st;
-    int rc = io_open(archive->dirfd, FORMAT_JOURNAL_NAME, flags, 0, fd);
-
-    if (rc)
-        return rc;
-    if (fstat(*fd, &st))
-        rc = -errno;
-    else if (!S_ISREG(st.st_mode))
-        rc = -EINVAL;
-    if (rc)
-        close(*fd);
-    return rc;
+    return io_open_file(archive->dirfd, FORMAT_JOURNAL_NAME, flags, fd);
 }
 
 int changes_read(const struct archive *archive, struct changes_list *list)

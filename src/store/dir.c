@@ -112,7 +112,7 @@ static int absent(const struct dir *dir, uint32_t tile)
     if (!dir->layout->rival_path)
         return -ENOENT;
     dir->layout->rival_path(tile, rival);
-    rc = io_open(dir->dirfd, rival, O_RDONLY, 0, &fd);
+    rc = io_open_file(dir->dirfd, rival, O_RDONLY, &fd);
     if (rc == -ENOENT)
         return rc;
     if (!rc)

@@ -323,7 +323,7 @@ static int check_record(const struct archive *archive, bool read_only, struct re
         return 0;
     if (rc) {
         log_error("cannot read the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
-                  rc == -EBADMSG ? "it is damaged" : strerror(-rc));
+                  rc == -EBADMSG ? "it is damaged" : io_why(rc));
         log_note("if nothing uses the archive, remove that file and try again");
         return rc;
     }

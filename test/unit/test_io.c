@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -576,6 +577,29 @@ static void read_file_knows_its_bounds(void **state)
     assert_int_equal(io_read_file(room->dirfd, "ten", buf, 10, &len), -EIO);
 }
 
+/* To open a device may already do something; a FIFO is one that anybody can make. */
+static void read_file_does_not_open_what_is_no_file(void **state)
+{
+    struct room *room = *state;
+    char buf[16], path[64];
+    struct inotify_event event[8];
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    size_t len;
+    int fd;
+
+    build_tree(room);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d/fifo", room->dirfd);
+    assert_true(inotify_add_watch(watch, path, IN_OPEN) >= 0);
+    assert_int_equal(io_read_file(room->dirfd, "fifo", buf, sizeof(buf), &len), -EINVAL);
+    assert_int_equal(io_open_file(room->dirfd, "fifo", O_RDWR, &fd), -EINVAL);
+    assert_int_equal(read(watch, event, sizeof(event)), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(io_open(room->dirfd, "fifo", O_RDONLY, 0, &fd), 0); /* would be noticed */
+    assert_true(read(watch, event, sizeof(event)) > 0);
+    close(fd);
+    close(watch);
+}
+
 static void replace_writes_and_leaves_nothing_else(void **state)
 {
     struct room *room = *state;
@@ -726,6 +750,7 @@ int main(void)
         TEST(open_gives_up_on_lasting_eagain),
         TEST(open_sets_flags_and_mode),
         TEST(read_file_knows_its_bounds),
+        TEST(read_file_does_not_open_what_is_no_file),
         TEST(replace_writes_and_leaves_nothing_else),
         TEST(replace_syncs_the_file_and_the_directory),
         TEST(replace_that_fails_keeps_the_old),
