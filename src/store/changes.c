@@ -187,7 +187,11 @@ static int read_cells(int fd, struct changes_list *list)
 
 static int read_open(int fd, const struct archive *archive, struct changes_list *list)
 {
-    int rc = read_header(fd, &archive->index, &list->header, &list->unusable);
+    struct stat st;
+    int rc;
+
+    list->linked = fstat(fd, &st) == 0 && st.st_nlink > 1;
+    rc = read_header(fd, &archive->index, &list->header, &list->unusable);
 
     return rc || list->unusable ? rc : read_cells(fd, list);
 }
@@ -441,6 +445,8 @@ static int prepare(struct changes *changes)
 
     if (rc)
         return rc;
+    if (!list.unusable && list.linked)
+        list.unusable = "is a hard link";
     if (list.unusable) {
         log_debug("'%s/%s' %s: a new one is begun", archive->path, FORMAT_JOURNAL_NAME,
                   list.unusable);

@@ -49,6 +49,7 @@ MUST_CHECK int changes_mark(struct changes *changes, char epoch[JOURNAL_EPOCH]);
 struct changes_list {
     /* Why there is no journal to go by, "is damaged" for example; NULL: there is one. */
     const char *unusable;
+    bool linked; /* the file has another name, too: it is not to be written in place */
     struct journal_header header;
     uint32_t damaged;       /* sectors whose tiles count as changed since ever */
     uint32_t first_damaged; /* the lowest such sector, when damaged */

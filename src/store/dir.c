@@ -67,7 +67,9 @@ static int complain(const struct dir *dir, const char *verb, uint32_t tile, int 
     char path[LAYOUT_PATH];
 
     dir->layout->tile_path(tile, path);
-    log_error("cannot %s tile '%s': %s", verb, path, strerror(-rc));
+    log_error("cannot %s tile '%s': %s", verb, path,
+              rc == -EMLINK ? "it is a hard link, and its other name would change with it"
+                            : strerror(-rc));
     switch (rc) {
     case -EACCES:
     case -EPERM:
@@ -161,6 +163,9 @@ static int cache_open(void *arg, uint32_t tile, struct fdcache_file *file)
         log_error("cannot open tile '%s': it has been cut short", path);
         rc = -EIO;
     }
+    /* The other name may be outside of the archive, or belong to a copy that is to stay. */
+    if (!rc && st.st_nlink > 1 && !dir->read_only)
+        file->write_error = -EMLINK;
     if (rc)
         close(file->fd);
     return rc;

@@ -226,6 +226,43 @@ visit_all() {
 
 # --- hard links ---------------------------------------------------------------
 
+@test "a tile with another name is read, and not written" {
+    expect_log "cannot write tile '00/0000': it is a hard link|cannot zero part of tile"
+    fresh_archive
+    bait
+    ln -f outside/folder/0000 drive.img/00/0000
+    witness >before
+    mount_drive
+    same 'what is read' stolen "$(get 0 6)"
+    try 1 dd if="$T/good.index" of=drive conv=notrunc,fsync
+    log_says "cannot write tile '00/0000': it is a hard link, and its other name would change with it"
+    try 1 fallocate --punch-hole --length 4096 drive
+    cmp outside/folder/0000 <(yes stolen | head -c 4096)
+    # Parted, it is a tile as any other.
+    cp -p drive.img/00/0000 drive.img/parted
+    mv drive.img/parted drive.img/00/0000
+    echo mine | put 0
+    # To remove it does not harm the other name.
+    ln -f outside/folder/0000 drive.img/00/0001
+    remount_drive
+    fallocate --punch-hole --offset $MiB --length $MiB drive
+    refuse test -e drive.img/00/0001
+    cmp outside/folder/0000 <(yes stolen | head -c 4096)
+}
+
+@test "a journal with another name is left alone, and a new one begun" {
+    new_drive -n 4 -s 1M
+    echo one | put 0
+    umount_drive
+    cp -al drive.img copy
+    sha256sum copy/.mosaicfs/journal >digest
+    mount_drive
+    echo two | put $MiB
+    umount_drive
+    sha256sum --status -c digest
+    same 'its names' 1 "$(stat -c %h drive.img/.mosaicfs/journal)"
+}
+
 # --- sizes --------------------------------------------------------------------
 
 # index_of LINE...: an index with these lines and the digest that makes it whole.
