@@ -123,12 +123,28 @@ static void emit(enum level level, const char *text)
     mutex_unlock(&lock);
 }
 
-/* A file name may hold anything; it must not be able to forge a line or move a cursor. */
-static void defuse(char *text)
+/* How many bytes of UTF-8 should follow this one. */
+static int followers(unsigned char c)
 {
-    for (; *text; text++) {
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = '?';
+    return c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc2 ? 1 : 0;
+}
+
+/*
+ * A file name may hold anything. Besides those of ASCII there are control
+ * characters from U+0080 to U+009F, written c2 80 to c2 9f in UTF-8 and as one
+ * byte in the older character sets.
+ */
+void log_defuse(char *text)
+{
+    int due = 0; /* bytes of a sequence that are still to come */
+
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        bool follows = due > 0 && (*p & 0xc0) == 0x80;
+        bool high = *p >= 0x80 && *p <= 0x9f;
+
+        due = follows ? due - 1 : followers(*p);
+        if (*p < ' ' || *p == 0x7f || (high && (!follows || p[-1] == 0xc2)))
+            *p = '?';
     }
 }
 
@@ -138,7 +154,7 @@ static void PRINTF(2, 0) message(enum level level, const char *fmt, va_list args
     char text[TEXT];
 
     vsnprintf(text, sizeof(text), fmt, args);
-    defuse(text);
+    log_defuse(text);
     emit(level, text);
     errno = saved;
 }

@@ -48,6 +48,12 @@ struct info {
     struct use use;
 };
 
+/* Sparse files can be of any length, all of them together longer than there are numbers. */
+static void add(uint64_t *sum, uint64_t n)
+{
+    *sum = n < INT64_MAX - *sum ? *sum + n : INT64_MAX;
+}
+
 static int count(const struct archive *archive, struct usage *usage)
 {
     struct store *store;
@@ -66,8 +72,8 @@ static int count(const struct archive *archive, struct usage *usage)
         if (rc)
             break;
         usage->tiles++;
-        usage->bytes += st.bytes;
-        usage->blocks += st.blocks;
+        add(&usage->bytes, st.bytes);
+        add(&usage->blocks, st.blocks);
     }
     store_close(store);
     return rc == -ENOENT ? 0 : rc;
@@ -145,13 +151,14 @@ static void find_use(struct info *info, const struct mount *named)
 static void line(const char *name, const char *fmt, ...) PRINTF(2, 3);
 static void line(const char *name, const char *fmt, ...)
 {
+    char text[2 * PATH_MAX];
     va_list ap;
 
-    printf("%-10s", name);
     va_start(ap, fmt);
-    vprintf(fmt, ap);
+    vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    putchar('\n');
+    log_defuse(text); /* names of files and hosts that others have chosen */
+    printf("%-10s%s\n", name, text);
 }
 
 static void print_use(const struct use *use)

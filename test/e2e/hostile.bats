@@ -299,6 +299,21 @@ index_of() {
     done
 }
 
+@test "tiles of 8 EiB: shown to the length of a tile, counted without a wrong sum" {
+    need tmpfs
+    small_disk small 4M
+    mosaicfs create -n 4 -s 1M small/drive.img >/dev/null
+    mkdir small/drive.img/00
+    truncate -s 9223372036854775807 small/drive.img/00/000{0,1,2,3}
+    try 0 mosaicfs info --json small/drive.img # jq rounds
+    printed '"bytes_stored": 9223372036854775807,'
+    mount_at small/drive.img drive
+    same size $((4 * MiB)) "$(stat -c %s drive)"
+    echo hello | put $((2 * MiB))
+    same content hello "$(get $((2 * MiB)) 5)"
+    umount_at drive
+}
+
 @test "100,000 foreign names, some of them odd" {
     fresh_archive
     (cd drive.img/00 && seq -f 'foreign%.0f' 100000 | xargs touch)
@@ -317,6 +332,40 @@ clean() {
     refuse grep -nP '[^\P{Cc}\n]' "$@"
     refuse grep -n '^FORGED' "$@"
     refuse grep -nP '\x9b' "$@"
+}
+
+@test "names with newlines and control characters forge no line" {
+    local odd=$'x\nFORGED\e[2J\x9b'
+    expect_log 'cannot use tile'
+    mkdir "$odd"
+    mosaicfs create -n 4 -s 1M "$odd/a" >/dev/null
+    mount_at "$odd/a" "$odd/drive"
+    try 0 mosaicfs info "$odd/a"
+    clean out err
+    contains out "mounted   on '$T/x?FORGED?[2J?/drive'"
+    try 1 mount_at "$odd/a" other
+    said 'is in use by process'
+    clean err
+    mkdir -p "$odd/a/00/0001"
+    try 1 cat "$odd/drive"
+    log_says 'cannot use tile'
+    rmdir "$odd/a/00/0001"
+    umount_at "$odd/a"
+    refuse test -e "$odd/drive"
+    try 1 mosaicfs mount "$odd/none" drive
+    clean err log
+}
+
+@test "a lock with odd words forges no line" {
+    fresh_archive
+    printf '%s\n' 'host h\012FORGED\033[2J' 'machine m' 'boot b' 'pid 1' 'start 1' 'since 1' \
+        'made-mountpoint 0' 'mountpoint /m\012FORGED' >drive.img/.mosaicfs/lock
+    try 0 mosaicfs info drive.img
+    clean out err
+    try 1 mosaicfs mount drive.img drive
+    clean err
+    try 1 mosaicfs umount drive.img
+    clean err
 }
 
 # --- owners -------------------------------------------------------------------

@@ -128,6 +128,8 @@ static void file_lines(void **state)
 static void hostile_name(void)
 {
     log_error("cannot read '%s'", "a\nmosaicfs: all is well\r\x1b[2J\x7f\xc3\xa4");
+    /* Control characters above ASCII, as one byte and in UTF-8; letters with the same bytes. */
+    log_error("\x9b 2J \xc2\x9b 2J \xc3\x9b \xe2\x80\x9b \xc3");
 }
 
 static void a_name_cannot_forge_a_line(void **state)
@@ -136,7 +138,8 @@ static void a_name_cannot_forge_a_line(void **state)
 
     (void)state;
     collect(hostile_name, text);
-    assert_string_equal(text, "mosaicfs: cannot read 'a?mosaicfs: all is well??[2J?\xc3\xa4'\n");
+    assert_string_equal(text, "mosaicfs: cannot read 'a?mosaicfs: all is well??[2J?\xc3\xa4'\n"
+                              "mosaicfs: ? 2J \xc2? 2J \xc3\x9b \xe2\x80\x9b \xc3\n");
 }
 
 static void long_line(void)
