@@ -278,6 +278,18 @@ static int wait_for_holder(const struct mounts *mounts, const char *path, pid_t 
     return rc;
 }
 
+/* False when another process serves the mount: the archive's record may be a lie. */
+static bool may_serve(pid_t pid, const struct mount *mount)
+{
+    struct server server;
+    pid_t found;
+
+    (void)!server_ask(mount, false, &server);
+    found = server.pid;
+    server_release(&server);
+    return !found || found == pid;
+}
+
 /* The table of mounts knows neither a mount at path nor an archive of that name. */
 static int unmount_by_lock(const struct mounts *mounts, const char *path)
 {
@@ -285,7 +297,7 @@ static int unmount_by_lock(const struct mounts *mounts, const char *path)
     pid_t pid = lock_holder(path, mountpoint);
     const struct mount *mount = pid && mountpoint[0] ? mounts_at(mounts, mountpoint) : NULL;
 
-    if (mount) /* the archive was renamed since */
+    if (mount && may_serve(pid, mount)) /* the archive was renamed since */
         return unmount(mounts, mount, mountpoint, path);
     if (pid)
         return wait_for_holder(mounts, path, pid);

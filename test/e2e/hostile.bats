@@ -426,3 +426,18 @@ pretend() {
         drive.img/.mosaicfs/lock >"$archive/.mosaicfs/lock"
 }
 
+@test "a forged lock does not make umount take another drive away" {
+    local job
+    new_drive -n 4 -s 1M
+    mosaicfs create -n 4 -s 1M forged >/dev/null
+    pretend "$T/forged" "$T/drive"
+    background timeout 60 mosaicfs umount "$T/forged" 2>err
+    job=$!
+    sleep 1
+    mounted drive
+    kill "$job" || :
+    wait "$job" || :
+    mounted drive
+    pkill -P "$pretender"
+    wait_for 5 gone "$pretender"
+}
