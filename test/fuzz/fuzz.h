@@ -50,6 +50,36 @@ static inline char *fuzz_text(const void *from, size_t len)
     return copy;
 }
 
+/* The length of the UTF-8 sequence at text, 0 when it is none: table 3-7 of the Unicode standard.
+ */
+static inline size_t fuzz_utf8(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    unsigned char low = 0x80, high = 0xbf;
+    size_t len = s[0] < 0x80   ? 1
+                 : s[0] < 0xc2 ? 0
+                 : s[0] < 0xe0 ? 2
+                 : s[0] < 0xf0 ? 3
+                 : s[0] < 0xf5 ? 4
+                               : 0;
+
+    if (s[0] == 0xe0)
+        low = 0xa0;
+    else if (s[0] == 0xed)
+        high = 0x9f;
+    else if (s[0] == 0xf0)
+        low = 0x90;
+    else if (s[0] == 0xf4)
+        high = 0x8f;
+    for (size_t i = 1; i < len; i++) {
+        if (s[i] < low || s[i] > high)
+            return 0;
+        low = 0x80;
+        high = 0xbf;
+    }
+    return len;
+}
+
 /* Messages about wrong input are not worth their time. */
 static inline void fuzz_silence(void)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Any bytes as text in JSON: what is printed parses, and reads as the bytes
- * with U+FFFD for each that belongs to no UTF-8 (RFC 3629), by a decoder that
- * stands here.
+ * with U+FFFD for each that belongs to no UTF-8 (RFC 3629), by a second
+ * decoder.
  */
 #include <errno.h>
 
@@ -13,34 +13,6 @@
 
 #include <jansson.h>
 
-/* The length of the sequence at s, 0 when it is none: table 3-7 of the Unicode standard. */
-static size_t sequence(const unsigned char *s)
-{
-    unsigned char low = 0x80, high = 0xbf;
-    size_t len = s[0] < 0x80   ? 1
-                 : s[0] < 0xc2 ? 0
-                 : s[0] < 0xe0 ? 2
-                 : s[0] < 0xf0 ? 3
-                 : s[0] < 0xf5 ? 4
-                               : 0;
-
-    if (s[0] == 0xe0)
-        low = 0xa0;
-    else if (s[0] == 0xed)
-        high = 0x9f;
-    else if (s[0] == 0xf0)
-        low = 0x90;
-    else if (s[0] == 0xf4)
-        high = 0x8f;
-    for (size_t i = 1; i < len; i++) {
-        if (s[i] < low || s[i] > high)
-            return 0;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return len;
-}
-
 static char *repaired(const char *text)
 {
     char *copy = malloc(3 * strlen(text) + 1), *to = copy;
@@ -48,7 +20,7 @@ static char *repaired(const char *text)
     if (!copy)
         abort();
     while (*text) {
-        size_t len = sequence((const unsigned char *)text);
+        size_t len = fuzz_utf8(text);
 
         to = len ? mempcpy(to, text, len) : stpcpy(to, "\xef\xbf\xbd");
         text += len ? len : 1;
