@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/cli.h"
+#include "cli/escape.h"
 #include "cli/json.h"
 #include "cli/mounts.h"
 #include "cli/server.h"
@@ -151,14 +152,15 @@ static void find_use(struct info *info, const struct mount *named)
 static void line(const char *name, const char *fmt, ...) PRINTF(2, 3);
 static void line(const char *name, const char *fmt, ...)
 {
-    char text[2 * PATH_MAX];
+    char text[2 * PATH_MAX]; /* names among it that others chose */
     va_list ap;
 
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    log_defuse(text); /* names of files and hosts that others have chosen */
-    printf("%-10s%s\n", name, text);
+    printf("%-10s", name);
+    escape_print(text, stdout);
+    putchar('\n');
 }
 
 static void print_use(const struct use *use)

@@ -411,6 +411,15 @@ mount_options() {
     mount_drive
 }
 
+@test "a lock cannot speak to the terminal" {
+    craft_lock $'s/^host .*/host a\x1b[31mb\\\\015c/; s/^machine .*/machine elsewhere/'
+    try 0 mosaicfs info drive.img
+    refuse grep -q '[[:cntrl:]]' out
+    printed "of host 'a\\033[31mb\\015c'"
+    try 1 mount_drive
+    refuse grep -q '[[:cntrl:]]' err
+}
+
 @test "a lock from before the last boot of this host is stale" {
     craft_lock 's/^boot .*/boot 01234567-89ab-cdef-0123-456789abcdef/'
     mount_drive
