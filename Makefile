@@ -58,6 +58,7 @@ model := $(patsubst test/model/%.c,$(BUILD)/test/model/%,$(wildcard test/model/*
 fuzz_names := $(patsubst test/fuzz/%.c,%,$(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c)))
 replays := $(fuzz_names:%=$(BUILD)/test/fuzz/replay-%)
 preloads := $(BUILD)/test/e2e/escape.so
+sys := $(patsubst %,$(BUILD)/test/%,$(foreach d,crash calls,$(if $(wildcard test/$d/*.c),$d/$d)))
 helpers := $(patsubst test/e2e/%.c,$(BUILD)/test/e2e/%,$(wildcard test/e2e/*.c))
 helpers := $(filter-out $(preloads:.so=),$(helpers)) $(preloads)
 
@@ -66,7 +67,7 @@ helpers := $(filter-out $(preloads:.so=),$(helpers)) $(preloads)
 
 all: $(BUILD)/mosaicfs
 
-tests: all $(unit) $(model) $(replays) $(helpers)
+tests: all $(unit) $(model) $(sys) $(replays) $(helpers)
 
 # Without root and without FUSE, in under a minute.
 check: tests
@@ -114,6 +115,15 @@ $(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/libmosaicfs.a
 $(preloads): $(BUILD)/%.so: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(all_cflags) $(CPPFLAGS) -fPIC -shared $(LDFLAGS) -o $@ $<
+
+# test/NAME/*.c is one program, NAME, which sees every file system call of the program.
+sys_wraps := $(foreach call,$(shell sed '/^\#/d' test/sys/wrapped),-Wl,--wrap=$(call),--wrap=$(call)64)
+define sys_program
+$(BUILD)/test/$1/$1: $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/$1/*.c)) $(BUILD)/test/sys/sys.o \
+		$(BUILD)/libmosaicfs.a
+	$$(CC) $$(all_cflags) $$(LDFLAGS) $$(sys_wraps) -o $$@ $$^ $$(all_libs)
+endef
+$(foreach program,$(notdir $(sys)),$(eval $(call sys_program,$(program))))
 
 # base/io.c under failing system calls: the linker gives the test the calls.
 $(BUILD)/test/unit/test_io: unit_ldflags := \
