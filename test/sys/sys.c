@@ -65,7 +65,7 @@ static long end(const struct sys_call *call, long result)
 {
     int err = errno;
 
-    if (!seen)
+    if (paused || !seen)
         return result;
     paused++;
     if (hooks.after)
