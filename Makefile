@@ -3,6 +3,8 @@
 #   make                            build/mosaicfs
 #   make check                      all tests that need neither root nor FUSE
 #   make fuzz T=60 [FUZZ=index]     each fuzzer, or one, for T seconds; RUNS=N: N inputs
+#   make crash N=100000             so many power cuts; SEED= begins elsewhere, or shows one state again
+#   make crash-bugs                 the bugs that are seeded to see that a power cut finds them
 #   make install DESTDIR= prefix=   program and man pages
 #   make SANITIZE=address,undefined build-address-undefined/mosaicfs; likewise SANITIZE=thread
 #   make CC=clang WERROR=1          what CI does
@@ -62,7 +64,7 @@ sys := $(patsubst %,$(BUILD)/test/%,$(foreach d,crash calls,$(if $(wildcard test
 helpers := $(patsubst test/e2e/%.c,$(BUILD)/test/e2e/%,$(wildcard test/e2e/*.c))
 helpers := $(filter-out $(preloads:.so=),$(helpers)) $(preloads)
 
-.PHONY: all tests check fuzz fuzzers lint install uninstall clean
+.PHONY: all tests check crash crash-bugs fuzz fuzzers lint install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/mosaicfs
@@ -82,6 +84,13 @@ fuzz:
 	T=$(T) RUNS=$(RUNS) test/fuzz/run build-fuzz $(FUZZ)
 
 fuzzers: $(FUZZ:%=$(BUILD)/test/fuzz/fuzz-%)
+# SEED is a number, or the name of a state as it was told: 7-152-torn-81. BUG goes with the latter.
+crash: $(BUILD)/test/crash/crash
+	$< --states $(or $(N),100000) $(if $(findstring -,$(SEED)),--state,$(if $(SEED),--seed)) $(SEED) \
+		$(if $(BUG),--bug $(BUG))
+
+crash-bugs: $(BUILD)/test/crash/crash
+	$< --bugs $(if $(SEED),--seed $(SEED))
 
 $(BUILD)/mosaicfs: $(BUILD)/src/cli/main.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
@@ -121,8 +130,10 @@ sys_wraps := $(foreach call,$(shell sed '/^\#/d' test/sys/wrapped),-Wl,--wrap=$(
 define sys_program
 $(BUILD)/test/$1/$1: $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/$1/*.c)) $(BUILD)/test/sys/sys.o \
 		$(BUILD)/libmosaicfs.a
-	$$(CC) $$(all_cflags) $$(LDFLAGS) $$(sys_wraps) -o $$@ $$^ $$(all_libs)
+	$$(CC) $$(all_cflags) $$(LDFLAGS) $$(sys_wraps) $$($1_ldflags) -o $$@ $$^ $$(all_libs)
 endef
+# What the program says in thousands of recoveries is kept, not printed.
+crash_ldflags := -Wl,--wrap=log_error,--wrap=log_warn,--wrap=log_note,--wrap=log_debug
 $(foreach program,$(notdir $(sys)),$(eval $(call sys_program,$(program))))
 
 # base/io.c under failing system calls: the linker gives the test the calls.

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "bugs.h"
+
+#include <string.h>
+
+#include "format/format.h"
+
+#define ARCHIVE "drive.img"
+#define LOCK ARCHIVE "/.mosaicfs/lock"
+#define JOURNAL ARCHIVE "/.mosaicfs/journal"
+#define INDEX ARCHIVE "/" FORMAT_INDEX_NAME
+
+/* The path under which the event's file was made. */
+static const char *path_of(const struct work *w, const struct trace_event *e)
+{
+    return w->trace.inodes[e->inode].path;
+}
+
+static enum work_kind kind_of(const struct work *w, const struct trace_event *e)
+{
+    return e->op < w->nops ? w->ops[e->op].kind : WORK_NOTHING;
+}
+
+/* Under a name that begins so: it may end in .tmp. */
+static bool is(const struct work *w, const struct trace_event *e, const char *path)
+{
+    return strncmp(path_of(w, e), path, strlen(path)) == 0;
+}
+
+static bool is_folder(const struct work *w, const struct trace_event *e)
+{
+    return is(w, e, ARCHIVE "/0") && strlen(path_of(w, e)) == strlen(ARCHIVE "/00");
+}
+
+static bool is_tile(const struct work *w, const struct trace_event *e)
+{
+    return is(w, e, ARCHIVE "/0") && strlen(path_of(w, e)) >= strlen(ARCHIVE "/00/0000");
+}
+
+static bool syncs(const struct trace_event *e)
+{
+    return e->kind == TRACE_SYNC;
+}
+
+/* In an operation that promises that all is on disk. */
+static bool in_flush(const struct work *w, const struct trace_event *e)
+{
+    enum work_kind kind = kind_of(w, e);
+
+    return kind == WORK_FLUSH || kind == WORK_MARK || kind == WORK_CLOSE;
+}
+
+/* Of a tile of format 1 that gets its length before its name. */
+static bool syncs_length(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is_tile(w, e) && e[-1].kind == TRACE_TRUNCATE && e[-1].inode == e->inode &&
+           strstr(path_of(w, e), ".tmp");
+}
+
+static bool folder_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is_folder(w, e);
+}
+
+static bool archive_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && strcmp(path_of(w, e), ARCHIVE) == 0 && kind_of(w, e) != WORK_CREATE;
+}
+
+static bool private_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && strcmp(path_of(w, e), ARCHIVE "/" FORMAT_PRIVATE_DIR) == 0;
+}
+
+static bool parent_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && e->inode == TRACE_BASE;
+}
+
+static bool tile_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is_tile(w, e) && in_flush(w, e);
+}
+
+static bool evict_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is_tile(w, e) && !in_flush(w, e) && !syncs_length(w, e);
+}
+
+static bool index_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is(w, e, INDEX);
+}
+
+static bool lock_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is(w, e, LOCK);
+}
+
+static bool note_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is(w, e, JOURNAL) && kind_of(w, e) != WORK_MARK &&
+           kind_of(w, e) != WORK_OPEN;
+}
+
+static bool mark_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is(w, e, JOURNAL) && kind_of(w, e) == WORK_MARK;
+}
+
+static bool mark_flush(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is_tile(w, e) && kind_of(w, e) == WORK_MARK;
+}
+
+static bool adopt_sync(const struct work *w, const struct trace_event *e)
+{
+    return e->kind == TRACE_SYNC_ALL && kind_of(w, e) == WORK_OPEN;
+}
+
+/* The index gets its name before its bytes. */
+static size_t index_in_place(struct work *w)
+{
+    size_t first = SIZE_MAX;
+
+    for (size_t i = 0; i < w->trace.nevents; i++) {
+        struct trace_event *e = &w->trace.events[i];
+
+        if (strcmp(e->name, FORMAT_INDEX_NAME ".tmp") != 0)
+            continue;
+        if (e->kind == TRACE_ENTRY)
+            strcpy(e->name, FORMAT_INDEX_NAME);
+        if (e->kind == TRACE_RENAME)
+            e->kind = TRACE_NOTHING;
+        first = i < first ? i : first;
+    }
+    return first;
+}
+
+static bool changes_tile(const struct work *w, const struct trace_event *e)
+{
+    return trace_changes(e) && (is_tile(w, e) || is_folder(w, e));
+}
+
+/* The event that changes a tile next, in the operation of event i; 0: none. */
+static size_t next_change(const struct work *w, size_t i)
+{
+    const struct trace_event *events = w->trace.events;
+
+    for (size_t k = i; k < w->trace.nevents && events[k].op == events[i].op; k++)
+        if (changes_tile(w, &events[k]))
+            return k;
+    return 0;
+}
+
+/* Takes the event at from out and puts it in again behind the one at to. */
+static void move(struct trace_event *events, size_t from, size_t to)
+{
+    struct trace_event moved = events[from];
+
+    memmove(&events[from], &events[from + 1], (to - from) * sizeof(*events));
+    events[to] = moved;
+}
+
+/* Whether the event belongs to noting tiles, not to beginning an epoch. */
+static bool notes(const struct work *w, const struct trace_event *e)
+{
+    return is(w, e, JOURNAL) && kind_of(w, e) != WORK_MARK;
+}
+
+/* Tiles are noted, and that synced, after their first change instead of before it. */
+static size_t note_late(struct work *w)
+{
+    struct trace_event *events = w->trace.events;
+    size_t first = SIZE_MAX;
+
+    for (size_t i = w->first; i < w->trace.nevents; i++) {
+        size_t n = 0, to = notes(w, &events[i]) ? next_change(w, i) : 0;
+
+        while (to && notes(w, &events[i + n]))
+            n++;
+        first = n > 0 && i < first ? i : first;
+        for (size_t k = 0; k < n; k++)
+            move(events, i, to);
+        i = n > 0 ? to : i;
+    }
+    return first;
+}
+
+const struct bug bugs[] = {
+    {"no-folder-sync", "a flush does not sync the folder of a new tile", folder_sync, NULL},
+    {"no-archive-sync", "nor the archive directory when it made a folder", archive_sync, NULL},
+    {"no-parent-sync", "create does not sync the directory that holds the archive", parent_sync,
+     NULL},
+    {"no-private-sync", "nor .mosaicfs when it made a journal", private_sync, NULL},
+    {"no-tile-sync", "a flush does not sync tiles", tile_sync, NULL},
+    {"no-evict-sync", "a tile is closed without a sync to make room", evict_sync, NULL},
+    {"no-index-sync", "the index gets its name before its bytes are synced", index_sync, NULL},
+    {"index-in-place", "the index is written under its own name", NULL, index_in_place},
+    {"no-lock-sync", "the lock gets its name before its bytes are synced", lock_sync, NULL},
+    {"no-note-sync", "a tile changes when its note is written and not synced", note_sync, NULL},
+    {"note-late", "a tile is noted after it has changed", NULL, note_late},
+    {"no-mark-sync", "a mark returns before its epoch is synced", mark_sync, NULL},
+    {"no-mark-flush", "a mark does not sync tiles first", mark_flush, NULL},
+    {"no-length-sync", "a tile of format 1 gets its name before its length is synced", syncs_length,
+     NULL},
+    {"no-adopt-sync", "what a killed writer left is not synced", adopt_sync, NULL},
+    {NULL, NULL, NULL, NULL},
+};
+
+const struct bug *bugs_find(const char *name)
+{
+    const struct bug *bug = bugs;
+
+    while (bug->name && strcmp(bug->name, name) != 0)
+        bug++;
+    return bug->name ? bug : NULL;
+}
+
+size_t bugs_apply(const struct bug *bug, struct work *w)
+{
+    size_t first = bug->distort ? bug->distort(w) : SIZE_MAX;
+
+    for (size_t i = w->first; bug->drops && i < w->trace.nevents; i++)
+        if (bug->drops(w, &w->trace.events[i])) {
+            w->trace.events[i].kind = TRACE_NOTHING;
+            first = i < first ? i : first;
+        }
+    return first;
+}

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "check.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "format/format.h"
+#include "random.h"
+#include "store/changes.h"
+#include "store/dir.h"
+
+struct state {
+    const struct work *work;
+    size_t q;
+    char path[PATH_MAX]; /* of the archive */
+    struct archive archive;
+    struct owner owner;
+    struct image *img;
+    struct changes_list before;                 /* the journal as the crash left it */
+    unsigned char bytes[WORK_SLOTS][WORK_TILE]; /* what it holds, and later should hold */
+    char *why;
+    size_t cap;
+};
+
+static bool PRINTF(2, 3) broken(struct state *s, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(s->why, s->cap, fmt, args);
+    va_end(args);
+    return false;
+}
+
+/* --- files ------------------------------------------------------------------ */
+
+/* Calls fn with each name in the directory path until it says false. */
+static bool each_name(struct state *s, const char *path,
+                      bool (*fn)(struct state *s, int dirfd, const char *name))
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    bool ok = true;
+
+    if (!dir)
+        return errno == ENOENT || broken(s, "cannot list '%s': %s", path, strerror(errno));
+    while (ok && (entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+            ok = fn(s, dirfd(dir), entry->d_name);
+    closedir(dir);
+    return ok;
+}
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+    while (*names && strcmp(name, *names))
+        names++;
+    return *names;
+}
+
+static bool root_name(struct state *s, int dirfd, const char *name)
+{
+    static const char *const names[] = {
+        FORMAT_INDEX_NAME, FORMAT_INDEX_NAME ".tmp", FORMAT_PRIVATE_DIR, "00", "01", NULL};
+
+    return is_one_of(name, names) || broken(s, "a strange file '%s'", name);
+}
+
+static bool private_name(struct state *s, int dirfd, const char *name)
+{
+    static const char *const names[] = {"lock", "lock.tmp", "journal", "journal.tmp", NULL};
+
+    return is_one_of(name, names) || broken(s, "a strange file '.mosaicfs/%s'", name);
+}
+
+static bool tile_name(struct state *s, int dirfd, const char *name)
+{
+    const struct index *index = &s->archive.index;
+    uint64_t most = WORK_TILE;
+    unsigned slot = 0;
+    struct stat st;
+
+    for (; slot < WORK_SLOTS; slot++) {
+        char path[LAYOUT_PATH];
+
+        index->layout->tile_path(work_tile(slot), path);
+        if (strcmp(strchr(path, '/') + 1, name) == 0)
+            break;
+    }
+    if (slot == WORK_SLOTS) /* format 1 makes tiles under another name */
+        return (index->format == FORMAT_ORIGINAL && strlen(name) == 8 && strstr(name, ".tmp")) ||
+               broken(s, "a strange tile '%s'", name);
+    most = geometry_tile_len(&index->geometry, work_tile(slot));
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
+        return broken(s, "tile '%s' is not a regular file", name);
+    if ((uint64_t)st.st_size > most)
+        return broken(s, "tile '%s' is too long: %" PRIu64, name, (uint64_t)st.st_size);
+    if (index->format == FORMAT_ORIGINAL && (uint64_t)st.st_size < most)
+        return broken(s, "tile '%s' is cut short: %" PRIu64, name, (uint64_t)st.st_size);
+    return true;
+}
+
+static bool check_files(struct state *s)
+{
+    static const char *const folders[] = {"00", "01"};
+    char path[PATH_MAX + 16];
+
+    if (!each_name(s, s->path, root_name))
+        return false;
+    snprintf(path, sizeof(path), "%s/" FORMAT_PRIVATE_DIR, s->path);
+    if (!each_name(s, path, private_name))
+        return false;
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/%s", s->path, folders[i]);
+        if (!each_name(s, path, tile_name))
+            return false;
+    }
+    return true;
+}
+
+/* --- the archive itself ----------------------------------------------------- */
+
+static bool leftover(struct state *s, int dirfd, const char *name)
+{
+    return strcmp(name, FORMAT_INDEX_NAME ".tmp") == 0 ||
+           broken(s, "'%s' is there, though create was not done", name);
+}
+
+static bool has_index(const struct state *s)
+{
+    char path[PATH_MAX + sizeof(FORMAT_INDEX_NAME)];
+
+    snprintf(path, sizeof(path), "%s/" FORMAT_INDEX_NAME, s->path);
+    return access(path, F_OK) == 0;
+}
+
+/* There is an archive, or create has not returned and makes one now. */
+static bool check_created(struct state *s)
+{
+    const struct work *w = s->work;
+    struct index index;
+    int rc;
+
+    if (w->ops[0].kind != WORK_CREATE || work_returned(w, 0, s->q) || has_index(s))
+        return true;
+    if (!each_name(s, s->path, leftover))
+        return false;
+    work_index(w, &index);
+    rc = archive_create(s->path, &index);
+    return !rc || broken(s, "create does not work again: %s", strerror(-rc));
+}
+
+static bool check_index(struct state *s)
+{
+    const struct geometry *geo = &s->archive.index.geometry;
+    int rc = archive_open(s->path, &s->archive);
+
+    if (rc)
+        return broken(s, "the archive cannot be opened: %s", strerror(-rc));
+    return (s->archive.index.format == s->work->format && geo->size == s->work->geo.size &&
+            geo->tile_size == s->work->geo.tile_size) ||
+           broken(s, "the archive has another geometry");
+}
+
+/* --- bytes ------------------------------------------------------------------ */
+
+/* The last operation that had begun, and the last one whose flush had returned. */
+static void bounds(const struct state *s, unsigned *begun, unsigned *flushed)
+{
+    const struct work *w = s->work;
+
+    *begun = *flushed = 0;
+    for (unsigned i = 0; i < w->nops; i++) {
+        enum work_kind kind = w->ops[i].kind;
+
+        if (work_begun(w, i, s->q))
+            *begun = i;
+        if (work_returned(w, i, s->q) &&
+            (kind == WORK_FLUSH || kind == WORK_MARK || kind == WORK_CLOSE))
+            *flushed = i;
+    }
+}
+
+/* A version from first to last - 1 that is the sector; last: there is none. */
+static size_t find_version(const struct work_sector *sector, const unsigned char *bytes,
+                           size_t first, size_t last)
+{
+    while (first < last && memcmp(sector->versions[first].bytes, bytes, WORK_SECTOR) != 0)
+        first++;
+    return first;
+}
+
+/* Each byte is in one of those versions. */
+static bool is_mixture(const struct work_sector *sector, const unsigned char *bytes, size_t first,
+                       size_t last)
+{
+    for (size_t i = 0; i < WORK_SECTOR; i++) {
+        size_t v = first;
+
+        while (v < last && sector->versions[v].bytes[i] != bytes[i])
+            v++;
+        if (v == last)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Who writes whole sectors finds whole sectors. Who writes parts of them may
+ * find a sector cut where the file ended before the write.
+ */
+static bool check_sector(struct state *s, unsigned slot, unsigned i, unsigned begun,
+                         unsigned flushed)
+{
+    const struct work_sector *sector = &s->work->sectors[work_first(slot) + i];
+    const unsigned char *bytes = s->bytes[slot] + (size_t)i * WORK_SECTOR;
+    size_t base = 0, n = 0, old;
+
+    for (; n < sector->n && sector->versions[n].op <= begun; n++)
+        base = sector->versions[n].op < flushed ? n : base;
+    if (find_version(sector, bytes, base, n) < n ||
+        (!s->work->whole && is_mixture(sector, bytes, base, n)))
+        return true;
+    old = find_version(sector, bytes, 0, base);
+    if (old == base)
+        return broken(s, "tile %" PRIu32 ", sector %u holds what nobody wrote", work_tile(slot), i);
+    return broken(s,
+                  "tile %" PRIu32 ", sector %u is as operation %u left it, though operation %u "
+                  "changed it and %u flushed it",
+                  work_tile(slot), i, sector->versions[old].op, sector->versions[base].op, flushed);
+}
+
+static bool read_all(struct state *s)
+{
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++) {
+        int rc = image_read(s->img, (uint64_t)work_tile(slot) * WORK_TILE, s->bytes[slot],
+                            work_nsectors(s->work, slot) * WORK_SECTOR);
+
+        if (rc)
+            return broken(s, "tile %" PRIu32 " cannot be read: %s", work_tile(slot), strerror(-rc));
+    }
+    return true;
+}
+
+static bool check_bytes(struct state *s)
+{
+    unsigned begun, flushed;
+
+    if (!read_all(s))
+        return false;
+    bounds(s, &begun, &flushed);
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
+        for (unsigned i = 0; i < work_nsectors(s->work, slot); i++)
+            if (!check_sector(s, slot, i, begun, flushed))
+                return false;
+    return true;
+}
+
+/* --- the journal ------------------------------------------------------------ */
+
+static bool differs(const struct state *s, const struct work_op *mark, unsigned slot)
+{
+    for (unsigned i = 0; i < work_nsectors(s->work, slot); i++)
+        if (mark->marked[work_first(slot) + i] !=
+            work_hash(s->bytes[slot] + (size_t)i * WORK_SECTOR))
+            return true;
+    return false;
+}
+
+static bool check_mark(struct state *s, const struct changes_list *list, const struct work_op *mark)
+{
+    uint32_t id, epoch;
+
+    if (journal_parse_epoch(mark->epoch, &id, &epoch))
+        return broken(s, "mark told a strange epoch '%s'", mark->epoch);
+    if (list->unusable)
+        return broken(s, "the journal is unusable: %s", list->unusable);
+    if (id != list->header.id || epoch > list->header.epoch || list->damaged)
+        return broken(s, "the journal does not know epoch %s any more", mark->epoch);
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
+        if (list->cells[work_tile(slot)] < epoch && differs(s, mark, slot))
+            return broken(s, "tile %" PRIu32 " changed since epoch %s and is not listed",
+                          work_tile(slot), mark->epoch);
+    return true;
+}
+
+static bool check_marks(struct state *s, const struct changes_list *list)
+{
+    const struct work *w = s->work;
+
+    for (unsigned i = 0; i < w->nops; i++)
+        if (w->ops[i].kind == WORK_MARK && work_returned(w, i, s->q) &&
+            !check_mark(s, list, &w->ops[i]))
+            return false;
+    return true;
+}
+
+static bool check_journal(struct state *s)
+{
+    struct changes_list list;
+    int rc = changes_read(&s->archive, &list);
+    bool ok =
+        rc ? broken(s, "the journal cannot be read: %s", strerror(-rc)) : check_marks(s, &list);
+
+    changes_release(&list);
+    return ok;
+}
+
+/* --- afterwards ------------------------------------------------------------- */
+
+static int change(struct state *s, uint64_t *random)
+{
+    unsigned slot = (unsigned)random_below(random, WORK_SLOTS);
+    unsigned n = work_nsectors(s->work, slot);
+    unsigned i = (unsigned)random_below(random, n);
+    uint64_t start = (uint64_t)work_tile(slot) * WORK_TILE;
+    uint64_t off = (uint64_t)i * WORK_SECTOR;
+
+    if (random_below(random, 3) == 0) {
+        i = i > n / 2 ? 0 : i; /* now and then the whole tile */
+        memset(s->bytes[slot] + (size_t)i * WORK_SECTOR, 0, (n - i) * WORK_SECTOR);
+        return image_zero(s->img, start + (uint64_t)i * WORK_SECTOR, (n - i) * WORK_SECTOR);
+    }
+    memset(s->bytes[slot] + off, (int)random_below(random, 256), WORK_SECTOR);
+    return image_write(s->img, start + off, s->bytes[slot] + off, WORK_SECTOR);
+}
+
+static bool check_use(struct state *s)
+{
+    uint64_t random = s->q;
+    int rc = 0;
+
+    for (int i = 0; !rc && i < 5; i++)
+        rc = change(s, &random);
+    if (!rc)
+        rc = image_flush(s->img);
+    return !rc || broken(s, "the archive cannot be written: %s", strerror(-rc));
+}
+
+static bool same_as_read(struct state *s)
+{
+    unsigned char *should = malloc(sizeof(s->bytes));
+    bool same;
+
+    if (!should)
+        return broken(s, "out of memory");
+    memcpy(should, s->bytes, sizeof(s->bytes));
+    same = read_all(s);
+    if (same && memcmp(should, s->bytes, sizeof(s->bytes)) != 0)
+        same = broken(s, "what was written after the crash is not read back");
+    free(should);
+    return same;
+}
+
+static bool check_again(struct state *s)
+{
+    struct store *store;
+    bool ok;
+    int rc = archive_open(s->path, &s->archive);
+
+    if (rc)
+        return broken(s, "the archive cannot be opened again: %s", strerror(-rc));
+    rc = dir_open(&s->archive, true, WORK_MAX_OPEN, &store);
+    if (!rc)
+        rc = image_open(store, true, &s->img);
+    if (rc) {
+        archive_close(&s->archive);
+        return broken(s, "the image cannot be opened again: %s", strerror(-rc));
+    }
+    ok = same_as_read(s) && check_files(s);
+    (void)!image_close(s->img);
+    archive_close(&s->archive);
+    return ok;
+}
+
+/* What can be seen without changing anything. */
+static bool check_untouched(struct state *s)
+{
+    bool ok = check_created(s) && check_index(s);
+    int rc;
+
+    if (!ok)
+        return false;
+    ok = check_files(s);
+    rc = changes_read(&s->archive, &s->before);
+    if (ok && rc)
+        ok = broken(s, "the journal cannot be read: %s", strerror(-rc));
+    archive_close(&s->archive);
+    return ok;
+}
+
+static bool check_open(struct state *s)
+{
+    int rc = work_open_archive(s->path, &s->archive, &s->owner, &s->img);
+    bool ok;
+
+    if (rc)
+        return broken(s, "the archive cannot be taken: %s", strerror(-rc));
+    ok = check_bytes(s) && check_marks(s, &s->before) && check_journal(s) && check_use(s) &&
+         check_journal(s);
+    rc = work_close_archive(&s->archive, &s->owner, s->img);
+    return ok && (!rc || broken(s, "the image cannot be closed: %s", strerror(-rc)));
+}
+
+bool check(const struct work *work, size_t q, const char *base, char *why, size_t cap)
+{
+    struct state *s = calloc(1, sizeof(*s));
+    bool ok;
+
+    if (!s)
+        return false;
+    s->work = work;
+    s->q = q;
+    s->why = why;
+    s->cap = cap;
+    snprintf(s->path, sizeof(s->path), "%s/drive.img", base);
+    ok = check_untouched(s) && check_open(s) && check_again(s);
+    changes_release(&s->before);
+    free(s);
+    return ok;
+}

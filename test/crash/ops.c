@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/format.h"
+#include "grow.h"
+#include "random.h"
+#include "store/dir.h"
+
+/* --- what there should be --------------------------------------------------- */
+
+void ops_set_version(struct work_sector *sector, unsigned op)
+{
+    if (sector->n > 0 && sector->versions[sector->n - 1].op == op)
+        sector->n--; /* the same operation comes by again */
+    else
+        sector->versions = grow(sector->versions, sector->n, sizeof(*sector->versions));
+    sector->versions[sector->n].op = op;
+    memcpy(sector->versions[sector->n++].bytes, sector->now, WORK_SECTOR);
+}
+
+/* The running operation puts bytes (NULL: zeros) at off of the image. */
+static void expect(struct work *w, uint64_t off, uint64_t len, const unsigned char *bytes)
+{
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++) {
+        uint64_t start = (uint64_t)work_tile(slot) * WORK_TILE;
+
+        for (unsigned i = 0; i < work_nsectors(w, slot); i++) {
+            uint64_t at = start + (uint64_t)i * WORK_SECTOR;
+            uint64_t from = off > at ? off : at;
+            uint64_t to = off + len < at + WORK_SECTOR ? off + len : at + WORK_SECTOR;
+            struct work_sector *sector = &w->sectors[work_first(slot) + i];
+
+            if (from >= to)
+                continue;
+            if (bytes)
+                memcpy(sector->now + (from - at), bytes + (from - off), to - from);
+            else
+                memset(sector->now + (from - at), 0, to - from);
+            ops_set_version(sector, w->nops - 1);
+        }
+    }
+}
+
+/* --- operations ------------------------------------------------------------- */
+
+static struct work_op *begin(struct work *w, enum work_kind kind, uint64_t off, uint64_t len)
+{
+    w->ops = grow(w->ops, w->nops, sizeof(*w->ops));
+    w->ops[w->nops] =
+        (struct work_op){.kind = kind, .off = off, .len = len, .begin = w->trace.nevents};
+    trace_begin(&w->trace, w->nops);
+    return &w->ops[w->nops++];
+}
+
+static void end(struct work *w, int rc)
+{
+    work_must(rc == 0, w, strerror(-rc));
+    w->ops[w->nops - 1].end = w->trace.nevents;
+    w->ops[w->nops - 1].ended = true;
+    trace_end(&w->trace, w->nops - 1);
+}
+
+void work_index(const struct work *w, struct index *index)
+{
+    *index = (struct index){.format = FORMAT_CURRENT, .geometry = w->geo, .layout = &layout_plain};
+    work_must(hash_uuid(index->uuid) == 0, w, "no uuid");
+}
+
+void ops_create(struct work *w)
+{
+    struct index index;
+
+    begin(w, WORK_CREATE, 0, 0);
+    work_index(w, &index);
+    end(w, archive_create(w->path, &index));
+}
+
+int work_open_archive(const char *path, struct archive *archive, struct owner *owner,
+                      struct image **img)
+{
+    struct store *store;
+    int rc = archive_open(path, archive);
+
+    if (rc)
+        return rc;
+    rc = owner_take(owner, archive, "/nowhere", false, NULL);
+    if (!rc)
+        rc = dir_open(archive, false, WORK_MAX_OPEN, &store);
+    if (!rc)
+        rc = image_open(store, false, img);
+    if (rc)
+        archive_close(archive);
+    return rc;
+}
+
+int work_close_archive(struct archive *archive, struct owner *owner, struct image *img)
+{
+    int rc = image_close(img);
+
+    owner_drop(owner);
+    archive_close(archive);
+    return rc;
+}
+
+void ops_open(struct work *w)
+{
+    begin(w, WORK_OPEN, 0, 0);
+    end(w, work_open_archive(w->path, &w->archive, &w->owner, &w->img));
+    w->is_open = true;
+}
+
+void ops_close(struct work *w)
+{
+    begin(w, WORK_CLOSE, 0, 0);
+    w->is_open = false;
+    end(w, work_close_archive(&w->archive, &w->owner, w->img));
+}
+
+void ops_write(struct work *w, uint64_t off, uint64_t len)
+{
+    unsigned char *bytes = calloc(1, len);
+    uint64_t fill = len, r = random_below(&w->random, 8);
+
+    work_must(bytes != NULL, w, "no memory");
+    if (r == 0)
+        fill = 0; /* nothing but zeros */
+    else if (r < 3)
+        fill = random_below(&w->random, len + 1); /* zeros at the end, which need no room */
+    for (uint64_t i = 0; i < fill; i++)
+        bytes[i] = (unsigned char)(1 + random_next(&w->random) % 255);
+    begin(w, WORK_WRITE, off, len);
+    expect(w, off, len, bytes);
+    end(w, image_write(w->img, off, bytes, len));
+    free(bytes);
+}
+
+void ops_zero(struct work *w, uint64_t off, uint64_t len)
+{
+    begin(w, WORK_ZERO, off, len);
+    expect(w, off, len, NULL);
+    end(w, image_zero(w->img, off, len));
+}
+
+static struct work_op *begin_mark(struct work *w)
+{
+    struct work_op *op = begin(w, WORK_MARK, 0, 0);
+
+    op->marked = calloc(WORK_SLOTS * WORK_SECTORS, sizeof(*op->marked));
+    work_must(op->marked != NULL, w, "no memory");
+    for (unsigned i = 0; i < WORK_SLOTS * WORK_SECTORS; i++)
+        op->marked[i] = work_hash(w->sectors[i].now);
+    return op;
+}
+
+void ops_mark(struct work *w)
+{
+    char *epoch = begin_mark(w)->epoch;
+
+    end(w, image_mark(w->img, epoch));
+}
+
+void ops_mark_closed(struct work *w)
+{
+    char *epoch = begin_mark(w)->epoch;
+    struct store *store;
+    int rc = archive_open(w->path, &w->archive);
+
+    if (!rc)
+        rc = owner_take(&w->owner, &w->archive, "", false, NULL);
+    if (!rc)
+        rc = dir_open(&w->archive, false, WORK_MAX_OPEN, &store);
+    if (!rc) {
+        rc = store_mark(store, epoch);
+        store_close(store);
+        owner_drop(&w->owner);
+    }
+    archive_close(&w->archive);
+    end(w, rc);
+}
+
+void ops_look(struct work *w, bool afresh)
+{
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
+        for (unsigned i = 0; i < work_nsectors(w, slot); i++) {
+            struct work_sector *sector = &w->sectors[work_first(slot) + i];
+            uint64_t off = (uint64_t)work_tile(slot) * WORK_TILE + (uint64_t)i * WORK_SECTOR;
+
+            work_must(image_read(w->img, off, sector->now, WORK_SECTOR) == 0, w, "cannot be read");
+            sector->n = afresh ? 0 : sector->n;
+            ops_set_version(sector, afresh ? 0 : w->nops - 1);
+        }
+}
+
+void ops_read(struct work *w, uint64_t off, uint64_t len)
+{
+    unsigned char *bytes = malloc(len);
+
+    work_must(bytes != NULL, w, "no memory");
+    begin(w, WORK_READ, off, len);
+    end(w, image_read(w->img, off, bytes, len));
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
+        for (unsigned i = 0; i < work_nsectors(w, slot); i++) {
+            uint64_t at = (uint64_t)work_tile(slot) * WORK_TILE + (uint64_t)i * WORK_SECTOR;
+
+            if (at >= off && at + WORK_SECTOR <= off + len)
+                work_must(
+                    !memcmp(bytes + (at - off), w->sectors[work_first(slot) + i].now, WORK_SECTOR),
+                    w, "reads wrong without any crash");
+        }
+    free(bytes);
+}
+
+void ops_allocate(struct work *w, uint64_t off, uint64_t len)
+{
+    begin(w, WORK_ALLOCATE, off, len);
+    end(w, image_allocate(w->img, off, len));
+}
+
+void ops_flush(struct work *w)
+{
+    begin(w, WORK_FLUSH, 0, 0);
+    end(w, image_flush(w->img));
+}

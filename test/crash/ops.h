@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The operations of a workload: each is recorded with its bounds, and what the
+ * image should hold after it is remembered. One that fails ends the test: here
+ * nothing fails but the power.
+ */
+#ifndef TEST_CRASH_OPS_H
+#define TEST_CRASH_OPS_H
+
+#include "work.h"
+
+void ops_create(struct work *work);
+void ops_open(struct work *work);
+void ops_close(struct work *work);
+/* Also compares, sector by sector. */
+void ops_read(struct work *work, uint64_t off, uint64_t len);
+/* Bytes by chance, now and then zeros, or zeros at the end. */
+void ops_write(struct work *work, uint64_t off, uint64_t len);
+void ops_zero(struct work *work, uint64_t off, uint64_t len);
+void ops_allocate(struct work *work, uint64_t off, uint64_t len);
+void ops_flush(struct work *work);
+void ops_mark(struct work *work);
+/* As 'mosaicfs changed --mark' does when nothing is mounted. */
+void ops_mark_closed(struct work *work);
+
+/*
+ * What the image holds is taken for what it should hold, after somebody pulled
+ * the plug; afresh: and nothing else ever was.
+ */
+void ops_look(struct work *work, bool afresh);
+
+/* The running operation leaves in the sector what now says. */
+void ops_set_version(struct work_sector *sector, unsigned op);
+
+#endif

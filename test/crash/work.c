@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "work.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "disk.h"
+#include "format/format.h"
+#include "ops.h"
+#include "random.h"
+#include "scratch.h"
+
+#define NTILES 1100 /* two folders */
+#define SIZE ((uint64_t)NTILES * WORK_TILE - WORK_TILE / 2 - WORK_SECTOR)
+#define SESSIONS 40 /* one operation in so many closes and opens again */
+
+static const uint32_t tiles[WORK_SLOTS] = {0,  1,  2,  8,  16,   24,   32,        40,
+                                           48, 56, 64, 72, 1024, 1025, NTILES - 1};
+
+void work_must(bool ok, const struct work *w, const char *what)
+{
+    char text[200] = "the start";
+
+    if (ok)
+        return;
+    if (w && w->nops > 0)
+        work_text(w, w->nops - 1, text, sizeof(text));
+    printf("Bail out! workload %" PRIu64 ", %s: %s\n", w ? w->seed : 0, text, what);
+    exit(1);
+}
+
+uint32_t work_tile(unsigned slot)
+{
+    return tiles[slot];
+}
+
+unsigned work_nsectors(const struct work *w, unsigned slot)
+{
+    return (unsigned)(geometry_tile_len(&w->geo, tiles[slot]) / WORK_SECTOR);
+}
+
+unsigned work_first(unsigned slot)
+{
+    return slot * WORK_SECTORS;
+}
+
+uint64_t work_hash(const void *sector)
+{
+    return random_hash(0, sector, WORK_SECTOR);
+}
+
+/* --- chance ----------------------------------------------------------------- */
+
+/* Where the neighbours of the slot, if they are in use, end. */
+static uint64_t run_end(const struct work *w, unsigned slot)
+{
+    while (slot + 1 < WORK_SLOTS && tiles[slot + 1] == tiles[slot] + 1)
+        slot++;
+    return (uint64_t)tiles[slot] * WORK_TILE + geometry_tile_len(&w->geo, tiles[slot]);
+}
+
+static void some_range(struct work *w, unsigned slot, uint64_t *off, uint64_t *len)
+{
+    uint64_t *r = &w->random, end = run_end(w, slot);
+
+    *off = (uint64_t)tiles[slot] * WORK_TILE;
+    *off += random_below(r, work_nsectors(w, slot)) * WORK_SECTOR;
+    *len = (1 + random_below(r, WORK_SECTORS)) * WORK_SECTOR;
+    if (!w->whole && random_below(r, 2)) {
+        *off += random_below(r, WORK_SECTOR);
+        *len = 1 + random_below(r, *len);
+    } else if (random_below(r, 8) == 0) {
+        *len = 2 * WORK_TILE;
+    }
+    *len = *off + *len < end ? *len : end - *off;
+}
+
+static void zero_something(struct work *w, unsigned slot)
+{
+    uint64_t start = (uint64_t)tiles[slot] * WORK_TILE;
+    uint64_t tile_len = geometry_tile_len(&w->geo, tiles[slot]);
+    uint64_t off, len;
+
+    switch (random_below(&w->random, 8)) {
+    case 0:
+    case 1:
+        ops_zero(w, start, tile_len);
+        break;
+    case 2: /* across tiles that never were */
+        len = random_below(&w->random, w->geo.size - start) + WORK_SECTOR;
+        ops_zero(w, start, w->whole ? len - len % WORK_SECTOR : len);
+        break;
+    case 3: /* up to the end */
+        off = random_below(&w->random, tile_len);
+        off -= w->whole ? off % WORK_SECTOR : 0;
+        ops_zero(w, start + off, tile_len - off);
+        break;
+    default:
+        some_range(w, slot, &off, &len);
+        ops_zero(w, off, len);
+    }
+}
+
+static void write_something(struct work *w, unsigned slot)
+{
+    uint64_t off, len;
+
+    some_range(w, slot, &off, &len);
+    ops_write(w, off, len);
+}
+
+/* Dirties more tiles of one set of the cache than it has places. */
+static void write_everywhere(struct work *w)
+{
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
+        write_something(w, slot);
+}
+
+static void do_something(struct work *w)
+{
+    unsigned slot = (unsigned)random_below(&w->random, WORK_SLOTS);
+    uint64_t r = random_below(&w->random, 100), off, len;
+
+    some_range(w, slot, &off, &len);
+    if (r < 42) {
+        write_something(w, slot);
+    } else if (r < 60) {
+        zero_something(w, slot);
+    } else if (r < 65) {
+        ops_allocate(w, off, len);
+    } else if (r < 72) {
+        ops_read(w, off, len);
+    } else if (r < 86) {
+        ops_flush(w);
+    } else if (r < 96) {
+        ops_mark(w);
+    } else {
+        write_everywhere(w);
+    }
+    if (random_below(&w->random, SESSIONS) == 0) {
+        ops_close(w);
+        if (random_below(&w->random, 2))
+            ops_mark_closed(w);
+        ops_open(w);
+    }
+}
+
+static void do_many(struct work *w, unsigned nops)
+{
+    unsigned until = w->nops + nops;
+
+    while (w->nops < until)
+        do_something(w);
+}
+
+/* Format 1 is not made by this program. */
+static void create_original(const struct work *w)
+{
+    char path[PATH_MAX + sizeof(FORMAT_INDEX_NAME)];
+    FILE *f = NULL;
+
+    snprintf(path, sizeof(path), "%s/%s", w->path, FORMAT_INDEX_NAME);
+    work_must(mkdir(w->path, 0755) == 0 && (f = fopen(path, "w")), w, "no index of format 1");
+    fprintf(f, "1 %d %d\n", WORK_TILE, NTILES);
+    fclose(f);
+}
+
+/* --- to the end, and on ----------------------------------------------------- */
+
+/* Unrecorded: this process goes on, whatever happened to the other. */
+static void stop(struct work *w)
+{
+    trace_stop(&w->trace);
+    if (w->is_open)
+        work_must(work_close_archive(&w->archive, &w->owner, w->img) == 0, w, "cannot be closed");
+    w->is_open = false;
+    scratch_remove(w->base);
+}
+
+static void move(struct work *w)
+{
+    scratch_make(w->base, sizeof(w->base));
+    snprintf(w->path, sizeof(w->path), "%s/drive.img", w->base);
+}
+
+/* Operations that had not begun at event q never were. Nor, if undo, those that had not ended. */
+static void forget_ops(struct work *w, size_t q, bool undo)
+{
+    for (unsigned i = 0; i < w->nops; i++) {
+        struct work_op *op = &w->ops[i];
+
+        op->ended = work_returned(w, i, q);
+        if (!work_begun(w, i, q) || (undo && !op->ended)) {
+            op->kind = WORK_NOTHING;
+            op->begin = SIZE_MAX;
+        } else if (undo) {
+            op->begin = op->end = 0;
+        }
+    }
+}
+
+/* The versions of operations that never were. */
+static void forget_versions(struct work *w, size_t q)
+{
+    for (unsigned i = 0; i < WORK_SLOTS * WORK_SECTORS; i++) {
+        struct work_sector *sector = &w->sectors[i];
+
+        while (sector->n > 1 && !work_begun(w, sector->versions[sector->n - 1].op, q))
+            sector->n--;
+    }
+}
+
+/*
+ * The program is killed after some event, or the power cut; then it starts
+ * again and goes on. After a kill all that it did is there to be read, though
+ * not on disk; after a power cut what the disk had is there, all of it on disk.
+ */
+static void interrupt(struct work *w, bool power)
+{
+    struct disk_choice choice = {power ? DISK_TORN : DISK_KEPT, w->seed};
+    size_t opened = w->first, q;
+    struct disk *disk, *left;
+
+    for (unsigned i = 0; i < w->nops && opened == w->first; i++)
+        opened = w->ops[i].kind == WORK_OPEN ? w->ops[i].end : opened;
+    q = opened + random_below(&w->random, w->trace.nevents - opened);
+    stop(w);
+    disk = disk_new(&w->trace);
+    while (disk_position(disk) < q)
+        disk_advance(disk);
+    left = disk_cut(disk, &choice);
+    move(w);
+    disk_write(left, w->base);
+    disk_free(left);
+    disk_free(disk);
+    forget_versions(w, q);
+    forget_ops(w, q, power);
+    if (power) {
+        trace_free(&w->trace);
+        trace_start(&w->trace, w->base);
+        w->first = w->trace.nevents;
+    } else {
+        trace_continue(&w->trace, q, w->base);
+    }
+    ops_open(w);
+    ops_look(w, power);
+}
+
+struct work *work_run(uint64_t seed, unsigned nops)
+{
+    struct work *w = calloc(1, sizeof(*w));
+    bool twice;
+
+    work_must(w != NULL, w, "no memory");
+    w->seed = w->random = seed;
+    w->format = random_below(&w->random, 3) == 0 ? FORMAT_ORIGINAL : FORMAT_CURRENT;
+    w->whole = random_below(&w->random, 4) > 0;
+    twice = random_below(&w->random, 2);
+    work_must(geometry_init(&w->geo,
+                            w->format == FORMAT_ORIGINAL ? (uint64_t)NTILES * WORK_TILE : SIZE,
+                            WORK_TILE) == 0,
+              w, "no geometry");
+    for (unsigned i = 0; i < WORK_SLOTS * WORK_SECTORS; i++)
+        ops_set_version(&w->sectors[i], 0);
+    move(w);
+    if (w->format == FORMAT_ORIGINAL)
+        create_original(w);
+    trace_start(&w->trace, w->base);
+    w->first = w->trace.nevents;
+    if (w->format == FORMAT_CURRENT)
+        ops_create(w);
+    ops_open(w);
+    do_many(w, twice ? nops / 2 : nops);
+    if (twice) {
+        interrupt(w, random_below(&w->random, 2));
+        do_many(w, nops / 2);
+    }
+    if (random_below(&w->random, 2))
+        ops_close(w);
+    stop(w);
+    return w;
+}
+
+void work_free(struct work *w)
+{
+    for (unsigned i = 0; i < w->nops; i++)
+        free(w->ops[i].marked);
+    for (unsigned i = 0; i < WORK_SLOTS * WORK_SECTORS; i++)
+        free(w->sectors[i].versions);
+    free(w->ops);
+    trace_free(&w->trace);
+    free(w);
+}
+
+bool work_begun(const struct work *w, unsigned op, size_t q)
+{
+    return w->ops[op].begin < q;
+}
+
+bool work_returned(const struct work *w, unsigned op, size_t q)
+{
+    return w->ops[op].ended && w->ops[op].end < q;
+}
+
+const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
+{
+    static const char *const names[] = {"nothing", "create",   "open",  "read", "write",
+                                        "zero",    "allocate", "flush", "mark", "close"};
+    const struct work_op *o = &w->ops[op];
+
+    snprintf(text, cap, "operation %u: %s", op, names[o->kind]);
+    if (o->len > 0)
+        snprintf(text + strlen(text), cap - strlen(text),
+                 " %" PRIu64 " bytes at %" PRIu64 " (tile %" PRIu64 ")", o->len, o->off,
+                 o->off / WORK_TILE);
+    if (o->epoch[0])
+        snprintf(text + strlen(text), cap - strlen(text), " %s", o->epoch);
+    return text;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A workload: the program's own code writes, zeroes, flushes, marks, closes and
+ * opens an archive, by chance from a seed, while its changes are recorded; and
+ * what each sector of the image held after each operation. It may be killed in
+ * the middle, or lose power, and go on with what is left.
+ *
+ * Few tiles are in use, chosen so that ten of them share a set of the
+ * descriptor cache, which has eight places, and two folders are needed.
+ */
+#ifndef TEST_CRASH_WORK_H
+#define TEST_CRASH_WORK_H
+
+#include <limits.h>
+
+#include "format/index.h"
+#include "image/image.h"
+#include "store/archive.h"
+#include "store/owner.h"
+#include "trace.h"
+
+#define WORK_SECTOR 512
+#define WORK_TILE 8192 /* two blocks: a short tile may lack one */
+#define WORK_SECTORS (WORK_TILE / WORK_SECTOR)
+#define WORK_SLOTS 15 /* tiles in use */
+#define WORK_MAX_OPEN 64
+
+enum work_kind {
+    WORK_NOTHING, /* an operation that a power cut undid */
+    WORK_CREATE,
+    WORK_OPEN,
+    WORK_READ,
+    WORK_WRITE,
+    WORK_ZERO,
+    WORK_ALLOCATE,
+    WORK_FLUSH,
+    WORK_MARK,
+    WORK_CLOSE,
+};
+
+struct work_op {
+    enum work_kind kind;
+    uint64_t off, len;
+    size_t begin, end; /* event numbers */
+    bool ended;
+    char epoch[STORE_EPOCH];
+    uint64_t *marked; /* hashes of all sectors at the mark */
+};
+
+struct work_version {
+    unsigned op;
+    unsigned char bytes[WORK_SECTOR];
+};
+
+struct work_sector {
+    unsigned char now[WORK_SECTOR];
+    struct work_version *versions; /* the first is what the image begins with */
+    size_t n;
+};
+
+struct work {
+    uint64_t seed, random;
+    int format;
+    bool whole; /* only whole sectors are written and zeroed */
+    struct geometry geo;
+    char base[PATH_MAX / 2], path[PATH_MAX]; /* the archive lies in base */
+    bool is_open;
+    struct archive archive;
+    struct owner owner;
+    struct image *img;
+    struct work_sector sectors[WORK_SLOTS * WORK_SECTORS];
+    struct work_op *ops;
+    unsigned nops;
+    struct trace trace;
+    size_t first; /* event from which on the power may be cut */
+};
+
+/* Runs a workload of about nops operations. */
+struct work *work_run(uint64_t seed, unsigned nops);
+void work_free(struct work *work);
+
+/* Tile number of a slot, and how many sectors it has. */
+uint32_t work_tile(unsigned slot);
+unsigned work_nsectors(const struct work *work, unsigned slot);
+/* Index into sectors of the first one of the slot. */
+unsigned work_first(unsigned slot);
+uint64_t work_hash(const void *sector);
+
+/* For the index of the archive. */
+void work_index(const struct work *work, struct index *index);
+
+/* Opens the archive for writing, also after a crash. 0 or -errno. */
+int work_open_archive(const char *path, struct archive *archive, struct owner *owner,
+                      struct image **img);
+int work_close_archive(struct archive *archive, struct owner *owner, struct image *img);
+
+/* Whether operation op had begun, or had returned, when event q was about to happen. */
+bool work_begun(const struct work *work, unsigned op, size_t q);
+bool work_returned(const struct work *work, unsigned op, size_t q);
+
+/* Says what operation op is. */
+const char *work_text(const struct work *work, unsigned op, char *text, size_t cap);
+
+/* Ends the test unless ok. work may be NULL. */
+void work_must(bool ok, const struct work *work, const char *what);
+
+#endif
