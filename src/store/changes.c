@@ -27,7 +27,8 @@
  *
  * Callers of note share syncs: one of them writes for all who came meanwhile.
  * A sync that failed need not be final here: the callers were told, no cell of
- * theirs counts as noted, and a later note writes the sector anew.
+ * theirs counts as noted, and a later note writes the sector anew. The next
+ * writer cannot tell such a cell from others, and begins an epoch in memory.
  */
 #include "store/changes.h"
 
@@ -397,8 +398,12 @@ static int start(struct changes *changes)
     return rc;
 }
 
-/* Takes over the journal that is there. Its damaged sectors are written anew: all their tiles
- * changed. */
+/*
+ * Takes over the journal that is there, in an epoch of its own that nobody is
+ * told: a cell that is read may be in the page cache alone, after a sync that
+ * failed, so no tile counts as noted yet. Damaged sectors are written anew: all
+ * their tiles changed.
+ */
 static int resume(struct changes *changes, const struct changes_list *list)
 {
     uint32_t epoch = list->header.epoch;
@@ -413,7 +418,7 @@ static int resume(struct changes *changes, const struct changes_list *list)
             atomic_store_explicit(&changes->cells[tile], cell, memory_order_relaxed);
     }
     changes->id = list->header.id;
-    atomic_store(&changes->epoch, epoch);
+    atomic_store(&changes->epoch, epoch < EPOCH_MAX ? epoch + 1 : epoch);
     for (uint32_t tile = 0; !rc && list->damaged && tile < changes->ntiles; tile++)
         if (list->cells[tile] == UINT32_MAX)
             rc = changes_note(changes, &tile, 1);
