@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A disk is an array of files by their numbers in the trace, each with what is
- * durable of it, and the list of pending events. A cut makes two copies: one is
+ * durable of it, the same with what the program saw, and the list of pending
+ * events. A cut makes two copies: one is
  * what the program saw, to which all pending events are done in order; the
  * other, which is returned, takes over from it what the choice keeps.
  *
@@ -41,7 +42,12 @@ struct file {
 
 struct disk {
     const struct trace *trace;
-    struct file *files;
+    struct file *files; /* durable */
+    /*
+     * What the program saw before the first pending event: the same, until a sync
+     * fails. A copy has none.
+     */
+    struct disk *seen;
     size_t position;
     size_t *pending;
     size_t npending;
@@ -55,7 +61,7 @@ static void must(bool ok, const char *what)
     exit(1);
 }
 
-struct disk *disk_new(const struct trace *trace)
+static struct disk *new_disk(const struct trace *trace)
 {
     struct disk *disk = calloc(1, sizeof(*disk));
 
@@ -66,8 +72,18 @@ struct disk *disk_new(const struct trace *trace)
     return disk;
 }
 
+struct disk *disk_new(const struct trace *trace)
+{
+    struct disk *disk = new_disk(trace);
+
+    disk->seen = new_disk(trace);
+    return disk;
+}
+
 void disk_free(struct disk *disk)
 {
+    if (disk->seen)
+        disk_free(disk->seen);
     for (unsigned i = 0; i < disk->trace->ninodes; i++)
         if (!disk->files[i].borrowed) {
             free(disk->files[i].bytes);
@@ -91,12 +107,11 @@ const size_t *disk_pending(const struct disk *disk, size_t *n)
 
 static struct disk *copy_of(const struct disk *disk)
 {
-    struct disk *copy = disk_new(disk->trace);
+    struct disk *copy = new_disk(disk->trace);
 
     memcpy(copy->files, disk->files, disk->trace->ninodes * sizeof(*copy->files));
     for (unsigned i = 0; i < disk->trace->ninodes; i++)
         copy->files[i].borrowed = true;
-    copy->position = disk->position;
     return copy;
 }
 
@@ -288,7 +303,7 @@ static void do_part(struct disk *now, struct disk *out, size_t event,
 
 struct disk *disk_cut(const struct disk *disk, const struct disk_choice *choice)
 {
-    struct disk *now = copy_of(disk);
+    struct disk *now = copy_of(disk->seen);
     struct disk *out = copy_of(disk);
 
     for (size_t i = 0; i < disk->npending; i++)
@@ -299,20 +314,37 @@ struct disk *disk_cut(const struct disk *disk, const struct disk_choice *choice)
 
 /* --- time ------------------------------------------------------------------- */
 
-/* What is pending of inode (0: of all) becomes durable. */
-static void settle(struct disk *disk, unsigned inode)
+/*
+ * A sync of inode (0: of all). What is pending becomes durable, or is given up if
+ * the sync failed: the program goes on to see it, and the disk gets what of it
+ * lies in a sector that is written and synced anew.
+ */
+static void settle(struct disk *disk, unsigned inode, bool failed)
 {
+    struct disk_choice choice = {failed ? DISK_LOST : DISK_KEPT, 0};
     size_t left = 0;
 
     for (size_t i = 0; i < disk->npending; i++) {
-        const struct trace_event *event = &disk->trace->events[disk->pending[i]];
+        unsigned changed = disk->trace->events[disk->pending[i]].inode;
 
-        if (inode && event->inode != inode)
+        if (inode && changed != inode) {
             disk->pending[left++] = disk->pending[i];
-        else
-            do_event(disk, event);
+            continue;
+        }
+        do_part(disk->seen, disk, disk->pending[i], &choice);
+        if (!failed && disk->files[changed].len != disk->seen->files[changed].len)
+            own(disk, changed, 0)->len = disk->seen->files[changed].len;
     }
     disk->npending = left;
+}
+
+struct disk *disk_seen(const struct disk *disk)
+{
+    struct disk *now = copy_of(disk->seen);
+
+    for (size_t i = 0; i < disk->npending; i++)
+        do_event(now, &disk->trace->events[disk->pending[i]]);
+    return now;
 }
 
 void disk_advance(struct disk *disk)
@@ -321,9 +353,11 @@ void disk_advance(struct disk *disk)
     const struct trace_event *event = &disk->trace->events[number];
 
     if (event->kind == TRACE_SYNC)
-        settle(disk, event->inode);
+        settle(disk, event->inode, false);
     else if (event->kind == TRACE_SYNC_ALL)
-        settle(disk, 0);
+        settle(disk, 0, false);
+    else if (event->kind == TRACE_FAILED)
+        settle(disk, event->inode, true);
     if (!trace_changes(event))
         return;
     /* npending shrinks, so the array has its own capacity: that of the trace. */

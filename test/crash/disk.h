@@ -7,7 +7,9 @@
  * it, or as the sync found it, each sector for itself; the length of the file
  * likewise. After the last sync of a directory each of its names likewise; a
  * rename takes effect for both of its names or for none. Syncing a file does
- * not make its name durable. Nothing that was synced is ever lost.
+ * not make its name durable. Nothing that was synced is ever lost. When a sync
+ * fails, Linux takes what it should have written for written: programs go on to
+ * see it, and it never reaches the disk unless it is written again.
  *
  * So a state is told by saying of each change since the last sync, for each
  * sector, whether the disk caught up with the file right after it: `struct
@@ -57,6 +59,9 @@ const size_t *disk_pending(const struct disk *disk, size_t *n);
 
 /* The power is cut now. Returns what is left: all of it durable. Free it. */
 struct disk *disk_cut(const struct disk *disk, const struct disk_choice *choice);
+
+/* What a program sees that starts now, without a power cut. Free it. */
+struct disk *disk_seen(const struct disk *disk);
 
 /* How much of a pending event a choice keeps: all, none, or a part of its sectors. */
 enum disk_share { DISK_NONE, DISK_PART, DISK_ALL };

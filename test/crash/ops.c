@@ -138,6 +138,30 @@ void ops_write(struct work *w, uint64_t off, uint64_t len)
     free(bytes);
 }
 
+static unsigned journal(const struct work *w)
+{
+    unsigned inode = TRACE_BASE;
+
+    inode = trace_target(&w->trace, inode, "drive.img");
+    inode = trace_target(&w->trace, inode, FORMAT_PRIVATE_DIR);
+    return trace_target(&w->trace, inode, "journal");
+}
+
+void ops_write_unnoted(struct work *w, uint64_t off, uint64_t len)
+{
+    unsigned char bytes[WORK_TILE];
+    int rc;
+
+    memset(bytes, 'u', len);
+    begin(w, WORK_WRITE, off, len);
+    expect(w, off, len, bytes);
+    w->trace.failing = journal(w);
+    rc = image_write(w->img, off, bytes, len);
+    work_must(rc == -EIO && !w->trace.failing, w, "a note that is not synced is no error");
+    ops_look(w, false);
+    end(w, 0);
+}
+
 void ops_zero(struct work *w, uint64_t off, uint64_t len)
 {
     begin(w, WORK_ZERO, off, len);

@@ -16,6 +16,8 @@ void ops_close(struct work *work);
 void ops_read(struct work *work, uint64_t off, uint64_t len);
 /* Bytes by chance, now and then zeros, or zeros at the end. */
 void ops_write(struct work *work, uint64_t off, uint64_t len);
+/* Likewise to one tile that is not yet noted, whose note cannot be synced. */
+void ops_write_unnoted(struct work *work, uint64_t off, uint64_t len);
 void ops_zero(struct work *work, uint64_t off, uint64_t len);
 void ops_allocate(struct work *work, uint64_t off, uint64_t len);
 void ops_flush(struct work *work);

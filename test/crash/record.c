@@ -104,7 +104,12 @@ int record_before(void *arg, struct sys_call *call)
     t->made_in = 0;
     if (call->op == CALL_OPEN && (call->flags & O_CREAT))
         t->made_in = trace_place(t, call->fd, call->path, t->made_as);
-    return 0;
+    if ((call->op != CALL_FSYNC && call->op != CALL_FDATASYNC) || !t->failing ||
+        t->failing != trace_by_fd(t, call->fd))
+        return 0;
+    trace_add(t, TRACE_FAILED, t->failing);
+    t->failing = 0;
+    return EIO;
 }
 
 void record_after(void *arg, const struct sys_call *call, long result, int err)

@@ -319,6 +319,9 @@ const char *trace_text(const struct trace *t, const struct trace_event *e, char 
     case TRACE_SYNC_ALL:
         snprintf(text, cap, "sync everything");
         break;
+    case TRACE_FAILED:
+        snprintf(text, cap, "fail to sync %s", path);
+        break;
     case TRACE_BEGIN:
         snprintf(text, cap, "operation %u begins", e->op);
         break;

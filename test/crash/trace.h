@@ -29,7 +29,8 @@ enum trace_kind {
     TRACE_RENAME,   /* name of directory inode is called to; what was there is gone */
     TRACE_SYNC,     /* inode is durable: the bytes of a file, the names of a directory */
     TRACE_SYNC_ALL,
-    TRACE_BEGIN, /* of operation op */
+    TRACE_FAILED, /* a sync of inode */
+    TRACE_BEGIN,  /* of operation op */
     TRACE_END,
     TRACE_NOTHING, /* what a seeded bug left out */
 };
@@ -64,6 +65,7 @@ struct trace {
     struct trace_entry *entries; /* as the program sees them now */
     size_t nentries;
     unsigned op;
+    unsigned failing; /* the next sync of this one fails; 0: none */
     unsigned made_in; /* between the two hooks of an open: where it may make a file; 0: nowhere */
     char made_as[TRACE_NAME];
 };

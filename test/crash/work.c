@@ -115,6 +115,18 @@ static void write_something(struct work *w, unsigned slot)
     ops_write(w, off, len);
 }
 
+/* A tile cannot be noted, because a sync fails; the drive is mounted anew and the tile written. */
+static void note_badly(struct work *w, unsigned slot)
+{
+    ops_mark(w);
+    ops_write_unnoted(w, (uint64_t)tiles[slot] * WORK_TILE, WORK_SECTOR);
+    if (random_below(&w->random, 3) == 0)
+        write_something(w, slot);
+    ops_close(w);
+    ops_open(w);
+    write_something(w, slot);
+}
+
 /* Dirties more tiles of one set of the cache than it has places. */
 static void write_everywhere(struct work *w)
 {
@@ -138,8 +150,10 @@ static void do_something(struct work *w)
         ops_read(w, off, len);
     } else if (r < 86) {
         ops_flush(w);
-    } else if (r < 96) {
+    } else if (r < 92) {
         ops_mark(w);
+    } else if (r < 96) {
+        note_badly(w, slot);
     } else {
         write_everywhere(w);
     }
@@ -223,7 +237,7 @@ static void forget_versions(struct work *w, size_t q)
  */
 static void interrupt(struct work *w, bool power)
 {
-    struct disk_choice choice = {power ? DISK_TORN : DISK_KEPT, w->seed};
+    struct disk_choice choice = {DISK_TORN, w->seed};
     size_t opened = w->first, q;
     struct disk *disk, *left;
 
@@ -234,7 +248,7 @@ static void interrupt(struct work *w, bool power)
     disk = disk_new(&w->trace);
     while (disk_position(disk) < q)
         disk_advance(disk);
-    left = disk_cut(disk, &choice);
+    left = power ? disk_cut(disk, &choice) : disk_seen(disk);
     move(w);
     disk_write(left, w->base);
     disk_free(left);
