@@ -84,6 +84,7 @@ fuzz:
 	T=$(T) RUNS=$(RUNS) test/fuzz/run build-fuzz $(FUZZ)
 
 fuzzers: $(FUZZ:%=$(BUILD)/test/fuzz/fuzz-%)
+
 # SEED is a number, or the name of a state as it was told: 7-152-torn-81. BUG goes with the latter.
 crash: $(BUILD)/test/crash/crash
 	$< --states $(or $(N),100000) $(if $(findstring -,$(SEED)),--state,$(if $(SEED),--seed)) $(SEED) \
