@@ -275,7 +275,7 @@ static int explain(struct harness *h, const char *name)
 
 /* --- all -------------------------------------------------------------------- */
 
-static unsigned done, failed;
+static unsigned done, failed, seeded, caught;
 
 static void result(bool ok, const char *what)
 {
@@ -298,6 +298,8 @@ static void find_bug(const struct harness *options, const struct bug *bug)
         snprintf(what, sizeof(what), "%s, not caught in %" PRIu64 " states: %s", bug->name,
                  h.states, bug->what);
     result(h.violations > 0, what);
+    seeded++;
+    caught += h.violations > 0;
 }
 
 static void find_bugs(const struct harness *options, const char *name)
@@ -307,7 +309,7 @@ static void find_bugs(const struct harness *options, const char *name)
             find_bug(options, bug);
 }
 
-static void keep_promises(const struct harness *options)
+static struct harness keep_promises(const struct harness *options)
 {
     struct harness h = *options;
     char what[200];
@@ -316,9 +318,15 @@ static void keep_promises(const struct harness *options)
     snprintf(what, sizeof(what), "every promise is kept in %" PRIu64 " states%s", h.states,
              stopped ? ", then it was stopped" : "");
     result(h.violations == 0 && !stopped, what);
-    printf("# workloads %" PRIu64 ", operations %" PRIu64 ", prefixes %" PRIu64 ", states %" PRIu64
-           ", violations %" PRIu64 "\n",
-           h.workloads, h.ops, h.prefixes, h.states, h.violations);
+    return h;
+}
+
+/* The last line. */
+static void print_figures(const struct harness *h)
+{
+    printf("# states %" PRIu64 ", violations %" PRIu64 ", prefixes %" PRIu64 ", operations %" PRIu64
+           ", workloads %" PRIu64 "; seeded bugs %u, caught %u\n",
+           h->states, h->violations, h->prefixes, h->ops, h->workloads, seeded, caught);
 }
 
 static void list_bugs(void)
@@ -344,7 +352,7 @@ int main(int argc, char **argv)
         {"bugs", 0, NULL, 'B'},  {"bug", 1, NULL, 'b'},    {"list-bugs", 0, NULL, 'l'},
         {"state", 1, NULL, 'S'}, {NULL, 0, NULL, 0},
     };
-    struct harness h = {.seed = 1, .most = STATES, .stride = 1};
+    struct harness h = {.seed = 1, .most = STATES, .stride = 1}, tried = {0};
     bool states = true, with_bugs = true;
     const char *state = NULL, *bug = NULL;
     int c;
@@ -383,10 +391,11 @@ int main(int argc, char **argv)
     } else {
         printf("# seed %" PRIu64 "\n", h.seed);
         if (states)
-            keep_promises(&h);
+            tried = keep_promises(&h);
         if (with_bugs)
             find_bugs(&h, bug);
         printf("1..%u\n", done);
+        print_figures(&tried);
     }
     return failed ? 1 : 0;
 }
