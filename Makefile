@@ -152,7 +152,7 @@ $(BUILD)/test/unit/test_changes_sync: unit_ldflags := -Wl,--wrap=fdatasync
 $(BUILD)/test/unit/test_owner: unit_ldflags := \
 	-Wl,--wrap=mkdirat,--wrap=gethostname,--wrap=fopen,--wrap=fopen64
 $(BUILD)/test/fuzz/replay-changes $(BUILD)/test/fuzz/fuzz-changes: fuzz_ldflags := \
-	-Wl,--wrap=io_open,--wrap=io_pread
+	-Wl,--wrap=io_open_file,--wrap=io_pread
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

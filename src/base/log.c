@@ -130,11 +130,12 @@ static int followers(unsigned char c)
 }
 
 /*
- * A file name may hold anything. Besides those of ASCII there are control
+ * Makes '?' of every byte of text that could forge a line or move a cursor: a
+ * file name may hold anything. Besides those of ASCII there are control
  * characters from U+0080 to U+009F, written c2 80 to c2 9f in UTF-8 and as one
  * byte in the older character sets.
  */
-void log_defuse(char *text)
+static void defuse(char *text)
 {
     int due = 0; /* bytes of a sequence that are still to come */
 
@@ -154,7 +155,7 @@ static void PRINTF(2, 0) message(enum level level, const char *fmt, va_list args
     char text[TEXT];
 
     vsnprintf(text, sizeof(text), fmt, args);
-    log_defuse(text);
+    defuse(text);
     emit(level, text);
     errno = saved;
 }

@@ -25,13 +25,6 @@ void log_note(const char *fmt, ...) PRINTF(1, 2);
 /* Only with log_debug_on(). */
 void log_debug(const char *fmt, ...) PRINTF(1, 2);
 
-/*
- * Makes '?' of every byte of text that could forge a line or move a cursor. What
- * the functions above print has been through it; others who print foreign
- * strings call it.
- */
-void log_defuse(char *text);
-
 /* Before threads start. */
 void log_debug_on(void);
 /*

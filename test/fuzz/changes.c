@@ -22,10 +22,10 @@ static unsigned char *file;
 static size_t file_len;
 static int regular = -1;
 
-int __wrap_io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd);
+int __wrap_io_open_file(int dirfd, const char *path, int flags, int *fd);
 int __wrap_io_pread(int fd, void *buf, size_t len, uint64_t off, size_t *got);
 
-int __wrap_io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd)
+int __wrap_io_open_file(int dirfd, const char *path, int flags, int *fd)
 {
     must(strcmp(path, FORMAT_JOURNAL_NAME) == 0);
     *fd = dup(regular);
