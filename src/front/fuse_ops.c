@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the kernel asks for, and what it is answered.
+ *
+ * The mounted file is the root of its file system: inode 1 is a regular file.
+ *
+ * It behaves as a block device does. Its size is fixed: O_TRUNC is ignored, a
+ * truncate to another size is refused, a write past the end is ENOSPC. The
+ * kernel sends O_TRUNC as a truncate to 0 without a file handle, which
+ * truncate(2) by path looks like, too; so that one is ignored as well. The
+ * other way, FUSE_CAP_ATOMIC_O_TRUNC, sets the size to 0 in the kernel for a
+ * moment, in which a loop device on the file would fail.
+ */
+#include "front/fuse_ops.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+#include "front/control.h"
+
+#define BACKGROUND 64    /* requests the kernel may have under way; its own default is 12 */
+#define ATTR_SECONDS 1.0 /* how long the kernel may keep mtime and st_blocks */
+#define COUNT_WAIT_MS 50 /* what stat(2) waits for the first count of all tiles */
+
+static __thread char *payload; /* of fuse_ops_payload() */
+
+void fuse_ops_payload(char *memory)
+{
+    payload = memory;
+}
+
+static struct fuse_front *front_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+static void *count(void *arg)
+{
+    const struct fuse_front *front = arg;
+
+    (void)!image_count(front->img); /* logged; st_blocks stays a lower bound */
+    return NULL;
+}
+
+static void on_init(void *userdata, struct fuse_conn_info *conn)
+{
+    struct fuse_front *front = userdata;
+
+    /*
+     * Times are those of the tiles, which is no reason to drop cached pages: who
+     * opens the file anew gets a fresh cache. It cannot be kept beyond that: an
+     * asynchronous direct write, as from a loop device, may leave stale pages.
+     */
+    conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+    conn->max_read = FUSE_OPS_REQUEST_MAX; /* the mount option says the same, as libfuse wants it */
+    conn->max_write = FUSE_OPS_REQUEST_MAX;
+    conn->max_background = BACKGROUND;
+    conn->congestion_threshold = BACKGROUND * 3 / 4;
+    front->ready(front->ready_arg);
+    front->counting = pthread_create(&front->counter, NULL, count, front) == 0;
+}
+
+static int attributes(struct fuse_front *front, struct stat *st)
+{
+    struct image_usage usage;
+    int rc = image_usage(front->img, COUNT_WAIT_MS, &usage);
+
+    *st = (struct stat){
+        .st_ino = FUSE_ROOT_ID,
+        .st_nlink = 1,
+        .st_mode = S_IFREG | front->config.mode,
+        .st_uid = front->config.uid,
+        .st_gid = front->config.gid,
+        .st_size = (off_t)image_size(front->img),
+        .st_blksize = 4096,
+        .st_blocks = (blkcnt_t)usage.blocks,
+        .st_atim = usage.mtime,
+        .st_mtim = usage.mtime,
+        .st_ctim = usage.mtime,
+    };
+    return rc;
+}
+
+static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct stat st;
+
+    /* A tile that cannot be stat'ed has been logged; the rest is still true. */
+    (void)!attributes(front_of(req), &st);
+    fuse_reply_attr(req, &st, ATTR_SECONDS);
+}
+
+static int check_setattr(const struct stat *now, const struct stat *want, int which, bool handle)
+{
+    if (which & FUSE_SET_ATTR_SIZE && want->st_size != now->st_size &&
+        (handle || want->st_size != 0))
+        return EINVAL; /* what a block device says */
+    if (which & FUSE_SET_ATTR_MODE && (want->st_mode & 07777) != (now->st_mode & 07777))
+        return EPERM;
+    if (which & FUSE_SET_ATTR_UID && want->st_uid != now->st_uid)
+        return EPERM;
+    if (which & FUSE_SET_ATTR_GID && want->st_gid != now->st_gid)
+        return EPERM;
+    return 0; /* times are those of the tiles; setting them is harmless and does nothing */
+}
+
+static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int which,
+                       struct fuse_file_info *fi)
+{
+    struct stat now;
+    int err;
+
+    (void)!attributes(front_of(req), &now);
+    err = check_setattr(&now, want, which, fi != NULL);
+    if (err)
+        fuse_reply_err(req, err);
+    else
+        fuse_reply_attr(req, &now, ATTR_SECONDS);
+}
+
+static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fuse_front *front = front_of(req);
+
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
+    fi->parallel_direct_writes = 1;
+#endif
+    fi->fh = (fi->flags & O_ACCMODE) != O_RDONLY; /* ioctl does not get the flags */
+    if (fi->fh)
+        atomic_fetch_add(&front->writers, 1);
+    fuse_reply_open(req, fi);
+}
+
+/*
+ * With the last writer gone an unmount is likely: what it would have to wait
+ * for goes to disk now. Nobody waits for a release.
+ */
+static void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fuse_front *front = front_of(req);
+    bool last = fi->fh && atomic_fetch_sub(&front->writers, 1) == 1;
+
+    fuse_reply_err(req, 0);
+    if (last)
+        (void)!image_flush(front->img); /* final and logged; the next fsync tells it, too */
+}
+
+static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
+                    struct fuse_file_info *fi)
+{
+    struct image *img = front_of(req)->img;
+    uint64_t size = image_size(img);
+    int rc;
+
+    if ((uint64_t)off >= size) {
+        fuse_reply_buf(req, NULL, 0);
+        return;
+    }
+    if (len > size - (uint64_t)off)
+        len = size - (uint64_t)off;
+    /* A short answer would be taken for the end of the file, and read as zeros. */
+    rc = len <= FUSE_OPS_REQUEST_MAX ? image_read(img, (uint64_t)off, payload, len) : -EIO;
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else
+        fuse_reply_buf(req, payload, len);
+}
+
+static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len, off_t off,
+                     struct fuse_file_info *fi)
+{
+    struct image *img = front_of(req)->img;
+    uint64_t size = image_size(img);
+    int rc;
+
+    /* Up to the end, then ENOSPC, as a block device does. */
+    if ((uint64_t)off < size && len > size - (uint64_t)off)
+        len = size - (uint64_t)off;
+    rc = image_write(img, (uint64_t)off, buf, len);
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else
+        fuse_reply_write(req, len);
+}
+
+static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    fuse_reply_err(req, -image_flush(front_of(req)->img));
+}
+
+static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+                         struct fuse_file_info *fi)
+{
+    struct image *img = front_of(req)->img;
+    bool beyond = (uint64_t)off + (uint64_t)len > image_size(img);
+    int rc;
+
+    switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+    case FALLOC_FL_PUNCH_HOLE:
+    case FALLOC_FL_ZERO_RANGE:
+        /* Success would make the kernel believe that the file has grown. */
+        rc = beyond && !(mode & FALLOC_FL_KEEP_SIZE)
+                 ? -ENOSPC
+                 : image_zero(img, (uint64_t)off, (uint64_t)len);
+        break;
+    case 0:
+        rc = image_allocate(img, (uint64_t)off, (uint64_t)len);
+        break;
+    default:
+        rc = -EOPNOTSUPP;
+    }
+    fuse_reply_err(req, -rc);
+}
+
+static void on_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+                     struct fuse_file_info *fi)
+{
+    uint64_t found;
+    int rc = off < 0 ? -ENXIO
+                     : image_seek(front_of(req)->img, (uint64_t)off,
+                                  whence == SEEK_DATA ? STORE_DATA : STORE_HOLE, &found);
+
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else
+        fuse_reply_lseek(req, (off_t)found);
+}
+
+static void on_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct statvfs space;
+    int rc = image_space(front_of(req)->img, &space);
+
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else
+        fuse_reply_statfs(req, &space);
+}
+
+static void status(struct fuse_front *front, struct control_status *out)
+{
+    const struct geometry *geo = image_geometry(front->img);
+    struct image_usage usage;
+
+    (void)!image_usage(front->img, 0, &usage);
+    *out = (struct control_status){
+        .size = geo->size,
+        .tile_size = geo->tile_size,
+        .blocks = usage.blocks,
+        .ntiles = geo->ntiles,
+        .tiles = usage.tiles,
+        .flags = (front->config.read_only ? CONTROL_READ_ONLY : 0) |
+                 (image_failed(front->img) ? CONTROL_FAILED : 0) |
+                 (usage.complete ? CONTROL_COMPLETE : 0),
+        .pid = getpid(),
+    };
+}
+
+static int mark(struct fuse_front *front, const struct fuse_file_info *fi, struct control_mark *out)
+{
+    static_assert(sizeof(out->epoch) >= STORE_EPOCH, "room for the word");
+    *out = (struct control_mark){0};
+    return fi->fh ? image_mark(front->img, out->epoch) : -EBADF;
+}
+
+static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+                     struct fuse_file_info *fi, unsigned flags, const void *in_buf, size_t in_size,
+                     size_t out_size)
+{
+    union {
+        struct control_status status;
+        struct control_mark mark;
+    } out;
+    size_t len = 0;
+    int rc = -ENOTTY;
+
+    if (cmd == CONTROL_STATUS) {
+        len = sizeof(out.status);
+        status(front_of(req), &out.status);
+        rc = 0;
+    } else if (cmd == CONTROL_MARK) {
+        len = sizeof(out.mark);
+        rc = mark(front_of(req), fi, &out.mark);
+    }
+    /* The kernel made room for as much as the command's number says. */
+    if (rc || len != out_size)
+        fuse_reply_err(req, rc ? -rc : ENOTTY);
+    else
+        fuse_reply_ioctl(req, 0, &out, len);
+}
+
+const struct fuse_lowlevel_ops fuse_ops = {
+    .init = on_init,
+    .getattr = on_getattr,
+    .setattr = on_setattr,
+    .open = on_open,
+    .release = on_release,
+    .read = on_read,
+    .write = on_write,
+    .fsync = on_fsync,
+    .fallocate = on_fallocate,
+    .lseek = on_lseek,
+    .statfs = on_statfs,
+    .ioctl = on_ioctl,
+};

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The answers to the kernel's requests, for fuse.c alone, which makes the
+ * session and the threads. These two know libfuse, and nobody else does.
+ */
+#ifndef FRONT_FUSE_OPS_H
+#define FRONT_FUSE_OPS_H
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 12)
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "front/fuse.h"
+
+#define FUSE_OPS_REQUEST_MAX 1048576 /* bytes of a read or write */
+
+/* What a session's user data points to. */
+struct fuse_front {
+    /* fixed after new or mount */
+    struct fuse_session *session;
+    struct fuse_front_config config;
+    char *mountpoint;
+    unsigned nthreads;
+    /* fixed while running */
+    struct image *img;
+    void (*ready)(void *arg);
+    void *ready_arg;
+    pthread_t counter;
+    bool counting;
+    atomic_uint writers; /* open handles that may write; any thread */
+};
+
+extern const struct fuse_lowlevel_ops fuse_ops;
+
+/*
+ * Each thread that serves brings FUSE_OPS_REQUEST_MAX bytes, aligned to pages:
+ * a write's bytes, or the answer to a read.
+ */
+void fuse_ops_payload(char *memory);
+
+#endif
