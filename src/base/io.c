@@ -73,6 +73,11 @@ int io_write(int fd, const void *buf, size_t len)
     return 0;
 }
 
+bool io_is_full(int rc)
+{
+    return rc == -ENOSPC || rc == -EDQUOT;
+}
+
 int io_fsync(int fd)
 {
     while (fsync(fd)) {

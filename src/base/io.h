@@ -6,6 +6,7 @@
 #ifndef BASE_IO_H
 #define BASE_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -69,6 +70,9 @@ MUST_CHECK int io_move_new(int fromfd, const char *from, int tofd, const char *t
 /* ftruncate(2) and fallocate(2), whose mode they take. 0 or -errno. */
 MUST_CHECK int io_truncate(int fd, uint64_t len);
 MUST_CHECK int io_fallocate(int fd, int mode, uint64_t off, uint64_t len);
+
+/* Whether a result, 0 or -errno, stands for want of space, on the disk or in a quota. */
+bool io_is_full(int rc);
 
 MUST_CHECK int io_fsync(int fd);
 MUST_CHECK int io_fdatasync(int fd);

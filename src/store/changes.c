@@ -274,8 +274,8 @@ static int write_batch(struct changes *changes, uint32_t *batch, size_t n)
         rc = write_sector(changes, batch + i, n - i, epoch, &used);
     if (!rc)
         rc = io_fdatasync(changes->fd);
-    if (rc)
-        return complain(changes->archive, "write", rc);
+    if (rc) /* want of space is told by who answers the request */
+        return io_is_full(rc) ? rc : complain(changes->archive, "write", rc);
     for (size_t i = 0; i < n; i++)
         atomic_store(&changes->cells[batch[i]], epoch);
     return 0;

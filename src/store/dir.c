@@ -62,7 +62,7 @@ static uint64_t file_len(const struct dir *dir, uint32_t tile)
 }
 
 /* Logs and returns what the caller is told: only what it can act upon, else EIO. */
-static int complain(const struct dir *dir, const char *verb, uint32_t tile, int rc)
+static int tell(const struct dir *dir, const char *verb, uint32_t tile, int rc)
 {
     char path[LAYOUT_PATH];
 
@@ -85,6 +85,12 @@ static int complain(const struct dir *dir, const char *verb, uint32_t tile, int 
     default:
         return -EIO;
     }
+}
+
+/* As tell(), but for want of space, which is for others to tell. */
+static int complain(const struct dir *dir, const char *verb, uint32_t tile, int rc)
+{
+    return io_is_full(rc) ? rc : tell(dir, verb, tile, rc);
 }
 
 static int not_regular(const struct dir *dir, uint32_t tile)
@@ -177,7 +183,7 @@ static int cache_sync(void *arg, struct fdcache_file *file)
     struct stat st;
 
     if (rc || fstat(file->fd, &st))
-        return complain(arg, "bring to disk", file->tile, rc ? rc : -errno);
+        return tell(arg, "bring to disk", file->tile, rc ? rc : -errno);
     if (st.st_nlink == 0 && !atomic_load(&file->leaving)) {
         log_error("cannot bring tile %" PRIu32 " to disk: its file was removed behind our back",
                   file->tile);

@@ -10,7 +10,9 @@
  *   wrappers in store.c assert so, and implementations rely on it.
  * - The result is 0 or -errno. -ENOENT has one meaning only: the tile is
  *   absent. A tile that is there and cannot be used is -EIO, -EACCES, ... and
- *   never -ENOENT. A failed operation has logged the tile's name.
+ *   never -ENOENT. A failed operation has logged the tile's name; but want of
+ *   space is no matter of one tile and hits many requests at once: except by
+ *   flush it is not logged, who answers them tells it.
  * - Bytes of a present tile that were never written read as zeros.
  * - Callers may run read, write, stat, seek and flush of one tile at the same
  *   time. create, remove, zero and allocate of a tile exclude everything else
