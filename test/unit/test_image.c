@@ -394,6 +394,39 @@ static void failed_first_write_leaves_no_tile(void **state)
     assert_content(f);
 }
 
+/*
+ * A request that found no space is repeated as it was: whatever of it had been
+ * done, in the end it is done, once, and nothing else is.
+ */
+static void what_found_no_space_can_be_repeated(void **state)
+{
+    static const enum fault_op all[] = {FAULT_NOTE, FAULT_CREATE, FAULT_WRITE, FAULT_ZERO,
+                                        FAULT_REMOVE};
+    struct fixture *f = *state;
+    char epoch[STORE_EPOCH];
+
+    for (size_t i = 0; i < 4 * ARRAY_LEN(all); i++) {
+        enum fault_op op = all[i / 4];
+        uint64_t off = TILE / 2 + i, len = 3 * TILE;
+
+        zero(f, 0, SIZE);
+        put(f, TILE, 2 * TILE, 7);
+        assert_int_equal(image_mark(f->img, epoch), 0); /* there is something to note again */
+        fault_set(f->st, op, ENOSPC, i % 4, 1);
+        for (uint64_t k = 0; k < len; k++)
+            f->flat[off + k] = 1 + (k + i) % 255;
+        while (image_write(f->img, off, f->flat + off, len) == -ENOSPC)
+            ;
+        assert_content(f);
+        memset(f->flat + off, 0, len - TILE);
+        while (image_zero(f->img, off, len - TILE) == -ENOSPC)
+            ;
+        lift(f, op);
+        assert_content(f);
+        assert_true(!present(f, 1) && present(f, 2) && present(f, 3));
+    }
+}
+
 /* The store ends the program when a tile is changed that is not noted. */
 static void what_cannot_be_noted_is_not_changed(void **state)
 {
@@ -921,6 +954,7 @@ int main(void)
         TEST(allocate_makes_tiles_of_zeros),
         TEST(seek_finds_data_and_holes),
         TEST(seek_past_the_end_is_enxio),
+        TEST(what_found_no_space_can_be_repeated),
         TEST(what_cannot_be_noted_is_not_changed),
         TEST(a_tile_is_noted_once_per_epoch_and_only_when_it_changes),
         TEST(mark_brings_all_to_disk_first),
