@@ -15,8 +15,9 @@
  *   5. dir:   journal          (changes.c)  not held across I/O
  *   6. dir:   a set of the descriptor cache (fdcache.c)
  *   7. mem:   a tile           (mem.c)
- *   8. front: libfuse's line   (fuse.c)
- *   9. log                     (log.c)
+ *   8. front: parking          (parking.c)  libfuse's own locks come below it
+ *   9. front: libfuse's line   (fuse.c)
+ *  10. log                     (log.c)
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H

@@ -210,6 +210,8 @@ static int new_front(const struct plan *plan, const struct archive *archive,
         .source = archive->path,
         .args = plan->mount.words,
         .read_only = plan->mount.read_only,
+        .wait = plan->mount.wait,
+        .wait_seconds = plan->mount.wait_seconds,
     };
     struct stat st;
     int rc;
@@ -365,6 +367,8 @@ static const struct opt opts[] = {
     {"foreground", 'f', NULL, "stay until it is unmounted; log to stderr, or to --log FILE"},
     {"options", 'o', "OPT,OPT", "mount options, e.g. ro, allow_root, allow_other"},
     {"fuse", 0, "ARGS", "arguments for libfuse, e.g. --fuse=\"-o allow_root\""},
+    {"on-full", 0, "WHAT",
+     "writes that find no space 'wait' for it (the default), 'wait:SECONDS'\nor fail: 'error'"},
     {"log", 0, "FILE", "append log lines to FILE instead of syslog"},
     {"debug", 0, NULL, "log more"},
     {0},
@@ -373,7 +377,8 @@ static const struct opt opts[] = {
 const struct command cmd_mount = {
     .name = "mount",
     .summary = "present an archive as one file of fixed size",
-    .synopsis = "[-r] [-f] [-o OPT,OPT] [--fuse=\"ARGS\"] [--log FILE] [--debug] ARCHIVE PATH",
+    .synopsis = "[-r] [-f] [-o OPT,OPT] [--fuse=\"ARGS\"] [--on-full=WHAT] [--log FILE] [--debug] "
+                "ARCHIVE PATH",
     .description =
         "Mounts ARCHIVE as the file PATH and returns when it can be used. PATH is an empty\n"
         "file, or is made, and removed again at unmount. Attach it to a loop device with\n"

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cli/mount_args.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/parse.h"
 #include "cli/cli.h"
+
+#define ON_FULL "on-full=" /* front/fuse.c keeps it from libfuse */
+#define WAIT "wait:"
+#define SECONDS_MAX 1000000
 
 /*
  * What mosaicfs itself decides. libfuse takes these, but then the mount would
@@ -20,10 +26,33 @@ static bool is(const char *word, size_t len, const char *s)
     return len == strlen(s) && memcmp(word, s, len) == 0;
 }
 
+/* What to do when there is no space: "wait", "wait:SECONDS" or "error". 0 or an exit code. */
+static int set_on_full(struct mount_args *mount, const struct args *args, const char *word,
+                       size_t len)
+{
+    char seconds[16] = "";
+    uint64_t n = 0;
+    bool good;
+
+    mount->wait = !is(word, len, "error");
+    good = !mount->wait || is(word, len, "wait");
+    if (!good && len > strlen(WAIT) && memcmp(word, WAIT, strlen(WAIT)) == 0) {
+        snprintf(seconds, sizeof(seconds), "%.*s", (int)(len - strlen(WAIT)), word + strlen(WAIT));
+        good = parse_u64(seconds, &n) == 0 && n > 0 && n <= SECONDS_MAX;
+    }
+    mount->wait_seconds = (unsigned)n;
+    return good ? 0
+                : opt_usage_error(args->command,
+                                  "on-full: '%.*s' is not wait, wait:SECONDS (up to %d) or error",
+                                  (int)len, word, SECONDS_MAX);
+}
+
 /* Looks at one word of a list of mount options. 0 or an exit code. */
 static int look_at_option(struct mount_args *mount, const struct args *args, const char *word,
                           size_t len)
 {
+    if (len >= strlen(ON_FULL) && memcmp(word, ON_FULL, strlen(ON_FULL)) == 0)
+        return set_on_full(mount, args, word + strlen(ON_FULL), len - strlen(ON_FULL));
     if (is(word, len, "ro"))
         mount->read_only = true;
     if (is(word, len, "allow_root") || is(word, len, "allow_other"))
@@ -116,6 +145,7 @@ int mount_args_collect(struct mount_args *mount, const struct args *args)
         .read_only = opt_given(args, "read-only"),
         .foreground = opt_given(args, "foreground"),
         .debug = opt_given(args, "debug"),
+        .wait = true,
     };
     if (opt_given(args, "fuse")) {
         mount->text = strdup(opt_value(args, "fuse"));
@@ -127,6 +157,9 @@ int mount_args_collect(struct mount_args *mount, const struct args *args)
     }
     while (!rc && (list = opt_next(args, "options", &pos)))
         rc = add_list(mount, args, list);
+    list = opt_value(args, "on-full");
+    if (!rc && list)
+        rc = set_on_full(mount, args, list, strlen(list));
     return rc;
 }
 

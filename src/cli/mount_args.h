@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The words of mount's -o and --fuse: which of them concern us, which go to
- * libfuse, and which neither takes.
+ * libfuse, and which neither takes. And --on-full, which may stand among them.
  */
 #ifndef CLI_MOUNT_ARGS_H
 #define CLI_MOUNT_ARGS_H
@@ -18,8 +18,10 @@ struct mount_args {
     bool read_only;
     bool foreground;
     bool debug;
-    bool shared; /* others than the mounting user may open the file */
-    char *text;  /* what words points into */
+    bool wait;             /* for space, when there is none */
+    unsigned wait_seconds; /* at most; 0: as long as it takes */
+    bool shared;           /* others than the mounting user may open the file */
+    char *text;            /* what words points into */
 };
 
 /* 0, or the exit code after a line on stderr. Release in any case. */

@@ -36,4 +36,16 @@ struct control_mark {
 
 #define CONTROL_MARK _IOR('M', 2, struct control_mark)
 
+/* Requests that found no space and wait for it. */
+struct control_waiting {
+    int64_t since;  /* seconds of CLOCK_REALTIME; 0 when none waits */
+    uint64_t bytes; /* of memory they hold */
+    uint32_t requests;
+    uint32_t reserved; /* 0 */
+};
+
+static_assert(sizeof(struct control_waiting) == 24, "fixed for ever");
+
+#define CONTROL_WAITING _IOR('M', 3, struct control_waiting)
+
 #endif

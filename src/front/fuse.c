@@ -54,6 +54,17 @@ PRINTF(2, 0) static void on_log(enum fuse_log_level level, const char *fmt, va_l
 #define TEXT(x) TEXT2(x)
 #define OPTIONS "subtype=mosaicfs,default_permissions,max_read=" TEXT(FUSE_OPS_REQUEST_MAX)
 
+/* Options that are ours may stand among libfuse's. */
+static int drop_ours(struct fuse_args *args)
+{
+    static const struct fuse_opt ours[] = {
+        FUSE_OPT_KEY("on-full=", FUSE_OPT_KEY_DISCARD),
+        FUSE_OPT_END,
+    };
+
+    return fuse_opt_parse(args, NULL, ours, NULL) ? -ENOMEM : 0;
+}
+
 static int add_args(const struct fuse_front_config *config, struct fuse_args *args)
 {
     char *opts = NULL;
@@ -74,7 +85,7 @@ static int add_args(const struct fuse_front_config *config, struct fuse_args *ar
     if (!rc)
         rc = fuse_opt_add_arg(args, opts);
     free(opts);
-    return rc ? -ENOMEM : 0;
+    return rc ? -ENOMEM : drop_ours(args);
 }
 
 /* Two a core: while one waits for the kernel or a disk, the other works. */
@@ -192,9 +203,23 @@ static int run_loop(struct fuse_front *front)
     }
     if (rc)
         log_error("cannot go on serving '%s': %s", front->mountpoint, strerror(-rc));
+    parking_free(front->parking);
     /* Closes /dev/fuse: from now on we are not serving any more, only finishing. */
     fuse_session_unmount(front->session);
     return rc;
+}
+
+static int start_parking(struct fuse_front *front)
+{
+    struct parking_config config = {
+        .ops = &fuse_ops_parking,
+        .arg = front,
+        .name = front->config.source,
+        .wait = front->config.wait && !front->config.read_only,
+        .seconds = front->config.wait_seconds,
+    };
+
+    return parking_new(&config, &front->parking);
 }
 
 int fuse_front_run(struct fuse_front *front, struct image *img, void (*ready)(void *arg), void *arg)
@@ -208,7 +233,9 @@ int fuse_front_run(struct fuse_front *front, struct image *img, void (*ready)(vo
     rc = signals_start(&signals, front->mountpoint);
     if (rc)
         return rc;
-    rc = run_loop(front);
+    rc = start_parking(front);
+    if (!rc)
+        rc = run_loop(front);
     signals_stop(&signals);
     image_count_stop(img);
     if (front->counting)

@@ -23,6 +23,8 @@ struct fuse_front_config {
     uid_t uid; /* owner and permission bits of the mounted file */
     gid_t gid;
     mode_t mode;
+    bool wait;             /* writes that find no space wait for it, else they fail */
+    unsigned wait_seconds; /* at most, while none gets any; 0: as long as it takes */
 };
 
 /* The run-time version of libfuse, e.g. "3.14.0". */
@@ -41,7 +43,8 @@ MUST_CHECK int fuse_front_mount(struct fuse_front *front, const char *mountpoint
  * Serves img until it is unmounted. ready(arg) is called once, from any thread,
  * when the kernel has said hello. SIGTERM, SIGINT and SIGHUP unmount if the file
  * is not in use; else they are ignored, with a line in the log, for the sake of
- * whoever uses it. 0 or -errno, logged.
+ * whoever uses it. Writes that wait for space when the mount is gone have
+ * failed. 0 or -errno, logged.
  */
 MUST_CHECK int fuse_front_run(struct fuse_front *front, struct image *img, void (*ready)(void *arg),
                               void *arg);

@@ -18,9 +18,15 @@
 #include <linux/falloc.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "front/control.h"
 
-#define BACKGROUND 64    /* requests the kernel may have under way; its own default is 12 */
+/*
+ * Requests that the kernel may have under way; its own default is 12. More than
+ * a loop device has (128), or its writes that wait for space would keep its
+ * reads from us.
+ */
+#define BACKGROUND 192
 #define ATTR_SECONDS 1.0 /* how long the kernel may keep mtime and st_blocks */
 #define COUNT_WAIT_MS 50 /* what stat(2) waits for the first count of all tiles */
 
@@ -168,6 +174,50 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
         fuse_reply_buf(req, payload, len);
 }
 
+/* True: the request failed for want of space, and waits for it now. */
+static bool park(fuse_req_t req, int rc, const void *data, uint64_t off, uint64_t len)
+{
+    struct parking_request request = {.handle = req, .data = data, .off = off, .len = len};
+
+    return io_is_full(rc) && parking_take(front_of(req)->parking, &request);
+}
+
+static int parked_attempt(void *arg, const struct parking_request *request)
+{
+    const struct fuse_front *front = arg;
+
+    return request->data ? image_write(front->img, request->off, request->data, request->len)
+                         : image_zero(front->img, request->off, request->len);
+}
+
+static void parked_answer(void *arg, const struct parking_request *request, int rc)
+{
+    if (rc || !request->data)
+        fuse_reply_err(request->handle, -rc);
+    else
+        fuse_reply_write(request->handle, request->len);
+}
+
+/* Any signal to the process that waits, as for a slow device: not only one that kills it. */
+static bool parked_given_up(void *arg, const struct parking_request *request)
+{
+    return fuse_req_interrupted(request->handle);
+}
+
+static int parked_space(void *arg, struct statvfs *out)
+{
+    const struct fuse_front *front = arg;
+
+    return image_space(front->img, out);
+}
+
+const struct parking_ops fuse_ops_parking = {
+    .attempt = parked_attempt,
+    .answer = parked_answer,
+    .given_up = parked_given_up,
+    .space = parked_space,
+};
+
 static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len, off_t off,
                      struct fuse_file_info *fi)
 {
@@ -179,6 +229,8 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len
     if ((uint64_t)off < size && len > size - (uint64_t)off)
         len = size - (uint64_t)off;
     rc = image_write(img, (uint64_t)off, buf, len);
+    if (rc && (uint64_t)off < size && park(req, rc, buf, (uint64_t)off, len))
+        return;
     if (rc)
         fuse_reply_err(req, -rc);
     else
@@ -201,11 +253,15 @@ static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, of
     case FALLOC_FL_PUNCH_HOLE:
     case FALLOC_FL_ZERO_RANGE:
         /* Success would make the kernel believe that the file has grown. */
-        rc = beyond && !(mode & FALLOC_FL_KEEP_SIZE)
-                 ? -ENOSPC
-                 : image_zero(img, (uint64_t)off, (uint64_t)len);
+        if (beyond && !(mode & FALLOC_FL_KEEP_SIZE)) {
+            rc = -ENOSPC;
+            break;
+        }
+        rc = image_zero(img, (uint64_t)off, (uint64_t)len);
+        if (park(req, rc, NULL, (uint64_t)off, (uint64_t)len))
+            return;
         break;
-    case 0:
+    case 0: /* who asks for space wants to know that there is none */
         rc = image_allocate(img, (uint64_t)off, (uint64_t)len);
         break;
     default:
@@ -258,6 +314,18 @@ static void status(struct fuse_front *front, struct control_status *out)
     };
 }
 
+static void waiting(struct fuse_front *front, struct control_waiting *out)
+{
+    struct parking_state state;
+
+    parking_look(front->parking, &state);
+    *out = (struct control_waiting){
+        .requests = state.requests,
+        .bytes = state.bytes,
+        .since = state.requests ? (int64_t)state.since : 0,
+    };
+}
+
 static int mark(struct fuse_front *front, const struct fuse_file_info *fi, struct control_mark *out)
 {
     static_assert(sizeof(out->epoch) >= STORE_EPOCH, "room for the word");
@@ -272,6 +340,7 @@ static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
     union {
         struct control_status status;
         struct control_mark mark;
+        struct control_waiting waiting;
     } out;
     size_t len = 0;
     int rc = -ENOTTY;
@@ -283,6 +352,10 @@ static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
     } else if (cmd == CONTROL_MARK) {
         len = sizeof(out.mark);
         rc = mark(front_of(req), fi, &out.mark);
+    } else if (cmd == CONTROL_WAITING) {
+        len = sizeof(out.waiting);
+        waiting(front_of(req), &out.waiting);
+        rc = 0;
     }
     /* The kernel made room for as much as the command's number says. */
     if (rc || len != out_size)

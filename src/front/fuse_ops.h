@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "front/fuse.h"
+#include "front/parking.h"
 
 #define FUSE_OPS_REQUEST_MAX 1048576 /* bytes of a read or write */
 
@@ -25,6 +26,7 @@ struct fuse_front {
     unsigned nthreads;
     /* fixed while running */
     struct image *img;
+    struct parking *parking; /* writes that wait for space */
     void (*ready)(void *arg);
     void *ready_arg;
     pthread_t counter;
@@ -33,6 +35,9 @@ struct fuse_front {
 };
 
 extern const struct fuse_lowlevel_ops fuse_ops;
+
+/* For a parking whose arg is the struct fuse_front. */
+extern const struct parking_ops fuse_ops_parking;
 
 /*
  * Each thread that serves brings FUSE_OPS_REQUEST_MAX bytes, aligned to pages:

@@ -29,14 +29,14 @@ untrace() {
 
 @test "fault 1: a write that fails is told" {
     need tmpfs
-    expect_log 'No space left on device'
+    expect_log 'no space left for archive'
     small_disk disk 1M
     mosaicfs create -n 4 -s 1M disk/drive.img
-    mount_at disk/drive.img drive
+    mount_at --on-full=error disk/drive.img drive
     random $((2 * MiB)) >content
     try 1 dd if=content of=drive bs=64k oflag=direct conv=notrunc
     said 'No space left on device'
-    log_says "cannot"
+    log_says "no space left for archive '$T/disk/drive.img': writes fail"
 }
 
 @test "fault 2: a tile that cannot be read is an error, never zeros" {
