@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +40,9 @@ struct use {
     bool read_only;
     pid_t pid;             /* 0: not known */
     char since[TIME_TEXT]; /* RFC 3339, or "" */
+    unsigned waiting;      /* requests that wait for space */
+    char waiting_since[TIME_TEXT];
+    uint64_t free; /* bytes on the file system of the archive */
 };
 
 struct info {
@@ -104,12 +108,17 @@ static void use_of_mount(struct info *info, const struct mount *mount, bool reco
 {
     struct use *use = &info->use;
     struct server server;
+    struct statvfs space;
 
     (void)!server_ask(mount, false, &server);
     use->state = state_of(&server);
     use->mountpoint = mount->mountpoint;
     use->read_only = mount->read_only;
     use->pid = server.pid;
+    use->waiting = server.waiting;
+    print_time(server.waiting_since, use->waiting_since);
+    if (fstatvfs(info->archive.dirfd, &space) == 0)
+        use->free = (uint64_t)space.f_bavail * space.f_frsize;
     server_release(&server);
     if (recorded && !mount->read_only) {
         use->pid = info->writer.pid;
@@ -165,6 +174,8 @@ static void line(const char *name, const char *fmt, ...)
 
 static void print_use(const struct use *use)
 {
+    char free[PARSE_SIZE_TEXT];
+
     if (!use->state) {
         line("mounted", "no");
         return;
@@ -173,6 +184,12 @@ static void print_use(const struct use *use)
     if (use->pid)
         line("", "by process %d of host '%s'%s%s", (int)use->pid, use->host,
              use->since[0] ? " since " : "", use->since);
+    if (use->waiting) {
+        parse_size_text(use->free, free);
+        line("waiting", "%u request%s for space since %s", use->waiting,
+             use->waiting == 1 ? "" : "s", use->waiting_since);
+        line("", "%s free for the archive; they go on when there is more", free);
+    }
     if (!strcmp(use->state, "failed"))
         line("", "no more writes are taken, for some could not be brought to disk: see its log, "
                  "unmount");
@@ -220,6 +237,8 @@ static void add_use(struct json_object *json, const struct use *use)
     json_add_number(group, "pid", (uint64_t)use->pid);
     json_add_text(group, "since", use->since[0] ? use->since : NULL);
     json_add_text(group, "state", use->state);
+    json_add_number(group, "waiting", use->waiting);
+    json_add_text(group, "waiting_since", use->waiting ? use->waiting_since : NULL);
 }
 
 static void add_all(struct json_object *json, const struct info *info)

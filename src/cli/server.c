@@ -26,9 +26,15 @@ static bool is_dead(int err)
 
 static int ask(int fd, bool sync, struct server *server)
 {
+    struct control_waiting waiting = {0};
     struct control_status status;
-    int rc = sync ? io_fsync(fd) : 0;
+    int rc;
 
+    if (ioctl(fd, CONTROL_WAITING, &waiting) == 0) { /* an older server has none that wait */
+        server->waiting = waiting.requests;
+        server->waiting_since = waiting.since;
+    }
+    rc = sync && !waiting.requests ? io_fsync(fd) : 0;
     if (ioctl(fd, CONTROL_STATUS, &status) == 0) {
         server->answered = true;
         server->pid = status.pid;

@@ -16,18 +16,21 @@
 #include "store/store.h"
 
 struct server {
-    pid_t pid;      /* 0: not known */
-    bool dead;      /* the mount stands, its process is gone */
-    bool answered;  /* flags is what it said */
-    uint32_t flags; /* CONTROL_* of front/control.h */
-    int fd;         /* of server_hold(), or -1 */
-    dev_t dev;      /* st_dev of the file it serves, 0: not known */
+    pid_t pid;             /* 0: not known */
+    bool dead;             /* the mount stands, its process is gone */
+    bool answered;         /* flags is what it said */
+    uint32_t flags;        /* CONTROL_* of front/control.h */
+    int fd;                /* of server_hold(), or -1 */
+    unsigned waiting;      /* requests that wait for space */
+    int64_t waiting_since; /* seconds of CLOCK_REALTIME */
+    dev_t dev;             /* st_dev of the file it serves, 0: not known */
 };
 
 /*
  * Asks the process behind a mount, and with sync brings everything written so
- * far to disk first. 0, or the -errno of that sync; a server that may not be
- * asked or is dead is no error. Release with server_release() in any case.
+ * far to disk first, unless requests wait for space: the kernel lets no fsync
+ * pass a write that waits. 0, or the -errno of that sync; a server that may not
+ * be asked or is dead is no error. Release with server_release() in any case.
  */
 MUST_CHECK int server_ask(const struct mount *mount, bool sync, struct server *server);
 

@@ -424,7 +424,7 @@ LINES
         same present 1 "$(info tiles_present $of)"
         same stored 4096 "$(info bytes_stored $of)"
         same allocated 4096 "$(info bytes_allocated $of)"
-        same fields 'host mountpoint pid read_only since state' \
+        same fields 'host mountpoint pid read_only since state waiting waiting_since' \
             "$(info 'mounted | keys | join(" ")' $of)"
         same 'mount point' "$T/drive" "$(info mounted.mountpoint $of)"
         same pid "$(daemon_pid)" "$(info mounted.pid $of)"
