@@ -21,6 +21,7 @@
 #include "cli/json.h"
 #include "cli/mounts.h"
 #include "format/format.h"
+#include "store/adopt.h"
 #include "store/archive.h"
 #include "store/owner.h"
 #include "store/repair.h"
@@ -211,7 +212,7 @@ static int move_some(struct check *check, struct repair *repair, bool locks)
  */
 static int take_archive(struct check *check, struct owner *owner, struct repair *repair, bool locks)
 {
-    int rc = locks ? owner_adopt(&check->archive) : 0;
+    int rc = locks ? adopt_leftovers(&check->archive, false) : 0;
 
     if (!rc && locks)
         rc = repair_open(&check->archive, repair);

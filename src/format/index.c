@@ -307,6 +307,8 @@ int index_parse(const char *text, size_t len, struct index *index, const char **
 
     memset(index, 0, sizeof(*index));
     err = parse_any(&t, index);
+    if (err)
+        memset(index, 0, sizeof(*index));
     *why = t.why;
     return err;
 }

@@ -184,6 +184,7 @@ int archive_read_index(const struct archive *archive, const char *name, struct i
     int rc = io_read_file(archive->dirfd, name, text, sizeof(text), &len);
 
     *why = NULL;
+    *index = (struct index){0};
     return rc ? rc : index_parse(text, len, index, why);
 }
 

@@ -36,6 +36,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "format/format.h"
+#include "store/adopt.h"
 
 #define FINISH_WAIT_MS 60000 /* for a process that is writing its last bytes */
 #define FINISH_POLL_MS 5
@@ -348,21 +349,6 @@ int owner_exclude(const struct archive *archive)
     return take_flock(archive, false);
 }
 
-/*
- * What a killed daemon wrote is in the page cache, but nobody will sync it: the
- * flushes of a new writer cover only what that one writes, not the new tiles
- * that it finds.
- */
-int owner_adopt(const struct archive *archive)
-{
-    int rc = syncfs(archive->dirfd) ? -errno : 0;
-
-    if (rc)
-        log_error("cannot bring to disk what the last mount of '%s' wrote: %s", archive->path,
-                  strerror(-rc));
-    return rc;
-}
-
 int owner_take(struct owner *owner, const struct archive *archive, const char *mountpoint,
                bool read_only, struct record *previous)
 {
@@ -372,8 +358,8 @@ int owner_take(struct owner *owner, const struct archive *archive, const char *m
     *owner = (struct owner){.archive = archive, .read_only = read_only};
     if (!rc)
         rc = check_record(archive, read_only, &stale);
-    if (!rc && !read_only && stale.pid)
-        rc = owner_adopt(archive);
+    if (!rc && stale.pid)
+        rc = adopt_leftovers(archive, read_only);
     if (!rc && !read_only) {
         self(&owner->record, mountpoint);
         rc = write_record(archive, &owner->record, stale.pid ? IO_OVER : IO_NEW);

@@ -72,9 +72,6 @@ MUST_CHECK int owner_look(const struct archive *archive, struct record *record,
  */
 MUST_CHECK int owner_exclude(const struct archive *archive);
 
-/* Before the record of a dead writer goes: what that one wrote is on disk. 0 or -errno, logged. */
-MUST_CHECK int owner_adopt(const struct archive *archive);
-
 /* Reads the record as it stands, also that of a dead process. 0; -ENOENT: none; else -errno. */
 MUST_CHECK int owner_record(const struct archive *archive, struct record *record);
 

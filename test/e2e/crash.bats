@@ -247,10 +247,12 @@ synced() {
         random $((256 * KiB)) | dd of=drive bs=64k conv=notrunc status=none
         kill_daemon
         "$between"
-        background strace -f -o trace -e trace=syncfs -e signal=none \
+        background strace -f -o trace -e trace=syncfs,fadvise64 -e signal=none \
             mosaicfs mount -f --log "$T/log" drive.img drive
         wait_for 10 usable
         grep -q 'syncfs([0-9]*) *= 0' trace
+        # What is read from now on is read from the disk.
+        same 'tiles whose pages are dropped' 4 "$(grep -c 'fadvise64(.*POSIX_FADV_DONTNEED' trace)"
         umount_drive
         wait $!
         mount_drive
