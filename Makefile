@@ -59,9 +59,10 @@ model := $(patsubst test/model/%.c,$(BUILD)/test/model/%,$(wildcard test/model/*
 # Each fuzzer fed from its corpus, with any compiler; below, by libFuzzer.
 fuzz_names := $(patsubst test/fuzz/%.c,%,$(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c)))
 replays := $(fuzz_names:%=$(BUILD)/test/fuzz/replay-%)
-preloads := $(BUILD)/test/e2e/escape.so
+preloads := $(BUILD)/test/e2e/escape.so $(BUILD)/test/vm/sabotage.so
 sys := $(patsubst %,$(BUILD)/test/%,$(foreach d,crash calls,$(if $(wildcard test/$d/*.c),$d/$d)))
 helpers := $(patsubst test/e2e/%.c,$(BUILD)/test/e2e/%,$(wildcard test/e2e/*.c))
+helpers += $(patsubst test/vm/%.c,$(BUILD)/test/vm/%,$(wildcard test/vm/*.c))
 helpers := $(filter-out $(preloads:.so=),$(helpers)) $(preloads)
 
 .PHONY: all tests check crash crash-bugs fuzz fuzzers lint install uninstall clean
@@ -120,6 +121,9 @@ $(BUILD)/test/fuzz/fuzz-%: $(BUILD)/test/fuzz/%.o $(BUILD)/libmosaicfs.a
 
 $(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+
+$(BUILD)/test/vm/%: $(BUILD)/test/vm/%.o
+	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^
 
 # Libraries for LD_PRELOAD.
 $(preloads): $(BUILD)/%.so: %.c $(BUILD)/flags
