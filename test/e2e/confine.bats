@@ -263,7 +263,7 @@ janitor() {
     as_nobody mosaicfs create -n 4 -s 1M drive.img >/dev/null
     # Room for the daemon, its janitor, and first fusermount3, then a thread for signals.
     try 1 as_nobody prlimit --nproc=3 mosaicfs mount -f drive.img drive
-    said "cannot go on serving '$T/home/drive': Resource temporarily unavailable"
+    said 'Resource temporarily unavailable'
     not_mounted home/drive
     refuse test -e drive
     refuse test -e drive.img/.mosaicfs/lock

@@ -42,7 +42,7 @@ noted() {
 @test "the witness notices a lost, an old and a torn block" {
     local place
     truncate -s 1M file
-    try 124 timeout 0.3 "$HELPERS/stamp" write file journal 1
+    try 124 timeout 2 "$HELPERS/stamp" write file journal 1
     try 0 "$HELPERS/stamp" verify file journal 1
     for place in 0 40960 1044480; do
         cp file broken
