@@ -233,12 +233,6 @@ static int check_archive(const struct plan *plan, const struct archive *archive)
 {
     size_t len = strlen(archive->path);
 
-    if (archive->index.read_only && !plan->mount.read_only) {
-        log_error("archive '%s' uses a feature of a newer version: it can only be read",
-                  archive->path);
-        log_note("mount it with --read-only, or use the newer version");
-        return CLI_FAILED;
-    }
     if (strncmp(plan->mountpoint, archive->path, len) == 0 && plan->mountpoint[len] == '/') {
         log_error("cannot mount on '%s': that is inside the archive", plan->mountpoint);
         return CLI_FAILED;

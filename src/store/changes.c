@@ -57,13 +57,14 @@ struct changes {
     /* fixed after open */
     const struct archive *archive;
     uint32_t ntiles;
-    bool off; /* there is no journal, and no room for one */
     /* written by whoever has writing, read by any thread */
+    atomic_bool off; /* there is no journal, and could be none: everything counts as changed */
     _Atomic uint32_t epoch;
     _Atomic uint32_t *cells; /* of tiles whose cell is on disk */
     /* of whoever has writing */
     int fd;
     uint32_t id;
+    bool refused; /* there may be a journal that lacks something: no tile may change */
     /* guarded by mutex */
     struct mutex mutex;
     pthread_cond_t ended;
@@ -235,14 +236,12 @@ static int write_at(int fd, const unsigned char sector[FORMAT_JOURNAL_SECTOR], u
 }
 
 /*
- * Writes the sector as it stands in memory, with the tiles of batch set to
- * epoch. batch is ascending and begins with a tile of the sector; *used is how
- * many belong to it.
+ * Writes the sector as it stands in memory, with the n tiles of batch, all of
+ * them in it, set to epoch.
  */
-static int write_sector(struct changes *changes, const uint32_t *batch, size_t n, uint32_t epoch,
-                        size_t *used)
+static int write_sector(struct changes *changes, uint32_t number, const uint32_t *batch, size_t n,
+                        uint32_t epoch)
 {
-    uint32_t number = journal_sector_of(batch[0]);
     uint32_t first = (number - 1) * FORMAT_JOURNAL_CELLS;
     unsigned char sector[FORMAT_JOURNAL_SECTOR];
     uint32_t cells[FORMAT_JOURNAL_CELLS] = {0};
@@ -250,10 +249,20 @@ static int write_sector(struct changes *changes, const uint32_t *batch, size_t n
 
     for (uint32_t i = 0; i < FORMAT_JOURNAL_CELLS && first + i < changes->ntiles; i++)
         cells[i] = atomic_load_explicit(&changes->cells[first + i], memory_order_relaxed);
-    for (*used = 0; *used < n && journal_sector_of(batch[*used]) == number; ++*used)
-        cells[batch[*used] - first] = epoch;
+    for (size_t i = 0; i < n; i++)
+        cells[batch[i] - first] = epoch;
     rc = journal_put_sector(changes->id, number, cells, sector);
     return rc ? rc : write_at(changes->fd, sector, number);
+}
+
+/* How many tiles at the start of batch, which is ascending, lie in one sector. */
+static size_t in_one_sector(const uint32_t *batch, size_t n)
+{
+    size_t k = 1;
+
+    while (k < n && journal_sector_of(batch[k]) == journal_sector_of(batch[0]))
+        k++;
+    return k;
 }
 
 static int ascending(const void *a, const void *b)
@@ -266,12 +275,13 @@ static int ascending(const void *a, const void *b)
 static int write_batch(struct changes *changes, uint32_t *batch, size_t n)
 {
     uint32_t epoch = atomic_load(&changes->epoch);
-    size_t used;
-    int rc = 0;
+    int rc = changes->refused ? -EIO : 0;
 
     qsort(batch, n, sizeof(*batch), ascending);
-    for (size_t i = 0; !rc && i < n; i += used)
-        rc = write_sector(changes, batch + i, n - i, epoch, &used);
+    for (size_t i = 0, k; !rc && i < n; i += k) {
+        k = in_one_sector(batch + i, n - i);
+        rc = write_sector(changes, journal_sector_of(batch[i]), batch + i, k, epoch);
+    }
     if (!rc)
         rc = io_fdatasync(changes->fd);
     if (rc) /* want of space is told by who answers the request */
@@ -312,7 +322,8 @@ static void proceed_locked(struct changes *changes) REQUIRES(changes->mutex)
 
 bool changes_noted(const struct changes *changes, uint32_t tile)
 {
-    return changes->off || atomic_load(&changes->cells[tile]) == atomic_load(&changes->epoch);
+    return atomic_load(&changes->off) ||
+           atomic_load(&changes->cells[tile]) == atomic_load(&changes->epoch);
 }
 
 /* At most BATCH tiles. */
@@ -398,31 +409,87 @@ static int start(struct changes *changes)
     return rc;
 }
 
+/* No list is better than one that lacks something. Durable. */
+static int remove_journal(const struct archive *archive)
+{
+    if (unlinkat(archive->dirfd, FORMAT_JOURNAL_NAME, 0) && errno != ENOENT)
+        return -errno;
+    return io_sync_dir(archive->dirfd, FORMAT_PRIVATE_DIR);
+}
+
 /*
- * Takes over the journal that is there, in an epoch of its own that nobody is
- * told: a cell that is read may be in the page cache alone, after a sync that
- * failed, so no tile counts as noted yet. Damaged sectors are written anew: all
- * their tiles changed.
+ * A new journal in place of one that was deleted under us or has run out of
+ * epochs. When that fails half-way the new one may be there and know nothing of
+ * what we noted in the old one: then there must be none.
  */
-static int resume(struct changes *changes, const struct changes_list *list)
+static int start_again(struct changes *changes)
+{
+    struct changes fresh = {.archive = changes->archive, .fd = -1};
+    int rc = start(&fresh);
+
+    for (uint32_t tile = 0; tile < changes->ntiles; tile++)
+        if (atomic_load_explicit(&changes->cells[tile], memory_order_relaxed))
+            atomic_store(&changes->cells[tile], 0);
+    if (rc) {
+        if (remove_journal(changes->archive) == 0)
+            atomic_store(&changes->off, true);
+        else
+            changes->refused = true;
+        return rc;
+    }
+    if (changes->fd >= 0)
+        close(changes->fd);
+    changes->fd = fresh.fd;
+    changes->id = fresh.id;
+    atomic_store(&changes->epoch, fresh.epoch);
+    return 0;
+}
+
+/* What is read from the table is all on disk, or may be taken for it: see resume(). */
+static uint32_t take_cells(struct changes *changes, const struct changes_list *list)
 {
     uint32_t epoch = list->header.epoch;
-    int rc = open_file(changes->archive, O_RDWR, &changes->fd);
 
+    for (uint32_t tile = 0; tile < changes->ntiles; tile++)
+        if (list->cells[tile] > epoch && list->cells[tile] < UINT32_MAX)
+            epoch = list->cells[tile]; /* a header that did not reach the disk, see above */
     for (uint32_t tile = 0; tile < changes->ntiles; tile++) {
-        uint32_t cell = list->cells[tile];
+        uint32_t cell = list->cells[tile] == UINT32_MAX ? epoch : list->cells[tile];
 
-        if (cell > epoch && cell < UINT32_MAX)
-            epoch = cell; /* a header that did not reach the disk, see above */
         if (cell)
             atomic_store_explicit(&changes->cells[tile], cell, memory_order_relaxed);
     }
+    return epoch;
+}
+
+/* The sectors that were damaged say from now on that all of their tiles changed. */
+static int mend(struct changes *changes, const struct changes_list *list)
+{
+    uint32_t end = list->damaged ? journal_sectors(changes->ntiles) : 0;
+    int rc = 0;
+
+    for (uint32_t number = 1; !rc && number < end; number++)
+        if (list->cells[(number - 1) * FORMAT_JOURNAL_CELLS] == UINT32_MAX)
+            rc = write_sector(changes, number, NULL, 0, 0);
+    return rc || !end ? rc : io_fdatasync(changes->fd);
+}
+
+/*
+ * Takes over the journal that is there, in an epoch of its own that nobody is
+ * told: a cell that is read may be in the page cache alone, after a sync that
+ * failed, so no tile counts as noted yet.
+ */
+static int resume(struct changes *changes, const struct changes_list *list)
+{
+    uint32_t epoch = take_cells(changes, list);
+    int rc;
+
+    if (epoch >= EPOCH_MAX)
+        return start_again(changes);
+    rc = open_file(changes->archive, O_RDWR, &changes->fd);
     changes->id = list->header.id;
-    atomic_store(&changes->epoch, epoch < EPOCH_MAX ? epoch + 1 : epoch);
-    for (uint32_t tile = 0; !rc && list->damaged && tile < changes->ntiles; tile++)
-        if (list->cells[tile] == UINT32_MAX)
-            rc = changes_note(changes, &tile, 1);
-    return rc;
+    atomic_store(&changes->epoch, epoch + 1);
+    return rc ? rc : mend(changes, list);
 }
 
 /*
@@ -432,41 +499,48 @@ static int resume(struct changes *changes, const struct changes_list *list)
 static int go_without(struct changes *changes, int why)
 {
     const struct archive *archive = changes->archive;
+    int rc = remove_journal(archive);
 
-    if (unlinkat(archive->dirfd, FORMAT_JOURNAL_NAME, 0) && errno != ENOENT)
-        return -errno;
-    changes->off = true;
+    if (rc)
+        return rc;
+    atomic_store(&changes->off, true);
     log_warn("cannot begin the journal of changed tiles '%s/%s': %s", archive->path,
              FORMAT_JOURNAL_NAME, strerror(-why));
     log_note("until it is mounted with more space, every tile of the archive counts as changed");
     return 0;
 }
 
-static int prepare(struct changes *changes)
+static int start_or_resume(struct changes *changes, const struct changes_list *list)
 {
     const struct archive *archive = changes->archive;
-    struct changes_list list;
-    int rc = changes_read(archive, &list);
+    const char *why = list->unusable ? list->unusable : list->linked ? "is a hard link" : NULL;
 
-    if (rc)
-        return rc;
-    if (!list.unusable && list.linked)
-        list.unusable = "is a hard link";
-    if (list.unusable) {
-        log_debug("'%s/%s' %s: a new one is begun", archive->path, FORMAT_JOURNAL_NAME,
-                  list.unusable);
-        rc = start(changes);
-        if (rc == -ENOSPC || rc == -EDQUOT)
+    if (why) {
+        log_debug("'%s/%s' %s: a new one is begun", archive->path, FORMAT_JOURNAL_NAME, why);
+        return start(changes);
+    }
+    if (list->damaged)
+        log_warn("the journal of changed tiles '%s/%s' is damaged: up to %" PRIu32
+                 " tiles more count as changed",
+                 archive->path, FORMAT_JOURNAL_NAME, list->damaged * FORMAT_JOURNAL_CELLS);
+    return resume(changes, list);
+}
+
+static int prepare(struct changes *changes)
+{
+    struct changes_list list;
+    int rc = changes_read(changes->archive, &list);
+
+    if (!rc) {
+        rc = start_or_resume(changes, &list);
+        if (io_is_full(rc))
             rc = go_without(changes, rc);
-    } else {
-        if (list.damaged)
-            log_warn("the journal of changed tiles '%s/%s' is damaged: up to %" PRIu32
-                     " tiles more count as changed",
-                     archive->path, FORMAT_JOURNAL_NAME, list.damaged * FORMAT_JOURNAL_CELLS);
-        rc = resume(changes, &list);
+        rc = rc ? complain(changes->archive, "open", rc) : 0;
     }
     changes_release(&list);
-    return rc ? complain(archive, "open", rc) : 0;
+    if (rc)
+        log_note("if it stays so, remove that file: every tile counts as changed then");
+    return rc;
 }
 
 int changes_open(const struct archive *archive, struct changes **out) NO_THREAD_SAFETY
@@ -529,24 +603,6 @@ static int next_epoch(struct changes *changes)
     return rc ? rc : io_fdatasync(changes->fd);
 }
 
-/* The file was deleted under us: a new one, of which no epoch is known yet. */
-static int start_again(struct changes *changes)
-{
-    struct changes fresh = {.archive = changes->archive, .fd = -1};
-    int rc = start(&fresh);
-
-    if (rc)
-        return rc;
-    close(changes->fd);
-    changes->fd = fresh.fd;
-    changes->id = fresh.id;
-    for (uint32_t tile = 0; tile < changes->ntiles; tile++)
-        if (atomic_load_explicit(&changes->cells[tile], memory_order_relaxed))
-            atomic_store(&changes->cells[tile], 0);
-    atomic_store(&changes->epoch, fresh.epoch);
-    return 0;
-}
-
 int changes_mark(struct changes *changes, char epoch[JOURNAL_EPOCH])
 {
     int rc;
@@ -556,7 +612,7 @@ int changes_mark(struct changes *changes, char epoch[JOURNAL_EPOCH])
         mutex_wait(&changes->mutex, &changes->ended);
     changes->writing = true;
     mutex_unlock(&changes->mutex);
-    if (changes->off)
+    if (atomic_load(&changes->off))
         rc = -ENOSPC;
     else if (file_is_gone(changes) || atomic_load(&changes->epoch) >= EPOCH_MAX)
         rc = start_again(changes);

@@ -34,7 +34,8 @@ bool changes_noted(const struct changes *changes, uint32_t tile);
 
 /*
  * The tiles are going to change: they are in the journal, durably, when this
- * returns 0. Any thread. -errno, logged: then they must not be changed.
+ * returns 0. Any thread. -errno, logged unless io_is_full(): then they must not
+ * be changed.
  */
 MUST_CHECK int changes_note(struct changes *changes, const uint32_t *tiles, size_t n);
 

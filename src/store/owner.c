@@ -20,6 +20,7 @@
  */
 #include "store/owner.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -208,6 +209,31 @@ int owner_look(const struct archive *archive, struct record *record, enum owner_
     return 0;
 }
 
+/*
+ * The process has that directory open. Asks no file system for news: the one of
+ * a file that it has open may not answer.
+ */
+static bool has_open(pid_t pid, const struct stat *st)
+{
+    struct dirent *entry;
+    bool found = false;
+    char path[32];
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    dir = opendir(path);
+    while (dir && !found && (entry = readdir(dir))) {
+        struct statx sx;
+
+        found = statx(dirfd(dir), entry->d_name, AT_STATX_DONT_SYNC, STATX_INO, &sx) == 0 &&
+                sx.stx_ino == st->st_ino &&
+                makedev(sx.stx_dev_major, sx.stx_dev_minor) == st->st_dev;
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
 pid_t owner_holder(const struct archive *archive)
 {
     FILE *f = fopen("/proc/locks", "re");
@@ -226,7 +252,8 @@ pid_t owner_holder(const struct archive *archive)
                 continue;
             if (lock.maj == major(st.st_dev) && lock.min == minor(st.st_dev))
                 exact = lock.pid;
-            likely = lock.pid; /* btrfs shows another device here than stat(2) does */
+            else if (!likely && has_open(lock.pid, &st))
+                likely = lock.pid; /* btrfs shows another device here than stat(2) does */
         }
     }
     fclose(f);
@@ -349,15 +376,28 @@ int owner_exclude(const struct archive *archive)
     return take_flock(archive, false);
 }
 
+/* A writer must know every feature of the archive that says so. */
+static int check_features(const struct archive *archive)
+{
+    if (!archive->index.read_only)
+        return 0;
+    log_error("archive '%s' uses a feature of a newer version: it can only be read", archive->path);
+    log_note("mount it with --read-only, or use the newer version");
+    return -EROFS;
+}
+
 int owner_take(struct owner *owner, const struct archive *archive, const char *mountpoint,
                bool read_only, struct record *previous)
 {
     struct record stale = {0};
-    int rc = take_flock(archive, read_only);
+    int rc = read_only ? 0 : check_features(archive);
 
     *owner = (struct owner){.archive = archive, .read_only = read_only};
     if (!rc)
-        rc = check_record(archive, read_only, &stale);
+        rc = take_flock(archive, read_only);
+    if (rc)
+        return rc;
+    rc = check_record(archive, read_only, &stale);
     if (!rc && stale.pid)
         rc = adopt_leftovers(archive, read_only);
     if (!rc && !read_only) {

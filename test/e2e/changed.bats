@@ -224,6 +224,38 @@ corrupt() {
     said 'is missing'
 }
 
+@test "a full disk does not keep a damaged journal's archive from being mounted" {
+    need tmpfs
+    small_disk small 64M
+    mosaicfs create -n 1000000 -s 4K small/drive.img >/dev/null
+    mount_at small/drive.img drive
+    random 4096 | put 0
+    umount_drive
+    truncate -s 600 small/drive.img/.mosaicfs/journal
+    refuse quiet dd if=/dev/zero of=small/filler bs=4k
+    dd if=/dev/null of=small/filler bs=4k seek=$(($(stat -c %s small/filler) / 4096 - 3)) conv=notrunc status=none
+    truncate -s -12K small/filler
+    try 0 mount_at small/drive.img drive
+    said 'cannot begin the journal of changed tiles'
+    umount_drive
+    try 0 mosaicfs changed small/drive.img
+    said 'is missing'
+    printed 00/0000
+}
+
+@test "an archive that may only be read gets no new epoch" {
+    local text
+    mosaicfs create -n 8 -s 64K drive.img >/dev/null
+    text=$(sed '$d' drive.img/mosaicfs.index && echo ro-compat future)
+    printf '%s\n' "$text" "sha256 $(printf '%s\n' "$text" | digest)" >drive.img/mosaicfs.index
+    try 1 mosaicfs changed --mark drive.img
+    said 'uses a feature of a newer version: it can only be read'
+    refuse test -e drive.img/.mosaicfs
+    try 1 mount_drive
+    said 'uses a feature of a newer version: it can only be read'
+    refuse test -e drive.img/.mosaicfs
+}
+
 @test "wrong usage of changed" {
     mosaicfs create -n 8 drive.img >/dev/null
     try 2 mosaicfs changed --since yesterday drive.img

@@ -5,18 +5,35 @@
  * disk lacks.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../tempstore.h"
+#include "base/io.h"
 #include "store/changes.h"
 
 #define TILE 7
 
 static int failing; /* syncs to come */
+
+static int fsync_failing; /* the one that fails, counted from now; 0: none */
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd)
+{
+    if (fsync_failing == 0 || --fsync_failing)
+        return __real_fsync(fd);
+    errno = EIO;
+    return -1;
+}
 
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
@@ -110,12 +127,75 @@ static void the_next_knows_the_epochs(void **state)
     tempstore_remove(&temp);
 }
 
+/* The journal is deleted while it is used, and a new one cannot be begun without a failure. */
+static void a_mark_that_fails_hides_no_change(void **state)
+{
+    const uint32_t tile = TILE;
+    int rc = -EIO;
+
+    for (int nth = 1; rc; nth++) {
+        struct changes_list list;
+        struct changes *changes;
+        struct tempstore temp;
+        char epoch[JOURNAL_EPOCH];
+        int noted;
+
+        assert_true(nth < 10);
+        open_archive(&temp);
+        assert_int_equal(changes_open(&temp.archive, &changes), 0);
+        assert_int_equal(unlinkat(temp.archive.dirfd, FORMAT_JOURNAL_NAME, 0), 0);
+        fsync_failing = nth;
+        rc = changes_mark(changes, epoch);
+        fsync_failing = 0;
+        noted = changes_noted(changes, tile) ? 0 : changes_note(changes, &tile, 1);
+        changes_close(changes);
+        assert_int_equal(changes_read(&temp.archive, &list), 0);
+        if (noted == 0)
+            assert_true(list.unusable || list.cells[tile] >= list.header.epoch);
+        changes_release(&list);
+        tempstore_remove(&temp);
+    }
+}
+
+/* A journal whose numbers are used up, as a stranger may have written it. */
+static void no_epoch_is_used_twice(void **state)
+{
+    static const uint32_t cells[FORMAT_JOURNAL_CELLS] = {[TILE] = UINT32_MAX - 1};
+    unsigned char file[2 * FORMAT_JOURNAL_SECTOR];
+    struct journal_header header;
+    struct changes *changes;
+    struct tempstore temp;
+    char epoch[JOURNAL_EPOCH];
+    uint32_t id, number;
+    int fd;
+
+    open_archive(&temp);
+    journal_header_init(&header, &temp.archive.index, 0x1234);
+    header.epoch = UINT32_MAX - 1;
+    assert_int_equal(journal_put_header(&header, file), 0);
+    assert_int_equal(journal_put_sector(header.id, 1, cells, file + FORMAT_JOURNAL_SECTOR), 0);
+    assert_int_equal(mkdirat(temp.archive.dirfd, FORMAT_PRIVATE_DIR, 0777), 0);
+    assert_int_equal(
+        io_open(temp.archive.dirfd, FORMAT_JOURNAL_NAME, O_WRONLY | O_CREAT, 0666, &fd), 0);
+    assert_int_equal(io_write(fd, file, sizeof(file)), 0);
+    close(fd);
+    assert_int_equal(changes_open(&temp.archive, &changes), 0);
+    assert_false(changes_noted(changes, TILE));
+    assert_int_equal(changes_mark(changes, epoch), 0);
+    assert_int_equal(journal_parse_epoch(epoch, &id, &number), 0);
+    assert_int_not_equal(id, header.id);
+    changes_close(changes);
+    tempstore_remove(&temp);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_note_that_failed_is_none),
         cmocka_unit_test(nor_for_the_next),
         cmocka_unit_test(the_next_knows_the_epochs),
+        cmocka_unit_test(a_mark_that_fails_hides_no_change),
+        cmocka_unit_test(no_epoch_is_used_twice),
     };
 
     return cmocka_run_group_tests_name("changes sync", tests, NULL, NULL) ? 1 : 0;
