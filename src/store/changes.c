@@ -576,11 +576,14 @@ void changes_close(struct changes *changes)
     free(changes);
 }
 
-static bool file_is_gone(const struct changes *changes)
+/* 0, -ENOENT when the file was deleted under us, else -errno. */
+static int look_for_file(const struct changes *changes)
 {
     struct stat st;
 
-    return fstat(changes->fd, &st) == 0 && st.st_nlink == 0;
+    if (fstat(changes->fd, &st))
+        return -errno;
+    return st.st_nlink == 0 ? -ENOENT : 0;
 }
 
 /*
@@ -612,11 +615,10 @@ int changes_mark(struct changes *changes, char epoch[JOURNAL_EPOCH])
         mutex_wait(&changes->mutex, &changes->ended);
     changes->writing = true;
     mutex_unlock(&changes->mutex);
-    if (atomic_load(&changes->off))
-        rc = -ENOSPC;
-    else if (file_is_gone(changes) || atomic_load(&changes->epoch) >= EPOCH_MAX)
+    rc = atomic_load(&changes->off) ? -ENOSPC : look_for_file(changes);
+    if (rc == -ENOENT || (!rc && atomic_load(&changes->epoch) >= EPOCH_MAX))
         rc = start_again(changes);
-    else
+    else if (!rc)
         rc = next_epoch(changes);
     if (!rc)
         journal_print_epoch(changes->id, changes->epoch, epoch);
