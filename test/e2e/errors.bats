@@ -131,7 +131,7 @@ signed_index() {
     mkdir disk
     mount -t tmpfs -o nr_inodes=8,mode=755 tmpfs disk
     mosaicfs create -n 4 -s 1M disk/drive.img
-    mount_at disk/drive.img drive
+    mount_at --on-full=error disk/drive.img drive
     pid=$(daemon_pid disk/drive.img)
     random 4096 >block
     for i in {1..8}; do
@@ -154,7 +154,7 @@ signed_index() {
     expect_log 'No space left on device'
     small_disk disk 4M
     mosaicfs create -n 16 -s 1M disk/drive.img
-    mount_at disk/drive.img drive
+    mount_at --on-full=error disk/drive.img drive
     pid=$(daemon_pid disk/drive.img)
     random $((2 * MiB)) >content
     put 0 <content

@@ -125,7 +125,7 @@ trimmed_below() {
     expect_log 'No space left on device'
     small_disk small 24M
     mosaicfs create -n 64 -s 1M small/drive.img
-    mount_at small/drive.img drive
+    mount_at --on-full=error small/drive.img drive
     loop=$(attach)
     mkfs.ext4 -q -O ^has_journal "$loop"
     mount -o errors=continue "$loop" mnt
