@@ -175,7 +175,7 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
 }
 
 /* True: the request failed for want of space, and waits for it now. */
-static bool park(fuse_req_t req, int rc, const void *data, uint64_t off, uint64_t len)
+static bool park(fuse_req_t req, int rc, const void *data, uint64_t off, size_t len)
 {
     struct parking_request request = {.handle = req, .data = data, .off = off, .len = len};
 
@@ -186,13 +186,12 @@ static int parked_attempt(void *arg, const struct parking_request *request)
 {
     const struct fuse_front *front = arg;
 
-    return request->data ? image_write(front->img, request->off, request->data, request->len)
-                         : image_zero(front->img, request->off, request->len);
+    return image_write(front->img, request->off, request->data, request->len);
 }
 
 static void parked_answer(void *arg, const struct parking_request *request, int rc)
 {
-    if (rc || !request->data)
+    if (rc)
         fuse_reply_err(request->handle, -rc);
     else
         fuse_reply_write(request->handle, request->len);
@@ -258,8 +257,13 @@ static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, of
             break;
         }
         rc = image_zero(img, (uint64_t)off, (uint64_t)len);
-        if (park(req, rc, NULL, (uint64_t)off, (uint64_t)len))
-            return;
+        /*
+         * Never parked: a loop device does no other work meanwhile, not even the
+         * trim that would make space. A file system that wanted zeros, not just a
+         * trim, writes them instead when it hears this.
+         */
+        if (io_is_full(rc))
+            rc = -EOPNOTSUPP;
         break;
     case 0: /* who asks for space wants to know that there is none */
         rc = image_allocate(img, (uint64_t)off, (uint64_t)len);

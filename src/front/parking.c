@@ -5,19 +5,17 @@
  * however often the last free blocks come and go. Within it, every LOOK_MS the
  * thread takes out what is given up or out of time, asks the file system
  * whether its free space has changed, and if so tries the oldest request, and
- * the next as long as they succeed. Space that statvfs(2) does not show, as
- * when a quota is raised, is found by trying every BLIND_MS all the same.
- *
- * The oldest first, and no other while it fails: one that needs much would
- * starve behind many that need little. What needs no space at all, as a write
- * in place, is never parked, so nothing waits behind it in vain.
+ * the next as long as they succeed: one that needs much would starve behind
+ * many that need little. Every BLIND_MS all are tried: space that statvfs(2)
+ * does not show, as when a quota is raised, is found so, and what needs blocks
+ * goes on where the oldest lacks something else, a file number say.
  *
  * Two requests under way at the same time have no order, and a write that is
  * parked is under way: one to the same place that comes later and succeeds may
  * be overwritten by it, as on a disk with a queue.
  *
- * Only the thread takes requests off the list, so it can work on the first one
- * without the mutex.
+ * Only the thread takes requests off the list, so it can work on one without the
+ * mutex.
  */
 #include "front/parking.h"
 
@@ -45,7 +43,7 @@ struct parked {
 struct want {
     int64_t began;
     int64_t progress; /* a request succeeded */
-    int64_t tried;
+    int64_t blind;    /* all were tried */
     int64_t occupied; /* when one was last seen waiting */
     struct statvfs space;
     unsigned done;
@@ -78,7 +76,7 @@ static int64_t now_ms(void)
 
 static uint64_t cost(const struct parking_request *request)
 {
-    return sizeof(struct parked) + (request->data ? request->len : 0);
+    return sizeof(struct parked) + request->len;
 }
 
 /* --- those who park --------------------------------------------------------------------------- */
@@ -90,10 +88,8 @@ static struct parked *copy(const struct parking_request *request)
     if (!parked)
         return NULL;
     *parked = (struct parked){.request = *request, .since = now_ms()};
-    if (request->data) {
-        memcpy(parked->data, request->data, request->len);
-        parked->request.data = parked->data;
-    }
+    memcpy(parked->data, request->data, request->len);
+    parked->request.data = parked->data;
     return parked;
 }
 
@@ -197,32 +193,38 @@ static void finish(struct parking *parking, struct parked *parked, int rc)
     free(parked);
 }
 
-static struct parked *oldest(struct parking *parking)
+static struct parked *at(struct parking *parking, struct parked **link)
 {
     struct parked *parked;
 
     mutex_lock(&parking->mutex);
-    parked = parking->stopping ? NULL : parking->first;
+    parked = parking->stopping ? NULL : *link;
     mutex_unlock(&parking->mutex);
     return parked;
 }
 
-/* Tries one after the other until there is no space again. */
-static void retry(struct parking *parking, struct want *want)
+/* Tries one after the other until there is no space again, or else all of them. */
+static void retry(struct parking *parking, struct want *want, bool all)
 {
+    struct parked **link = &parking->first;
     struct parked *parked;
 
-    while ((parked = oldest(parking))) {
+    if (all)
+        want->blind = now_ms();
+    while ((parked = at(parking, link))) {
         int rc = parking->config.ops->attempt(parking->config.arg, &parked->request);
 
-        want->tried = now_ms();
-        if (io_is_full(rc))
+        if (io_is_full(rc) && !all)
             break;
-        want->progress = want->tried;
+        if (io_is_full(rc)) {
+            link = &parked->next;
+            continue;
+        }
+        want->progress = now_ms();
         want->done += rc == 0;
         want->failed += rc != 0;
         mutex_lock(&parking->mutex);
-        unlink_locked(parking, &parking->first);
+        unlink_locked(parking, link);
         mutex_unlock(&parking->mutex);
         finish(parking, parked, rc);
     }
@@ -266,6 +268,12 @@ static void drop(struct parking *parking, struct want *want)
     }
 }
 
+/* Time to try all. */
+static bool blind(const struct want *want)
+{
+    return now_ms() - want->blind >= BLIND_MS;
+}
+
 /* Whether another try may have a chance. */
 static bool promising(const struct parking *parking, struct want *want)
 {
@@ -277,7 +285,7 @@ static bool promising(const struct parking *parking, struct want *want)
     changed = now.f_bfree != want->space.f_bfree || now.f_bavail != want->space.f_bavail ||
               now.f_ffree != want->space.f_ffree;
     want->space = now;
-    return changed || now_ms() - want->tried >= BLIND_MS;
+    return changed || blind(want);
 }
 
 /* Waits LOOK_MS, or until it is time to stop. Then false. */
@@ -338,8 +346,8 @@ static void serve_want(struct parking *parking)
     tell_begin(parking);
     while (!calm(parking, &want) && pause_or_stop(parking)) {
         drop(parking, &want);
-        if (oldest(parking) && promising(parking, &want))
-            retry(parking, &want);
+        if (at(parking, &parking->first) && promising(parking, &want))
+            retry(parking, &want, blind(&want));
     }
     parking_look(parking, &state);
     if (!state.requests) /* else it is told that they fail */

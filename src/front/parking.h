@@ -21,7 +21,7 @@
 #define PARKING_MAX (256u << 20) /* bytes of memory for all that wait */
 #define PARKING_FOREVER 0
 
-/* A request: writes len bytes of data at off, or makes zeros of them when data is NULL. */
+/* A request: writes len bytes of data at off. */
 struct parking_request {
     void *handle; /* the caller's */
     const void *data;

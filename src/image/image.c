@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "base/log.h"
 #include "base/zero.h"
 #include "image/impl.h"
@@ -346,6 +347,7 @@ int image_zero(struct image *img, uint64_t off, uint64_t len)
 {
     const struct geometry *geo = &img->geometry;
     int rc = writable(img);
+    int full = 0;
 
     if (off >= geo->size)
         return rc;
@@ -362,10 +364,15 @@ int image_zero(struct image *img, uint64_t off, uint64_t len)
         } else {
             rc = zero_part(img, &piece);
         }
+        /* A hole may need space of its own; what can be given back is, all the same. */
+        if (io_is_full(rc)) {
+            full = rc;
+            rc = 0;
+        }
         off += piece.len;
         len -= piece.len;
     }
-    return rc;
+    return rc ? rc : full;
 }
 
 static int allocate_piece(struct image *img, const struct geometry_piece *piece, char *unused)

@@ -51,8 +51,11 @@ MUST_CHECK int image_read(struct image *img, uint64_t off, void *buf, size_t len
  */
 MUST_CHECK int image_write(struct image *img, uint64_t off, const void *buf, size_t len);
 
-/* The range reads as zeros afterwards; tiles that it empties are removed. What exceeds the image is
- * cut. */
+/*
+ * The range reads as zeros afterwards; tiles that it empties are removed. What
+ * exceeds the image is cut. -ENOSPC or -EDQUOT: all was done but the parts that
+ * needed space.
+ */
 MUST_CHECK int image_zero(struct image *img, uint64_t off, uint64_t len);
 
 /* Reserves space for the range. -ENOSPC past the end; -EOPNOTSUPP where the store cannot. */

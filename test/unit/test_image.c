@@ -427,6 +427,23 @@ static void what_found_no_space_can_be_repeated(void **state)
     }
 }
 
+/* On a full disk a hole may need space, and whole tiles still give theirs back. */
+static void zeroing_goes_on_without_space(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, 0, 4 * TILE, 1);
+    impose(f, FAULT_ZERO, ENOSPC);
+    assert_int_equal(image_zero(f->img, TILE / 2, 3 * TILE), -ENOSPC);
+    memset(f->flat + TILE, 0, 2 * TILE);
+    assert_int_equal(count_tiles(f), 2);
+    assert_content(f);
+    impose(f, FAULT_ZERO, EIO);
+    assert_int_equal(image_zero(f->img, TILE / 2, TILE), -EIO);
+    lift(f, FAULT_ZERO);
+    assert_content(f);
+}
+
 /* The store ends the program when a tile is changed that is not noted. */
 static void what_cannot_be_noted_is_not_changed(void **state)
 {
@@ -955,6 +972,7 @@ int main(void)
         TEST(seek_finds_data_and_holes),
         TEST(seek_past_the_end_is_enxio),
         TEST(what_found_no_space_can_be_repeated),
+        TEST(zeroing_goes_on_without_space),
         TEST(what_cannot_be_noted_is_not_changed),
         TEST(a_tile_is_noted_once_per_epoch_and_only_when_it_changes),
         TEST(mark_brings_all_to_disk_first),

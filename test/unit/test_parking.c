@@ -32,6 +32,7 @@ struct fake {
     atomic_uint attempts;
     atomic_int results[MAX]; /* by handle */
     atomic_bool given_up[MAX];
+    atomic_bool stuck[MAX]; /* needs what room does not help with */
     atomic_uint answered;
     atomic_uint order[MAX]; /* the handle that was answered as the n-th */
     atomic_bool wrong;      /* a request was not as it was parked */
@@ -52,8 +53,7 @@ static bool as_parked(const struct parking_request *request)
     snprintf(wanted, sizeof(wanted), "request %zu", number(request));
     if (request->off != number(request) * 4096)
         return false;
-    return request->data ? request->len == sizeof(wanted) && !strcmp(request->data, wanted)
-                         : request->len == 512;
+    return request->len == sizeof(wanted) && !strcmp(request->data, wanted);
 }
 
 static int attempt(void *arg, const struct parking_request *request)
@@ -62,7 +62,7 @@ static int attempt(void *arg, const struct parking_request *request)
     atomic_fetch_add(&disk->attempts, 1);
     if (!as_parked(request))
         atomic_store(&disk->wrong, true);
-    if (atomic_load(&disk->room) == 0)
+    if (atomic_load(&disk->room) == 0 || atomic_load(&disk->stuck[number(request)]))
         return number(request) % 2 ? -ENOSPC : -EDQUOT;
     atomic_fetch_sub(&disk->room, 1);
     return atomic_load(&disk->error);
@@ -121,18 +121,15 @@ static int teardown(void **state)
     return wrong ? -1 : 0;
 }
 
-/* Parks request n: even ones write, odd ones make zeros. */
+/* Parks request n. */
 static bool take(size_t n)
 {
     char data[32];
-    struct parking_request request = {.handle = &disk->results[n], .off = n * 4096, .len = 512};
+    struct parking_request request = {
+        .handle = &disk->results[n], .data = data, .off = n * 4096, .len = sizeof(data)};
     bool taken;
 
     snprintf(data, sizeof(data), "request %zu", n);
-    if (n % 2 == 0) {
-        request.data = data;
-        request.len = sizeof(data);
-    }
     taken = parking_take(parking, &request);
     memset(data, 'x', sizeof(data)); /* the caller's memory is the caller's again */
     return taken;
@@ -213,6 +210,25 @@ static void space_that_does_not_show_is_found(void **state)
     atomic_store(&disk->room, 1);
     await_answers(1);
     assert_int_equal(result(0), 0);
+}
+
+static void one_that_lacks_something_else_holds_up_no_other(void **state)
+{
+    start(true, PARKING_FOREVER);
+    atomic_store(&disk->shows, false);
+    atomic_store(&disk->stuck[0], true);
+    assert_true(take(0));
+    assert_true(take(1));
+    assert_true(take(2));
+    usleep(300000);
+    atomic_store(&disk->room, MAX);
+    await_answers(2);
+    assert_int_equal(result(1), 0);
+    assert_int_equal(result(2), 0);
+    atomic_store(&disk->stuck[0], false);
+    await_answers(3);
+    assert_int_equal(result(0), 0);
+    assert_int_equal(waiting(), 0);
 }
 
 static void another_error_is_an_answer(void **state)
@@ -332,6 +348,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(waits_and_goes_on_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_only_asked_for_its_space, setup, teardown),
         cmocka_unit_test_setup_teardown(space_that_does_not_show_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_lacks_something_else_holds_up_no_other, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(another_error_is_an_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_given_up_goes_and_nothing_else, setup, teardown),
         cmocka_unit_test_setup_teardown(time_is_up_without_progress, setup, teardown),
