@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -314,6 +315,16 @@ int io_fallocate(int fd, int mode, uint64_t off, uint64_t len)
     return rc ? -errno : 0;
 }
 
+int io_flock(int fd, int operation)
+{
+    int rc;
+
+    do
+        rc = flock(fd, operation);
+    while (rc && errno == EINTR);
+    return rc ? -errno : 0;
+}
+
 int io_sync_dir(int dirfd, const char *path)
 {
     int fd;
@@ -342,6 +353,20 @@ static int write_synced(int dirfd, const char *name, const void *buf, size_t len
     return err ? err : closed;
 }
 
+/* When the second step fails the first is taken back: a file of two names is in the way. */
+static int link_unlink(int fromfd, const char *from, int tofd, const char *to)
+{
+    int err;
+
+    if (linkat(fromfd, from, tofd, to, 0))
+        return -errno;
+    if (unlinkat(fromfd, from, 0) == 0)
+        return 0;
+    err = -errno;
+    (void)!unlinkat(tofd, to, 0); /* the first error is the one to tell */
+    return err;
+}
+
 /* Some file systems have no RENAME_NOREPLACE and say EINVAL. */
 int io_move_new(int fromfd, const char *from, int tofd, const char *to)
 {
@@ -349,9 +374,7 @@ int io_move_new(int fromfd, const char *from, int tofd, const char *to)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -errno;
-    if (linkat(fromfd, from, tofd, to, 0) || unlinkat(fromfd, from, 0))
-        return -errno;
-    return 0;
+    return link_unlink(fromfd, from, tofd, to);
 }
 
 int io_rename_new(int dirfd, const char *from, const char *to)

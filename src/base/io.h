@@ -74,6 +74,9 @@ MUST_CHECK int io_fallocate(int fd, int mode, uint64_t off, uint64_t len);
 /* Whether a result, 0 or -errno, stands for want of space, on the disk or in a quota. */
 bool io_is_full(int rc);
 
+/* flock(2). 0 or -errno. */
+MUST_CHECK int io_flock(int fd, int operation);
+
 MUST_CHECK int io_fsync(int fd);
 MUST_CHECK int io_fdatasync(int fd);
 

@@ -112,7 +112,7 @@ int archive_create(const char *path, const struct index *index)
         return rc;
     }
     /* Keeps a second create out of the index's temporary file, where flock works. */
-    if (flock(dirfd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+    if (io_flock(dirfd, LOCK_EX | LOCK_NB) == -EWOULDBLOCK) {
         rc = -EBUSY;
         log_error("'%s' is in use by another process", path);
     } else {
@@ -146,8 +146,12 @@ static int refuse_rivals(const struct archive *archive)
             continue; /* whoever needs the folder is told why */
         dir = fdopendir(fd);
         if (!dir) {
+            int rc = -errno;
+
+            log_error("cannot list tile folder '%s' of archive '%s': %s", path, archive->path,
+                      strerror(-rc));
             close(fd);
-            return -ENOMEM;
+            return rc;
         }
         while (!decided && (entry = readdir(dir))) {
             char stem[LAYOUT_PATH];
