@@ -168,14 +168,29 @@ static bool alive(const struct record *record)
     return !ended && (!start || !record->start || start == record->start);
 }
 
-/* The record in the archive names this process. */
-static bool is_ours(const struct owner *owner)
+static int complain_unreadable(const struct archive *archive, int rc)
+{
+    log_error("cannot read the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
+              rc == -EBADMSG ? "it is damaged" : io_why(rc));
+    return rc;
+}
+
+/*
+ * 0 when the record in the archive names this process, -EBUSY when it does not.
+ * One that cannot be read is neither: -errno, logged.
+ */
+static int check_ours(const struct owner *owner)
 {
     const struct record *me = &owner->record;
     struct record there;
+    int rc = read_record(owner->archive, &there);
 
-    return read_record(owner->archive, &there) == 0 && strcmp(there.machine, me->machine) == 0 &&
-           strcmp(there.boot, me->boot) == 0 && there.pid == me->pid;
+    if (rc && rc != -ENOENT && rc != -EBADMSG)
+        return complain_unreadable(owner->archive, rc);
+    return !rc && strcmp(there.machine, me->machine) == 0 && strcmp(there.boot, me->boot) == 0 &&
+                   there.pid == me->pid
+               ? 0
+               : -EBUSY;
 }
 
 int owner_record(const struct archive *archive, struct record *record)
@@ -303,20 +318,23 @@ static void complain_locked(const struct archive *archive)
 /* The flock. One whose holder has unmounted already is about to be free: wait for it. */
 static int take_flock(const struct archive *archive, bool read_only)
 {
+    int operation = (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB;
+
     for (int waited = 0;; waited += FINISH_POLL_MS) {
+        int rc = io_flock(archive->dirfd, operation);
         pid_t pid;
 
-        if (flock(archive->dirfd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+        if (rc == 0)
             return 0;
-        if (errno != EWOULDBLOCK) {
+        if (rc != -EWOULDBLOCK) {
             log_debug("no flock on '%s' (%s): only its lock file protects it", archive->path,
-                      strerror(errno));
+                      strerror(-rc));
             return 0;
         }
         pid = owner_holder(archive);
         if (waited >= FINISH_WAIT_MS || !pid || still_mounted(archive, pid)) {
             /* The holder may have gone between the two looks. */
-            if (flock(archive->dirfd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+            if (io_flock(archive->dirfd, operation) == 0)
                 return 0;
             complain_locked(archive);
             return -EBUSY;
@@ -350,8 +368,7 @@ static int check_record(const struct archive *archive, bool read_only, struct re
     if (rc == -ENOENT)
         return 0;
     if (rc) {
-        log_error("cannot read the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
-                  rc == -EBADMSG ? "it is damaged" : io_why(rc));
+        complain_unreadable(archive, rc);
         log_note("if nothing uses the archive, remove that file and try again");
         return rc;
     }
@@ -386,6 +403,31 @@ static int check_features(const struct archive *archive)
     return -EROFS;
 }
 
+/*
+ * Writes our record. Where flock does not reach, another may have written at the
+ * same time: then the archive is not ours.
+ */
+static int take_record(struct owner *owner, const struct record *stale)
+{
+    const struct archive *archive = owner->archive;
+    struct record other;
+    int rc = write_record(archive, &owner->record, stale->pid ? IO_OVER : IO_NEW);
+    bool lost;
+
+    if (rc == -EEXIST && read_record(archive, &other) == -ENOENT) /* an empty file */
+        rc = write_record(archive, &owner->record, IO_OVER);
+    lost = rc == -EEXIST;
+    if (!rc) {
+        rc = check_ours(owner);
+        lost = rc == -EBUSY;
+    }
+    if (!lost)
+        return rc;
+    if (!check_record(archive, false, &other))
+        complain_locked(archive);
+    return -EBUSY;
+}
+
 int owner_take(struct owner *owner, const struct archive *archive, const char *mountpoint,
                bool read_only, struct record *previous)
 {
@@ -402,15 +444,7 @@ int owner_take(struct owner *owner, const struct archive *archive, const char *m
         rc = adopt_leftovers(archive, read_only);
     if (!rc && !read_only) {
         self(&owner->record, mountpoint);
-        rc = write_record(archive, &owner->record, stale.pid ? IO_OVER : IO_NEW);
-        if (rc == -EEXIST && read_record(archive, &stale) == -ENOENT) /* an empty file */
-            rc = write_record(archive, &owner->record, IO_OVER);
-        /* Where flock does not reach, another may have written at the same time. */
-        if (rc == -EEXIST || (!rc && !is_ours(owner))) {
-            if (!check_record(archive, false, &stale))
-                complain_locked(archive);
-            rc = -EBUSY;
-        }
+        rc = take_record(owner, &stale);
     }
     if (rc)
         flock(archive->dirfd, LOCK_UN);
@@ -425,20 +459,30 @@ int owner_made_mountpoint(struct owner *owner)
     return write_record(owner->archive, &owner->record, IO_OVER);
 }
 
+static void remove_record(const struct archive *archive)
+{
+    int fd;
+    int rc = open_private(archive, false, &fd);
+
+    if (!rc) {
+        rc = unlinkat(fd, "lock", 0) ? -errno : 0;
+        close(fd);
+    }
+    if (rc)
+        log_warn("cannot remove the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
+                 strerror(-rc));
+}
+
 void owner_drop(struct owner *owner)
 {
     const struct archive *archive = owner->archive;
-    int fd;
+    int rc = owner->read_only ? 0 : check_ours(owner);
 
-    if (!owner->read_only && !is_ours(owner)) {
+    if (rc == -EBUSY)
         log_error("the lock '%s/%s' is not ours any more: somebody else took the archive while it "
                   "was in use",
                   archive->path, FORMAT_LOCK_NAME);
-    } else if (!owner->read_only && open_private(archive, false, &fd) == 0) {
-        if (unlinkat(fd, "lock", 0))
-            log_warn("cannot remove the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
-                     strerror(errno));
-        close(fd);
-    }
+    if (!rc && !owner->read_only)
+        remove_record(archive);
     flock(archive->dirfd, LOCK_UN);
 }
