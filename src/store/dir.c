@@ -61,16 +61,11 @@ static uint64_t file_len(const struct dir *dir, uint32_t tile)
     return dir->layout->payload + geometry_tile_len(&dir->store.geometry, tile);
 }
 
-/* Logs and returns what the caller is told: only what it can act upon, else EIO. */
-static int tell(const struct dir *dir, const char *verb, uint32_t tile, int rc)
+/* What the caller is told: only what it can act upon, else EIO. */
+static int mapped(int rc)
 {
-    char path[LAYOUT_PATH];
-
-    dir->layout->tile_path(tile, path);
-    log_error("cannot %s tile '%s': %s", verb, path,
-              rc == -EMLINK ? "it is a hard link, and its other name would change with it"
-                            : strerror(-rc));
     switch (rc) {
+    case 0:
     case -EACCES:
     case -EPERM:
     case -EROFS:
@@ -85,6 +80,17 @@ static int tell(const struct dir *dir, const char *verb, uint32_t tile, int rc)
     default:
         return -EIO;
     }
+}
+
+static int tell(const struct dir *dir, const char *verb, uint32_t tile, int rc)
+{
+    char path[LAYOUT_PATH];
+
+    dir->layout->tile_path(tile, path);
+    log_error("cannot %s tile '%s': %s", verb, path,
+              rc == -EMLINK ? "it is a hard link, and its other name would change with it"
+                            : strerror(-rc));
+    return mapped(rc);
 }
 
 /* As tell(), but for want of space, which is for others to tell. */
@@ -113,7 +119,9 @@ static int absent(const struct dir *dir, uint32_t tile)
     struct stat st;
     int rc, fd;
 
-    if (fstat(dir->dirfd, &st) || st.st_nlink == 0) {
+    if (fstat(dir->dirfd, &st))
+        return complain(dir, "look for", tile, -errno);
+    if (st.st_nlink == 0) {
         log_error("cannot use tile %" PRIu32 ": the archive was removed", tile);
         return -EIO;
     }
@@ -123,6 +131,8 @@ static int absent(const struct dir *dir, uint32_t tile)
     rc = io_open_file(dir->dirfd, rival, O_RDONLY, &fd);
     if (rc == -ENOENT)
         return rc;
+    if (rc && rc != -ELOOP && rc != -EINVAL)
+        return complain(dir, "look for", tile, rc);
     if (!rc)
         close(fd);
     log_error("cannot use tile '%s': it is a JPEG picture, which this version cannot read", rival);
@@ -297,9 +307,10 @@ static int dir_create(struct store *st, uint32_t tile)
     close(folder);
     if (rc == -EEXIST)
         return rc;
+    /* After an error, too: without RENAME_NOREPLACE the name may be there all the same. */
+    folders_touch(&dir->folders, tile);
     if (rc)
         return complain(dir, "create", tile, rc);
-    folders_touch(&dir->folders, tile);
     fdcache_forget(dir->cache, tile); /* a file that somebody else removed */
     fdcache_add(dir->cache, tile, fd);
     return 0;
@@ -422,12 +433,12 @@ static bool dir_noted(struct store *st, uint32_t tile)
 
 static int dir_note(struct store *st, const uint32_t *tiles, size_t n)
 {
-    return changes_note(dir_of(st)->changes, tiles, n);
+    return mapped(changes_note(dir_of(st)->changes, tiles, n));
 }
 
 static int dir_mark(struct store *st, char epoch[STORE_EPOCH])
 {
-    return changes_mark(dir_of(st)->changes, epoch);
+    return mapped(changes_mark(dir_of(st)->changes, epoch));
 }
 
 static void start_write_back(int fd)
@@ -451,7 +462,7 @@ static int dir_flush_entries(struct store *st)
 {
     struct dir *dir = dir_of(st);
     int evicted = fdcache_error(dir->cache);
-    int rc = folders_sync(&dir->folders);
+    int rc = mapped(folders_sync(&dir->folders));
 
     return rc ? rc : evicted;
 }
