@@ -5,6 +5,7 @@
 #   make fuzz T=60 [FUZZ=index]     each fuzzer, or one, for T seconds; RUNS=N: N inputs
 #   make crash N=100000             so many power cuts; SEED= begins elsewhere, or shows one state again
 #   make crash-bugs                 the bugs that are seeded to see that a power cut finds them
+#   make calls                      every call fails once, with every error
 #   make install DESTDIR= prefix=   program and man pages
 #   make SANITIZE=address,undefined build-address-undefined/mosaicfs; likewise SANITIZE=thread
 #   make CC=clang WERROR=1          what CI does
@@ -65,7 +66,7 @@ helpers := $(patsubst test/e2e/%.c,$(BUILD)/test/e2e/%,$(wildcard test/e2e/*.c))
 helpers += $(patsubst test/vm/%.c,$(BUILD)/test/vm/%,$(wildcard test/vm/*.c))
 helpers := $(filter-out $(preloads:.so=),$(helpers)) $(preloads)
 
-.PHONY: all tests check crash crash-bugs fuzz fuzzers lint install uninstall clean
+.PHONY: all tests calls check crash crash-bugs fuzz fuzzers lint install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/mosaicfs
@@ -90,6 +91,9 @@ fuzzers: $(FUZZ:%=$(BUILD)/test/fuzz/fuzz-%)
 crash: $(BUILD)/test/crash/crash
 	$< --states $(or $(N),100000) $(if $(findstring -,$(SEED)),--state,$(if $(SEED),--seed)) $(SEED) \
 		$(if $(BUG),--bug $(BUG))
+
+calls: $(BUILD)/test/calls/calls
+	$<
 
 crash-bugs: $(BUILD)/test/crash/crash
 	$< --bugs $(if $(SEED),--seed $(SEED))
@@ -139,6 +143,10 @@ $(BUILD)/test/$1/$1: $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/$1/*.c)) $(BUIL
 endef
 # What the program says in thousands of recoveries is kept, not printed.
 crash_ldflags := -Wl,--wrap=log_error,--wrap=log_warn,--wrap=log_note,--wrap=log_debug
+# What the program says is kept and looked at; mistakes are seeded between its modules.
+calls_ldflags := $(foreach fn,log_error log_warn log_note log_debug io_pwrite io_pread io_fdatasync \
+	io_sync_dir io_open io_replace tilefile_create tilefile_punch changes_note changes_read \
+	flush_wait,-Wl,--wrap=$(fn))
 $(foreach program,$(notdir $(sys)),$(eval $(call sys_program,$(program))))
 
 # base/io.c under failing system calls: the linker gives the test the calls.

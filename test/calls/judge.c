@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "judge.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "format/format.h"
+#include "format/layout.h"
+#include "model.h"
+#include "said.h"
+
+/* What the guest of an image is told of an error: the mapping that dir.c promises. */
+static int told(int error)
+{
+    static const int kept[] = {EACCES, EPERM,  EROFS,  ENOSPC, EDQUOT,
+                               EFBIG,  ENOMEM, EMFILE, ENFILE, EOPNOTSUPP};
+
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+        if (kept[i] == error)
+            return -error;
+    return -EIO;
+}
+
+/* Listing a folder knows two errors only. */
+static bool lists(const struct step *step)
+{
+    static const char *const names[] = {"zero", "seek", "count"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(step->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The error is one that this fault may lead to. */
+static bool fits(const struct run *run, const struct step *step, int rc)
+{
+    int error = run->spoil.error;
+
+    if (error == SPOIL_SHORT)
+        return false;
+    switch (step->rules) {
+    case RULES_IMAGE:
+        return rc == told(error) || (lists(step) && rc == -EIO);
+    case RULES_ARCHIVE:
+        return rc == -error || (error == EWOULDBLOCK && rc == -EBUSY);
+    }
+    return false;
+}
+
+static bool is(const struct step *step, const char *name)
+{
+    return strcmp(step->name, name) == 0;
+}
+
+static bool syncs(const struct step *step)
+{
+    return is(step, "flush") || is(step, "close") || is(step, "mark");
+}
+
+/* What an earlier fault excuses, although no call of this step failed. */
+static bool excused(const struct run *run, const struct step *step, int rc)
+{
+    if (run->sick && rc == -EROFS)
+        return is(step, "write") || is(step, "zero") || is(step, "allocate") || is(step, "mark");
+    if (run->sick && rc == -EIO)
+        return syncs(step);
+    if (run->without && rc == -ENOSPC)
+        return is(step, "mark");
+    if (rc == -EIO && run->setting->old_kernel && spoil_hit_op(CALL_UNLINK))
+        return said("it is a hard link"); /* a name that could not be removed, see do_step() */
+    return run->owed && syncs(step) && rc == told(run->spoil.error);
+}
+
+static bool said_tile(const struct run *run, const struct step *step)
+{
+    uint64_t first = step->off / MODEL_TILE;
+    uint64_t end = step->len ? (step->off + step->len - 1) / MODEL_TILE + 1 : MODEL_TILES;
+
+    for (uint64_t tile = first; tile < end; tile++) {
+        char text[LAYOUT_PATH + 16], path[LAYOUT_PATH];
+
+        run->archive.index.layout->tile_path((uint32_t)tile, path);
+        snprintf(text, sizeof(text), "tile '%s", path);
+        if (said(text))
+            return true;
+        snprintf(text, sizeof(text), "tile %u ", (unsigned)tile);
+        if (said(text))
+            return true;
+    }
+    return said("folder '0") || said("folder '.'");
+}
+
+/* The object that could not be used has been named. For want of space front/ does it. */
+static bool said_object(const struct run *run, const struct step *step, int rc)
+{
+    if (io_is_full(rc) && step->rules == RULES_IMAGE && !syncs(step))
+        return true;
+    if (step->rules == RULES_ARCHIVE)
+        return said(run->path);
+    return said(FORMAT_JOURNAL_NAME) || said_tile(run, step) ||
+           (syncs(step) && said("cannot bring writes to disk"));
+}
+
+void judge(struct run *run, const struct step *step, int rc, bool hit)
+{
+    if (rc == step->expect || (rc && excused(run, step, rc)))
+        return;
+    if (rc == 0)
+        run_problem(run, "it returned 0 instead of '%s'", strerror(-step->expect));
+    else if (!hit)
+        run_problem(run, "it failed, though no call did: %s", strerror(-rc));
+    else if (!fits(run, step, rc))
+        run_problem(run, "it returned '%s'", strerror(-rc));
+    else if (!step->quiet && !said_object(run, step, rc))
+        run_problem(run, "it returned '%s' and named nothing", strerror(-rc));
+}

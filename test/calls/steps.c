@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "steps.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "model.h"
+#include "said.h"
+#include "store/changes.h"
+#include "store/dir.h"
+#include "watch.h"
+
+#define MAX_OPEN 8 /* descriptors of tiles: few, so that some are closed to open others */
+#define BUFFER (48 * 1024)
+#define REPLACED "replaced"
+
+static unsigned char buffer[BUFFER];
+
+/* The script writes to some tiles at either end, and to none between. */
+static bool is_used(uint32_t tile)
+{
+    return tile < 24 || tile > 1020;
+}
+
+/* --- comparing ---------------------------------------------------------------------------------
+ */
+
+int steps_read(struct run *run, uint64_t off, uint64_t len)
+{
+    const char *wrong;
+    int rc;
+
+    memset(buffer, 0x5a, len);
+    rc = image_read(run->img, off, buffer, len);
+    wrong = rc ? NULL : model_read(off, len, buffer);
+    if (wrong)
+        run_problem(run, "%s", wrong);
+    return rc;
+}
+
+int steps_read_all(struct run *run)
+{
+    uint64_t size = image_size(run->img);
+    int rc = 0;
+
+    for (uint32_t tile = 0; !rc && tile < MODEL_TILES; tile++) {
+        uint64_t off = tile * MODEL_TILE;
+
+        if (is_used(tile))
+            rc = steps_read(run, off, size - off < MODEL_TILE ? size - off : MODEL_TILE);
+    }
+    return rc;
+}
+
+static unsigned tile_files(const struct run *run)
+{
+    const struct layout *layout = run->archive.index.layout;
+    unsigned n = 0;
+
+    for (uint32_t tile = 0; tile < MODEL_TILES; tile++) {
+        char path[LAYOUT_PATH];
+
+        if (!is_used(tile))
+            continue;
+        layout->tile_path(tile, path);
+        n += faccessat(run->archive.dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    }
+    return n;
+}
+
+void steps_count(struct run *run, const struct image_usage *usage)
+{
+    unsigned n;
+
+    sys_pause();
+    n = tile_files(run);
+    sys_resume();
+    if (usage->complete && usage->tiles != n)
+        run_problem(run, "%u tiles are there, %u were counted", n, usage->tiles);
+}
+
+/* The journal has another name than before: nobody knows an epoch of it. */
+static void meet_journal(struct run *run, const struct changes_list *list)
+{
+    if (run->id && list->header.id != run->id && !run->journal_broken && !spoil_hits())
+        run_problem(run, "a new journal was begun");
+    run->id = list->header.id;
+    run->epoch = list->header.epoch;
+    run->journal_broken = run->journal_damaged = false;
+    model_forget_changes();
+}
+
+static void compare_journal(struct run *run, const struct changes_list *list)
+{
+    if (list->header.id != run->id) {
+        meet_journal(run, list);
+        return;
+    }
+    for (uint32_t tile = 0; tile < MODEL_TILES; tile++) {
+        uint32_t cell = list->cells[tile];
+
+        if (cell < model_changed(tile))
+            run_problem(run, "tile %u changed in epoch %u; the journal says %u", tile,
+                        model_changed(tile), cell);
+        if (cell && !spoil_hits() && !run->journal_damaged && !is_used(tile))
+            run_problem(run, "the journal lists tile %u, which never changed", tile);
+    }
+}
+
+int steps_journal(struct run *run)
+{
+    struct changes_list list;
+    int rc = changes_read(&run->archive, &list);
+
+    if (!rc && list.unusable && !run->journal_broken && !run->without && !spoil_hits())
+        run_problem(run, "the journal %s", list.unusable);
+    else if (!rc && !list.unusable)
+        compare_journal(run, &list);
+    changes_release(&list);
+    return rc;
+}
+
+/* --- the use of an archive ---------------------------------------------------------------------
+ */
+
+/* The archive's index becomes one of format 1. */
+static int make_original(struct run *run)
+{
+    char path[PATH_MAX];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", run->path, FORMAT_INDEX_NAME);
+    f = fopen(path, "w");
+    if (!f)
+        return -errno;
+    fprintf(f, "1 %u %u\n", (unsigned)MODEL_TILE, MODEL_TILES);
+    return fclose(f) ? -errno : 0;
+}
+
+/* What a try could not remove is removed by hand. */
+static void remove_index(struct run *run)
+{
+    char path[PATH_MAX];
+
+    sys_pause();
+    snprintf(path, sizeof(path), "%s/%s", run->path, FORMAT_INDEX_NAME);
+    unlink(path);
+    sys_resume();
+}
+
+static int do_create(struct run *run, const struct step *step)
+{
+    struct index index = {.format = FORMAT_CURRENT, .layout = &layout_plain};
+    int rc = geometry_init(&index.geometry, MODEL_TILES * MODEL_TILE - 8192, MODEL_TILE);
+
+    if (spoil_hit_op(CALL_UNLINK))
+        remove_index(run);
+    if (!rc)
+        rc = hash_uuid(index.uuid);
+    if (!rc)
+        rc = archive_create(run->path, &index);
+    if (rc)
+        return rc;
+    if (watch_unsynced())
+        run_problem(run, "created, but '%s' is not on disk", watch_unsynced());
+    sys_pause();
+    rc = run->setting->original ? make_original(run) : 0;
+    sys_resume();
+    return rc;
+}
+
+static int do_open(struct run *run, const struct step *step)
+{
+    int rc = archive_open(run->path, &run->archive);
+
+    run->open = rc == 0;
+    return rc;
+}
+
+/* Nobody else gets the lock. A file system without locks is none of our business. */
+static void check_lock(struct run *run)
+{
+    bool without = spoil_hit_op(CALL_FLOCK) && run->spoil.error == ENOLCK;
+    int fd;
+
+    sys_pause();
+    fd = open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!without && (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0))
+        run_problem(run, "the archive is not locked");
+    if (fd >= 0)
+        close(fd);
+    sys_resume();
+}
+
+static int do_take(struct run *run, const struct step *step)
+{
+    struct record previous;
+    int rc = owner_take(&run->owner, &run->archive, "/nowhere", run->read_only, &previous);
+
+    run->taken = rc == 0;
+    if (!rc)
+        check_lock(run);
+    if (!run->read_only)
+        run->left_behind = run->left_behind && rc;
+    return rc;
+}
+
+/* The journal of a new use is asked for its name at once, unseen. */
+static void learn_journal(struct run *run)
+{
+    unsigned char bytes[16384];
+    size_t len = 0;
+
+    sys_pause();
+    if (io_read_file(run->archive.dirfd, FORMAT_JOURNAL_NAME, bytes, sizeof(bytes), &len))
+        len = 0;
+    watch_journal(bytes, len);
+    run->without = run->without || said("cannot begin the journal");
+    if (steps_journal(run))
+        run_problem(run, "the journal cannot be read");
+    sys_resume();
+}
+
+static int do_image(struct run *run, const struct step *step)
+{
+    struct store *st;
+    int rc = dir_open(&run->archive, run->read_only, MAX_OPEN, &st);
+
+    run->sick = false;
+    run->without = false;
+    if (!rc)
+        rc = image_open(st, run->read_only, &run->img);
+    if (!rc && !run->read_only)
+        learn_journal(run);
+    return rc;
+}
+
+static int do_made(struct run *run, const struct step *step)
+{
+    return owner_made_mountpoint(&run->owner);
+}
+
+static int do_record(struct run *run, const struct step *step)
+{
+    struct record record;
+    int rc = owner_read(&run->archive, &record);
+
+    if (!rc && record.pid != getpid())
+        run_problem(run, "the lock names process %d", (int)record.pid);
+    return rc;
+}
+
+static int do_close(struct run *run, const struct step *step)
+{
+    int rc = image_close(run->img);
+
+    run->img = NULL;
+    run->sick = run->sick || rc;
+    if (!rc && !run->read_only && watch_unsynced())
+        run_problem(run, "closed, but '%s' is not on disk", watch_unsynced());
+    watch_told();
+    return rc;
+}
+
+/* What is left of the lock must have been told. */
+static int do_drop(struct run *run, const struct step *step)
+{
+    struct stat st;
+
+    owner_drop(&run->owner);
+    sys_pause();
+    if (!run->read_only && fstatat(run->archive.dirfd, FORMAT_LOCK_NAME, &st, 0) == 0) {
+        run->left_behind = true;
+        if (!said(FORMAT_LOCK_NAME))
+            run_problem(run, "nobody was told that the lock is still there");
+    }
+    sys_resume();
+    run->taken = false;
+    return 0;
+}
+
+static int do_leave(struct run *run, const struct step *step)
+{
+    archive_close(&run->archive);
+    run->open = run->taken = false;
+    return 0;
+}
+
+/* From now on uses are read-only. */
+static int do_read_only(struct run *run, const struct step *step)
+{
+    run->read_only = true;
+    return 0;
+}
+
+/* --- the image ----------------------------------------------------------------------------------
+ */
+
+static void check_order(struct run *run)
+{
+    const char *tile = watch_hasty();
+
+    if (tile)
+        run_problem(run, "tile '%s' changed before it was noted", tile);
+}
+
+/* No byte can have changed. */
+static bool refuses(const struct run *run)
+{
+    return run->sick || run->read_only;
+}
+
+static int do_write(struct run *run, const struct step *step)
+{
+    bool refused = refuses(run);
+    int rc;
+
+    model_fill(buffer, step->off, step->len, step->stamp);
+    rc = image_write(run->img, step->off, buffer, step->len);
+    if (!refused)
+        model_write(step->off, step->len, step->stamp, rc == 0, run->epoch);
+    check_order(run);
+    return rc;
+}
+
+static int do_read(struct run *run, const struct step *step)
+{
+    return steps_read(run, step->off, step->len);
+}
+
+static int do_zero(struct run *run, const struct step *step)
+{
+    bool refused = refuses(run);
+    int rc = image_zero(run->img, step->off, step->len);
+
+    if (!refused)
+        model_write(step->off, step->len, 0, rc == 0, run->epoch);
+    check_order(run);
+    return rc;
+}
+
+static int do_allocate(struct run *run, const struct step *step)
+{
+    int rc = image_allocate(run->img, step->off, step->len);
+
+    check_order(run);
+    /* Where the file system cannot, nobody minds. */
+    return rc == -EOPNOTSUPP && run->setting->old_kernel ? 0 : rc;
+}
+
+/* From one end to the other: what is skipped as a hole holds nothing. */
+static int do_seek(struct run *run, const struct step *step)
+{
+    uint64_t size = image_size(run->img);
+    uint64_t off = 0, data, hole;
+    int rc;
+
+    while ((rc = image_seek(run->img, off, STORE_DATA, &data)) == 0) {
+        if (!model_is_zero(off, data - off))
+            run_problem(run, "data is said to begin at %" PRIu64, data);
+        rc = image_seek(run->img, data, STORE_HOLE, &hole);
+        if (rc)
+            return rc;
+        if (hole <= data || hole > size)
+            run_problem(run, "from %" PRIu64 " on, a hole is said to begin at %" PRIu64, data,
+                        hole);
+        off = hole;
+    }
+    if (rc == -ENXIO && !model_is_zero(off, size - off))
+        run_problem(run, "no data is said to follow %" PRIu64, off);
+    return rc == -ENXIO ? 0 : rc;
+}
+
+static int do_count(struct run *run, const struct step *step)
+{
+    return image_count(run->img);
+}
+
+static int do_usage(struct run *run, const struct step *step)
+{
+    struct image_usage usage;
+    int rc = image_usage(run->img, 0, &usage);
+
+    if (!rc)
+        steps_count(run, &usage);
+    return rc;
+}
+
+static int do_space(struct run *run, const struct step *step)
+{
+    struct statvfs space;
+    int rc = image_space(run->img, &space);
+
+    if (!rc && !space.f_bsize)
+        run_problem(run, "a file system without blocks");
+    return rc;
+}
+
+static int do_flush(struct run *run, const struct step *step)
+{
+    int rc = image_flush(run->img);
+
+    if (!rc && watch_unsynced())
+        run_problem(run, "flushed, but '%s' is not on disk", watch_unsynced());
+    return rc;
+}
+
+static int do_mark(struct run *run, const struct step *step)
+{
+    char word[STORE_EPOCH];
+    uint32_t id;
+    int rc = image_mark(run->img, word);
+
+    if (rc)
+        return rc;
+    if (journal_parse_epoch(word, &id, &run->epoch)) {
+        run_problem(run, "'%s' is no epoch", word);
+    } else if (id != run->id) {
+        if (!run->journal_broken)
+            run_problem(run, "the epochs have a new name");
+        model_forget_changes();
+        run->id = id;
+    }
+    run->journal_broken = false;
+    learn_journal(run);
+    if (watch_unsynced())
+        run_problem(run, "marked, but '%s' is not on disk", watch_unsynced());
+    return 0;
+}
+
+static int do_changed(struct run *run, const struct step *step)
+{
+    return steps_journal(run);
+}
+
+/* --- what others do -----------------------------------------------------------------------------
+ */
+
+static int open_journal(struct run *run)
+{
+    return openat(run->archive.dirfd, FORMAT_JOURNAL_NAME, O_RDWR | O_CLOEXEC);
+}
+
+/* One byte of the journal's first sector of cells. */
+static int do_damage(struct run *run, const struct step *step)
+{
+    unsigned char byte;
+    int fd;
+
+    sys_pause();
+    fd = open_journal(run);
+    if (fd >= 0) {
+        if (pread(fd, &byte, 1, FORMAT_JOURNAL_SECTOR + 9) == 1) {
+            byte ^= 1;
+            if (pwrite(fd, &byte, 1, FORMAT_JOURNAL_SECTOR + 9) != 1)
+                perror("journal");
+        }
+        close(fd);
+    }
+    sys_resume();
+    run->journal_damaged = true;
+    return 0;
+}
+
+static int do_lose(struct run *run, const struct step *step)
+{
+    sys_pause();
+    unlinkat(run->archive.dirfd, FORMAT_JOURNAL_NAME, 0);
+    sys_resume();
+    watch_journal(NULL, 0);
+    run->journal_broken = true;
+    return 0;
+}
+
+/* --- small files --------------------------------------------------------------------------------
+ */
+
+/* Old or new, and nothing else; new when it was replaced. */
+static void check_replaced(struct run *run, int dirfd, unsigned stamp, int rc)
+{
+    unsigned char got[MODEL_SECTOR];
+    size_t len;
+    int err = io_read_file(dirfd, REPLACED, buffer, BUFFER, &len);
+
+    model_fill(got, 0, sizeof(got), run->replaced);
+    if (err == -ENOENT && rc && !run->replaced)
+        return;
+    if (!err && len == sizeof(got) && rc && memcmp(buffer, got, len) == 0)
+        return;
+    model_fill(got, 0, sizeof(got), stamp);
+    if (err || len != sizeof(got) || memcmp(buffer, got, len) != 0)
+        run_problem(run, "the replaced file is neither old nor new");
+    run->replaced = stamp;
+}
+
+static int replace(struct run *run, const struct step *step, enum io_replace_mode mode)
+{
+    int dirfd = open(run->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = dirfd < 0 ? -errno : 0;
+
+    if (rc)
+        return rc;
+    model_fill(buffer, 0, MODEL_SECTOR, step->stamp);
+    rc = io_replace(dirfd, REPLACED, buffer, MODEL_SECTOR, mode);
+    if (rc == -EEXIST && mode == IO_NEW && run->replaced == step->stamp)
+        rc = 0; /* an earlier try got so far, but could not sync the directory */
+    else if (!rc && watch_unsynced())
+        run_problem(run, "replaced, but '%s' is not on disk", watch_unsynced());
+    sys_pause();
+    check_replaced(run, dirfd, step->stamp, rc);
+    sys_resume();
+    close(dirfd);
+    return rc;
+}
+
+static int do_new(struct run *run, const struct step *step)
+{
+    return replace(run, step, IO_NEW);
+}
+
+static int do_over(struct run *run, const struct step *step)
+{
+    return replace(run, step, IO_OVER);
+}
+
+/* --- the script ---------------------------------------------------------------------------------
+ */
+
+#define T MODEL_TILE
+#define STEP(name_, fn, rules_, ...)                                   \
+    {                                                                  \
+        .name = name_, .run = fn, .rules = RULES_##rules_, __VA_ARGS__ \
+    }
+#define WRITE(off_, len_, stamp_) \
+    STEP("write", do_write, IMAGE, .off = off_, .len = len_, .stamp = stamp_)
+#define RANGE(what, off_, len_) STEP(#what, do_##what, IMAGE, .off = off_, .len = len_)
+#define ASK(what, rules_) STEP(#what, do_##what, rules_, .stamp = 0)
+#define QUIET(what, stamp_) STEP(#what, do_##what, ARCHIVE, .quiet = true, .stamp = stamp_)
+#define OPEN_ALL ASK(open, ARCHIVE), ASK(take, ARCHIVE), ASK(image, ARCHIVE)
+#define CLOSE_ALL ASK(close, IMAGE), ASK(drop, ARCHIVE), ASK(leave, ARCHIVE)
+
+const struct step step_open = ASK(open, ARCHIVE);
+const struct step step_take = ASK(take, ARCHIVE);
+const struct step step_image = ASK(image, ARCHIVE);
+const struct step step_close = ASK(close, IMAGE);
+const struct step step_drop = ASK(drop, ARCHIVE);
+const struct step step_leave = ASK(leave, ARCHIVE);
+
+const struct step steps[] = {
+    ASK(create, ARCHIVE),
+    OPEN_ALL,
+    QUIET(record, 0),
+    /* New tiles, one request over three of them, in place, sectors of their own. */
+    WRITE(0, 8192, 1),
+    WRITE(12 * 1024, 24 * 1024, 2),
+    RANGE(read, 8 * 1024, 32 * 1024),
+    ASK(flush, IMAGE),
+    WRITE(3 * 512, 512, 3),
+    WRITE(T + 512, 4096, 4),
+    RANGE(read, 0, 2 * T),
+    ASK(mark, IMAGE),
+    /* More tiles than may be open. */
+    WRITE(3 * T, 4096, 5),
+    WRITE(4 * T, T, 6),
+    WRITE(5 * T, T, 7),
+    WRITE(6 * T, T, 8),
+    WRITE(7 * T, T, 9),
+    WRITE(8 * T, 3 * T, 10),
+    WRITE(11 * T, 4096, 11),
+    WRITE(12 * T, 512, 12),
+    RANGE(read, 0, T),
+    /* Zeros: where nothing is, over data, as a punch, a cut, a removal. */
+    WRITE(20 * T, 4096, 0),
+    WRITE(3 * T, 4096, 0),
+    RANGE(zero, 4 * T + 4096, 4096),
+    RANGE(zero, 5 * T + 8192, 8192),
+    RANGE(zero, 6 * T, T),
+    RANGE(zero, 7 * T + 8192, 3 * T),
+    RANGE(zero, 11 * T, 4096),
+    RANGE(zero, 30 * T, 1000 * T - 8192),
+    RANGE(read, 4 * T, 3 * T),
+    RANGE(allocate, 13 * T, 4096),
+    RANGE(allocate, 0, T),
+    /* The second folder, and the end. */
+    WRITE(1024 * T, 4096, 13),
+    WRITE(1029 * T + 4096, 4096, 14),
+    RANGE(read, 1028 * T, T + 8192),
+    ASK(flush, IMAGE),
+    ASK(seek, IMAGE),
+    ASK(count, IMAGE),
+    WRITE(14 * T, 4096, 15),
+    ASK(usage, IMAGE),
+    QUIET(space, 0),
+    ASK(changed, ARCHIVE),
+    ASK(made, ARCHIVE),
+    ASK(mark, IMAGE),
+    WRITE(2 * T + 4096, 8192, 16),
+    RANGE(zero, 9 * T, 2 * T),
+    CLOSE_ALL,
+    /* Again, with a journal that is taken over. */
+    OPEN_ALL,
+    RANGE(read, 0, 3 * T),
+    WRITE(4 * T, 8192, 17),
+    WRITE(6 * T + 4096, 4096, 18),
+    ASK(usage, IMAGE),
+    ASK(lose, ARCHIVE),
+    ASK(mark, IMAGE),
+    WRITE(7 * T, 4096, 19),
+    ASK(changed, ARCHIVE),
+    ASK(flush, IMAGE),
+    ASK(damage, ARCHIVE),
+    CLOSE_ALL,
+    /* With a damaged one. */
+    OPEN_ALL,
+    WRITE(15 * T, 512, 20),
+    ASK(lose, ARCHIVE),
+    CLOSE_ALL,
+    /* With none. */
+    OPEN_ALL,
+    WRITE(15 * T + 512, 512, 21),
+    CLOSE_ALL,
+    ASK(read_only, ARCHIVE),
+    OPEN_ALL,
+    ASK(count, IMAGE),
+    RANGE(read, 0, 3 * T),
+    RANGE(read, 14 * T, T),
+    STEP("refuse", do_write, IMAGE, .len = 512, .stamp = 22, .expect = -EROFS),
+    ASK(changed, ARCHIVE),
+    CLOSE_ALL,
+    QUIET(new, 1),
+    QUIET(over, 2),
+};
+const unsigned steps_n = ARRAY_LEN(steps);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is not yet on disk, as told by the calls alone: which files were written
+ * since their last sync, which directories gained or lost an entry. A sync that
+ * failed has lost what it should have brought to disk.
+ *
+ * .mosaicfs/ is looked at only for the journal's sake: a tile's cell must be on
+ * disk before the tile changes.
+ */
+#ifndef TEST_CALLS_WATCH_H
+#define TEST_CALLS_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../sys/sys.h"
+
+void watch_begin(void);
+
+/* Hooks. */
+void watch_before(const struct sys_call *call);
+void watch_after(const struct sys_call *call, long result, int err);
+
+/* A file or directory that is not on disk, or NULL. */
+const char *watch_unsynced(void);
+/* The image is no more in use: what was lost has been told. It is not on disk, still. */
+void watch_told(void);
+/* The journal as it stands, when one is begun or taken over; len 0: there is none. */
+void watch_journal(const void *bytes, size_t len);
+/* A tile that changed before it was noted, on disk, in the running epoch, or NULL. Once. */
+const char *watch_hasty(void);
+
+#endif
