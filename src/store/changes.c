@@ -64,7 +64,7 @@ struct changes {
     /* of whoever has writing */
     int fd;
     uint32_t id;
-    bool refused; /* there may be a journal that lacks something: no tile may change */
+    bool doubtful; /* there may be a journal that lacks something: see give_up() */
     /* guarded by mutex */
     struct mutex mutex;
     pthread_cond_t ended;
@@ -272,11 +272,32 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/*
+ * No list is better than one that lacks something: removes the journal, durably.
+ * Until there is a new one, everything counts as changed. 0 or -errno; then no
+ * tile may be changed.
+ */
+static int give_up(struct changes *changes)
+{
+    int dirfd = changes->archive->dirfd;
+    int rc = unlinkat(dirfd, FORMAT_JOURNAL_NAME, 0) && errno != ENOENT ? -errno : 0;
+
+    if (!rc)
+        rc = io_sync_dir(dirfd, FORMAT_PRIVATE_DIR);
+    changes->doubtful = rc != 0;
+    atomic_store(&changes->off, rc == 0);
+    return rc;
+}
+
 static int write_batch(struct changes *changes, uint32_t *batch, size_t n)
 {
     uint32_t epoch = atomic_load(&changes->epoch);
-    int rc = changes->refused ? -EIO : 0;
+    int rc = 0;
 
+    if (changes->doubtful) {
+        rc = give_up(changes);
+        return rc ? complain(changes->archive, "remove", rc) : 0;
+    }
     qsort(batch, n, sizeof(*batch), ascending);
     for (size_t i = 0, k; !rc && i < n; i += k) {
         k = in_one_sector(batch + i, n - i);
@@ -409,18 +430,10 @@ static int start(struct changes *changes)
     return rc;
 }
 
-/* No list is better than one that lacks something. Durable. */
-static int remove_journal(const struct archive *archive)
-{
-    if (unlinkat(archive->dirfd, FORMAT_JOURNAL_NAME, 0) && errno != ENOENT)
-        return -errno;
-    return io_sync_dir(archive->dirfd, FORMAT_PRIVATE_DIR);
-}
-
 /*
- * A new journal in place of one that was deleted under us or has run out of
- * epochs. When that fails half-way the new one may be there and know nothing of
- * what we noted in the old one: then there must be none.
+ * A new journal in place of one that was deleted under us, was given up or has
+ * run out of epochs. When that fails half-way the new one may be there and know
+ * nothing of what we noted in the old one.
  */
 static int start_again(struct changes *changes)
 {
@@ -431,17 +444,16 @@ static int start_again(struct changes *changes)
         if (atomic_load_explicit(&changes->cells[tile], memory_order_relaxed))
             atomic_store(&changes->cells[tile], 0);
     if (rc) {
-        if (remove_journal(changes->archive) == 0)
-            atomic_store(&changes->off, true);
-        else
-            changes->refused = true;
+        (void)!give_up(changes); /* if this fails, too, it is tried again before a tile changes */
         return rc;
     }
     if (changes->fd >= 0)
         close(changes->fd);
     changes->fd = fresh.fd;
     changes->id = fresh.id;
+    changes->doubtful = false;
     atomic_store(&changes->epoch, fresh.epoch);
+    atomic_store(&changes->off, false);
     return 0;
 }
 
@@ -499,11 +511,10 @@ static int resume(struct changes *changes, const struct changes_list *list)
 static int go_without(struct changes *changes, int why)
 {
     const struct archive *archive = changes->archive;
-    int rc = remove_journal(archive);
+    int rc = give_up(changes);
 
     if (rc)
         return rc;
-    atomic_store(&changes->off, true);
     log_warn("cannot begin the journal of changed tiles '%s/%s': %s", archive->path,
              FORMAT_JOURNAL_NAME, strerror(-why));
     log_note("until it is mounted with more space, every tile of the archive counts as changed");
@@ -615,7 +626,7 @@ int changes_mark(struct changes *changes, char epoch[JOURNAL_EPOCH])
         mutex_wait(&changes->mutex, &changes->ended);
     changes->writing = true;
     mutex_unlock(&changes->mutex);
-    rc = atomic_load(&changes->off) ? -ENOSPC : look_for_file(changes);
+    rc = atomic_load(&changes->off) || changes->doubtful ? -ENOENT : look_for_file(changes);
     if (rc == -ENOENT || (!rc && atomic_load(&changes->epoch) >= EPOCH_MAX))
         rc = start_again(changes);
     else if (!rc)
