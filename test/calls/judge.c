@@ -26,7 +26,7 @@ static int told(int error)
 /* Listing a folder knows two errors only. */
 static bool lists(const struct step *step)
 {
-    static const char *const names[] = {"zero", "seek", "count"};
+    static const char *const names[] = {"zero", "seek", "count", "take"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(step->name, names[i]) == 0)
@@ -41,9 +41,11 @@ static bool fits(const struct run *run, const struct step *step, int rc)
 
     if (error == SPOIL_SHORT)
         return false;
+    if (lists(step) && rc == -EIO)
+        return true;
     switch (step->rules) {
     case RULES_IMAGE:
-        return rc == told(error) || (lists(step) && rc == -EIO);
+        return rc == told(error);
     case RULES_ARCHIVE:
         return rc == -error || (error == EWOULDBLOCK && rc == -EBUSY);
     }
@@ -67,8 +69,6 @@ static bool excused(const struct run *run, const struct step *step, int rc)
         return is(step, "write") || is(step, "zero") || is(step, "allocate") || is(step, "mark");
     if (run->sick && rc == -EIO)
         return syncs(step);
-    if (run->without && rc == -ENOSPC)
-        return is(step, "mark");
     if (rc == -EIO && run->setting->old_kernel && spoil_hit_op(CALL_UNLINK))
         return said("it is a hard link"); /* a name that could not be removed, see do_step() */
     return run->owed && syncs(step) && rc == told(run->spoil.error);

@@ -19,7 +19,7 @@ static const struct {
     const char *name, *text;
     struct lie_where where; /* what the mistake has to do with */
 } lies[LIES] = {
-    [LIE_NONE] = {"none", "the truth"},
+    [LIE_NONE] = {.name = "none", .text = "the truth"},
     [LIE_WRITTEN] = {"written", "a pwrite that failed counts as done", {CALL_PWRITE, EIO}},
     [LIE_SYNCED] = {"synced", "an fdatasync that failed counts as done", {CALL_FDATASYNC, EIO}},
     [LIE_ENTRIES] = {"entries",

@@ -8,7 +8,6 @@
  */
 #include "run.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <inttypes.h>
@@ -19,9 +18,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "format/format.h"
+#include "compare.h"
 #include "format/layout.h"
 #include "judge.h"
+#include "left.h"
 #include "model.h"
 #include "said.h"
 #include "steps.h"
@@ -29,10 +29,10 @@
 
 #define TRIES 5          /* of a step; at most three calls fail before it must succeed */
 #define PROBLEMS_TOLD 60 /* of one process, one of each run; all are counted */
-#define ENTRIES 64
 
 static unsigned problems, told;
 static bool verbose;
+static char room[PATH_MAX / 8]; /* for the files of all runs */
 
 unsigned run_problems(void)
 {
@@ -75,8 +75,30 @@ void run_problem(struct run *run, const char *fmt, ...)
     fflush(stdout);
 }
 
-/* --- steps --------------------------------------------------------------------------------------
- */
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+void run_make_room(void)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    if (!tmp)
+        tmp = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm"; /* a disk that syncs would be slow */
+    snprintf(room, sizeof(room), "%s/mosaicfs-calls-XXXXXX", tmp);
+    if (!mkdtemp(room)) {
+        perror(room);
+        exit(1);
+    }
+}
+
+void run_remove_room(void)
+{
+    nftw(room, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* --- steps ------------------------------------------------------------------------------------ */
 
 static int before(void *arg, struct sys_call *call)
 {
@@ -144,10 +166,12 @@ static bool leave(struct run *run)
 {
     if (run->img)
         (void)!try_step(run, &step_close);
-    if (run->sick)
+    if (run->sick || run->abandoned)
         run->left_behind = true;
     else if (run->taken)
         (void)!try_step(run, &step_drop);
+    run->abandoned = false;
+    left_check_private(run);
     return must_do(run, &step_leave);
 }
 
@@ -179,7 +203,7 @@ static void overlook(struct run *run, void (*fn)(struct run *run))
 
 static void look(struct run *run)
 {
-    int rc = steps_read_all(run);
+    int rc = compare_read_all(run);
 
     if (rc)
         run_problem(run, "the image cannot be read: %s", strerror(-rc));
@@ -217,8 +241,7 @@ static void remove_second_names(struct run *run)
 static void do_step(struct run *run, const struct step *step)
 {
     for (int i = 0; i < TRIES; i++) {
-        if (!try_step(run, step) || (run->without && strcmp(step->name, "mark") == 0) ||
-            !recover(run))
+        if (!try_step(run, step) || !recover(run))
             return;
         if (said("it is a hard link"))
             remove_second_names(run);
@@ -226,8 +249,7 @@ static void do_step(struct run *run, const struct step *step)
     run_problem(run, "it does not succeed any more");
 }
 
-/* --- the script ---------------------------------------------------------------------------------
- */
+/* --- the script ------------------------------------------------------------------------------- */
 
 static bool is_use(const struct step *step)
 {
@@ -249,63 +271,7 @@ static bool play_step(struct run *run, const struct step *step)
     return run->open || strcmp(step->name, "read_only") == 0;
 }
 
-/* --- what is left -------------------------------------------------------------------------------
- */
-
-/* What a directory of an archive may hold; temporary files only where one could not be removed. */
-static bool belongs(const struct run *run, const char *folder, const char *name)
-{
-    size_t len = strlen(name);
-
-    if (len > 4 && strcmp(name + len - 4, ".tmp") == 0)
-        return spoil_hit_op(CALL_UNLINK);
-    if (!*folder)
-        return strcmp(name, FORMAT_INDEX_NAME) == 0 || strcmp(name, "00") == 0 ||
-               strcmp(name, "01") == 0 || strcmp(name, FORMAT_PRIVATE_DIR) == 0;
-    if (strcmp(folder, FORMAT_PRIVATE_DIR) == 0)
-        return strcmp(name, "journal") == 0 || (strcmp(name, "lock") == 0 && run->left_behind);
-    return len == 4;
-}
-
-static void check_tile_len(struct run *run, const char *path)
-{
-    uint64_t most = MODEL_TILE;
-    struct stat st;
-
-    if (stat(path, &st) == 0 &&
-        ((uint64_t)st.st_size > most || (run->setting->original && (uint64_t)st.st_size != most)))
-        run_problem(run, "'%s' has %lld bytes", path, (long long)st.st_size);
-}
-
-static void check_folder(struct run *run, const char *folder)
-{
-    char path[PATH_MAX];
-    struct dirent *entry;
-    DIR *dir;
-
-    snprintf(path, sizeof(path), "%s/%s", run->path, folder);
-    dir = opendir(path);
-    while (dir && (entry = readdir(dir))) {
-        if (entry->d_name[0] == '.' && strcmp(entry->d_name, FORMAT_PRIVATE_DIR) != 0)
-            continue;
-        if (!belongs(run, folder, entry->d_name))
-            run_problem(run, "'%s/%s' was left", folder, entry->d_name);
-        if (folder[0] == '0' && strlen(entry->d_name) == 4) {
-            snprintf(path, sizeof(path), "%s/%s/%s", run->path, folder, entry->d_name);
-            check_tile_len(run, path);
-        }
-    }
-    if (dir)
-        closedir(dir);
-}
-
-static void check_files(struct run *run)
-{
-    check_folder(run, "");
-    check_folder(run, FORMAT_PRIVATE_DIR);
-    check_folder(run, "00");
-    check_folder(run, "01");
-}
+/* --- what is left ----------------------------------------------------------------------------- */
 
 /* Uses the archive once more, without faults: all that was promised is there. */
 static void check_archive(struct run *run)
@@ -321,36 +287,15 @@ static void check_archive(struct run *run)
     if (image_count(run->img) || image_usage(run->img, 0, &usage))
         run_problem(run, "the tiles cannot be counted");
     else
-        steps_count(run, &usage);
+        compare_count(run, &usage);
     if (image_write(run->img, 0, "again", 5) || image_flush(run->img))
         run_problem(run, "the archive cannot be written to");
     leave(run);
 }
 
-static unsigned open_files(void)
-{
-    unsigned n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-
-    while (dir && readdir(dir))
-        n++;
-    if (dir)
-        closedir(dir);
-    return n;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    return remove(path);
-}
-
 static void make_base(struct run *run)
 {
-    const char *tmp = getenv("TMPDIR");
-
-    if (!tmp)
-        tmp = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm"; /* a disk that syncs would be slow */
-    snprintf(run->base, sizeof(run->base), "%s/mosaicfs-calls-XXXXXX", tmp);
+    snprintf(run->base, sizeof(run->base), "%s/run-XXXXXX", room);
     if (!mkdtemp(run->base)) {
         perror(run->base);
         exit(1);
@@ -378,7 +323,7 @@ static void play(struct run *run)
     spoil_overlook(true);
     run->step = "the end";
     if (!run->problems) {
-        check_files(run);
+        left_check(run);
         check_archive(run);
     }
     sys_hook(NULL);
@@ -387,7 +332,7 @@ static void play(struct run *run)
 unsigned run_play(const struct setting *setting, const struct spoil *spoil)
 {
     static struct run run; /* large */
-    unsigned files = open_files();
+    unsigned files = left_open();
 
     memset(&run, 0, sizeof(run));
     run.setting = setting;
@@ -397,8 +342,8 @@ unsigned run_play(const struct setting *setting, const struct spoil *spoil)
     model_init();
     watch_begin();
     play(&run);
-    if (open_files() != files)
-        run_problem(&run, "%d descriptors stay open", (int)open_files() - (int)files);
+    if (left_open() != files)
+        run_problem(&run, "%d descriptors stay open", (int)left_open() - (int)files);
     nftw(run.base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return run.problems;
 }

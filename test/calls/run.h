@@ -42,11 +42,16 @@ struct run {
     bool without;         /* there was no room for a journal */
     bool journal_broken;  /* the script has deleted it */
     bool journal_damaged; /* or spoilt a sector: more may be listed than changed */
-    bool left_behind;     /* a use ended without owner_drop() */
+    bool abandoned;       /* this use ends without owner_drop() */
+    bool left_behind;     /* one has ended so */
     uint32_t id;          /* of the journal, with the epoch that was told last */
     uint32_t epoch;
     uint32_t replaced; /* stamp of the file that is replaced */
 };
+
+/* Before and after all runs, in the process that outlives the others. */
+void run_make_room(void);
+void run_remove_room(void);
 
 /* Prints a problem, with the call that failed and what the program said. */
 void run_problem(struct run *run, const char *fmt, ...) PRINTF(2, 3);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "steps.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,124 +12,19 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "compare.h"
 #include "model.h"
+#include "replace.h"
 #include "said.h"
 #include "store/changes.h"
 #include "store/dir.h"
 #include "watch.h"
 
 #define MAX_OPEN 8 /* descriptors of tiles: few, so that some are closed to open others */
-#define BUFFER (48 * 1024)
-#define REPLACED "replaced"
 
-static unsigned char buffer[BUFFER];
+static unsigned char buffer[COMPARE_MAX];
 
-/* The script writes to some tiles at either end, and to none between. */
-static bool is_used(uint32_t tile)
-{
-    return tile < 24 || tile > 1020;
-}
-
-/* --- comparing ---------------------------------------------------------------------------------
- */
-
-int steps_read(struct run *run, uint64_t off, uint64_t len)
-{
-    const char *wrong;
-    int rc;
-
-    memset(buffer, 0x5a, len);
-    rc = image_read(run->img, off, buffer, len);
-    wrong = rc ? NULL : model_read(off, len, buffer);
-    if (wrong)
-        run_problem(run, "%s", wrong);
-    return rc;
-}
-
-int steps_read_all(struct run *run)
-{
-    uint64_t size = image_size(run->img);
-    int rc = 0;
-
-    for (uint32_t tile = 0; !rc && tile < MODEL_TILES; tile++) {
-        uint64_t off = tile * MODEL_TILE;
-
-        if (is_used(tile))
-            rc = steps_read(run, off, size - off < MODEL_TILE ? size - off : MODEL_TILE);
-    }
-    return rc;
-}
-
-static unsigned tile_files(const struct run *run)
-{
-    const struct layout *layout = run->archive.index.layout;
-    unsigned n = 0;
-
-    for (uint32_t tile = 0; tile < MODEL_TILES; tile++) {
-        char path[LAYOUT_PATH];
-
-        if (!is_used(tile))
-            continue;
-        layout->tile_path(tile, path);
-        n += faccessat(run->archive.dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-    }
-    return n;
-}
-
-void steps_count(struct run *run, const struct image_usage *usage)
-{
-    unsigned n;
-
-    sys_pause();
-    n = tile_files(run);
-    sys_resume();
-    if (usage->complete && usage->tiles != n)
-        run_problem(run, "%u tiles are there, %u were counted", n, usage->tiles);
-}
-
-/* The journal has another name than before: nobody knows an epoch of it. */
-static void meet_journal(struct run *run, const struct changes_list *list)
-{
-    if (run->id && list->header.id != run->id && !run->journal_broken && !spoil_hits())
-        run_problem(run, "a new journal was begun");
-    run->id = list->header.id;
-    run->epoch = list->header.epoch;
-    run->journal_broken = run->journal_damaged = false;
-    model_forget_changes();
-}
-
-static void compare_journal(struct run *run, const struct changes_list *list)
-{
-    if (list->header.id != run->id) {
-        meet_journal(run, list);
-        return;
-    }
-    for (uint32_t tile = 0; tile < MODEL_TILES; tile++) {
-        uint32_t cell = list->cells[tile];
-
-        if (cell < model_changed(tile))
-            run_problem(run, "tile %u changed in epoch %u; the journal says %u", tile,
-                        model_changed(tile), cell);
-        if (cell && !spoil_hits() && !run->journal_damaged && !is_used(tile))
-            run_problem(run, "the journal lists tile %u, which never changed", tile);
-    }
-}
-
-int steps_journal(struct run *run)
-{
-    struct changes_list list;
-    int rc = changes_read(&run->archive, &list);
-
-    if (!rc && list.unusable && !run->journal_broken && !run->without && !spoil_hits())
-        run_problem(run, "the journal %s", list.unusable);
-    else if (!rc && !list.unusable)
-        compare_journal(run, &list);
-    changes_release(&list);
-    return rc;
-}
-
-/* --- the use of an archive ---------------------------------------------------------------------
- */
+/* --- the use of an archive -------------------------------------------------------------------- */
 
 /* The archive's index becomes one of format 1. */
 static int make_original(struct run *run)
@@ -225,7 +119,7 @@ static void learn_journal(struct run *run)
         len = 0;
     watch_journal(bytes, len);
     run->without = run->without || said("cannot begin the journal");
-    if (steps_journal(run))
+    if (compare_journal(run))
         run_problem(run, "the journal cannot be read");
     sys_resume();
 }
@@ -295,6 +189,13 @@ static int do_leave(struct run *run, const struct step *step)
     return 0;
 }
 
+/* The use ends as if the process were killed. */
+static int do_abandon(struct run *run, const struct step *step)
+{
+    run->abandoned = true;
+    return 0;
+}
+
 /* From now on uses are read-only. */
 static int do_read_only(struct run *run, const struct step *step)
 {
@@ -302,8 +203,7 @@ static int do_read_only(struct run *run, const struct step *step)
     return 0;
 }
 
-/* --- the image ----------------------------------------------------------------------------------
- */
+/* --- the image -------------------------------------------------------------------------------- */
 
 static void check_order(struct run *run)
 {
@@ -334,7 +234,7 @@ static int do_write(struct run *run, const struct step *step)
 
 static int do_read(struct run *run, const struct step *step)
 {
-    return steps_read(run, step->off, step->len);
+    return compare_read(run, step->off, step->len);
 }
 
 static int do_zero(struct run *run, const struct step *step)
@@ -391,7 +291,7 @@ static int do_usage(struct run *run, const struct step *step)
     int rc = image_usage(run->img, 0, &usage);
 
     if (!rc)
-        steps_count(run, &usage);
+        compare_count(run, &usage);
     return rc;
 }
 
@@ -425,12 +325,12 @@ static int do_mark(struct run *run, const struct step *step)
     if (journal_parse_epoch(word, &id, &run->epoch)) {
         run_problem(run, "'%s' is no epoch", word);
     } else if (id != run->id) {
-        if (!run->journal_broken)
+        if (!run->journal_broken && !run->without)
             run_problem(run, "the epochs have a new name");
         model_forget_changes();
         run->id = id;
     }
-    run->journal_broken = false;
+    run->journal_broken = run->without = false;
     learn_journal(run);
     if (watch_unsynced())
         run_problem(run, "marked, but '%s' is not on disk", watch_unsynced());
@@ -439,11 +339,10 @@ static int do_mark(struct run *run, const struct step *step)
 
 static int do_changed(struct run *run, const struct step *step)
 {
-    return steps_journal(run);
+    return compare_journal(run);
 }
 
-/* --- what others do -----------------------------------------------------------------------------
- */
+/* --- what others do --------------------------------------------------------------------------- */
 
 static int open_journal(struct run *run)
 {
@@ -481,59 +380,7 @@ static int do_lose(struct run *run, const struct step *step)
     return 0;
 }
 
-/* --- small files --------------------------------------------------------------------------------
- */
-
-/* Old or new, and nothing else; new when it was replaced. */
-static void check_replaced(struct run *run, int dirfd, unsigned stamp, int rc)
-{
-    unsigned char got[MODEL_SECTOR];
-    size_t len;
-    int err = io_read_file(dirfd, REPLACED, buffer, BUFFER, &len);
-
-    model_fill(got, 0, sizeof(got), run->replaced);
-    if (err == -ENOENT && rc && !run->replaced)
-        return;
-    if (!err && len == sizeof(got) && rc && memcmp(buffer, got, len) == 0)
-        return;
-    model_fill(got, 0, sizeof(got), stamp);
-    if (err || len != sizeof(got) || memcmp(buffer, got, len) != 0)
-        run_problem(run, "the replaced file is neither old nor new");
-    run->replaced = stamp;
-}
-
-static int replace(struct run *run, const struct step *step, enum io_replace_mode mode)
-{
-    int dirfd = open(run->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = dirfd < 0 ? -errno : 0;
-
-    if (rc)
-        return rc;
-    model_fill(buffer, 0, MODEL_SECTOR, step->stamp);
-    rc = io_replace(dirfd, REPLACED, buffer, MODEL_SECTOR, mode);
-    if (rc == -EEXIST && mode == IO_NEW && run->replaced == step->stamp)
-        rc = 0; /* an earlier try got so far, but could not sync the directory */
-    else if (!rc && watch_unsynced())
-        run_problem(run, "replaced, but '%s' is not on disk", watch_unsynced());
-    sys_pause();
-    check_replaced(run, dirfd, step->stamp, rc);
-    sys_resume();
-    close(dirfd);
-    return rc;
-}
-
-static int do_new(struct run *run, const struct step *step)
-{
-    return replace(run, step, IO_NEW);
-}
-
-static int do_over(struct run *run, const struct step *step)
-{
-    return replace(run, step, IO_OVER);
-}
-
-/* --- the script ---------------------------------------------------------------------------------
- */
+/* --- the script ------------------------------------------------------------------------------- */
 
 #define T MODEL_TILE
 #define STEP(name_, fn, rules_, ...)                                   \
@@ -627,6 +474,11 @@ const struct step steps[] = {
     /* With none. */
     OPEN_ALL,
     WRITE(15 * T + 512, 512, 21),
+    ASK(abandon, ARCHIVE),
+    CLOSE_ALL,
+    /* After a writer that died. */
+    OPEN_ALL,
+    RANGE(read, 15 * T, T),
     CLOSE_ALL,
     ASK(read_only, ARCHIVE),
     OPEN_ALL,
@@ -636,7 +488,7 @@ const struct step steps[] = {
     STEP("refuse", do_write, IMAGE, .len = 512, .stamp = 22, .expect = -EROFS),
     ASK(changed, ARCHIVE),
     CLOSE_ALL,
-    QUIET(new, 1),
-    QUIET(over, 2),
+    STEP("new", replace_new, ARCHIVE, .quiet = true, .stamp = 1),
+    STEP("over", replace_over, ARCHIVE, .quiet = true, .stamp = 2),
 };
 const unsigned steps_n = ARRAY_LEN(steps);

@@ -30,13 +30,4 @@ extern const unsigned steps_n;
 /* The steps that begin and end the use of an archive. */
 extern const struct step step_open, step_take, step_image, step_close, step_drop, step_leave;
 
-/* Reads every tile that the script ever touches. -errno of the image. */
-int steps_read_all(struct run *run);
-/* Reads this range, and compares. */
-int steps_read(struct run *run, uint64_t off, uint64_t len);
-/* Compares the journal with what changed. -errno of changes_read(). */
-int steps_journal(struct run *run);
-/* Compares the image's count with the files that are there. */
-void steps_count(struct run *run, const struct image_usage *usage);
-
 #endif

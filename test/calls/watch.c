@@ -170,14 +170,15 @@ static bool changes_entry(const struct sys_call *call)
            (call->op == CALL_OPEN && (call->flags & O_CREAT));
 }
 
-/* --- the journal --------------------------------------------------------------------------------
- */
+/* --- the journal ------------------------------------------------------------------------------ */
 
 void watch_journal(const void *bytes, size_t len)
 {
     journal_len = len < sizeof(written) ? len : sizeof(written);
-    memcpy(written, bytes, journal_len);
-    memcpy(durable, bytes, journal_len);
+    if (journal_len) {
+        memcpy(written, bytes, journal_len);
+        memcpy(durable, bytes, journal_len);
+    }
 }
 
 static void journal_written(const struct sys_call *call, size_t done)
@@ -214,8 +215,7 @@ static bool is_noted(uint32_t tile)
     return !journal_len || get32(durable + at) >= get32(durable + EPOCH_AT);
 }
 
-/* --- hooks --------------------------------------------------------------------------------------
- */
+/* --- hooks ------------------------------------------------------------------------------------ */
 
 void watch_before(const struct sys_call *call)
 {

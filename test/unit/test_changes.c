@@ -172,8 +172,7 @@ static void flip(struct fixture *f, off_t at)
     close(fd);
 }
 
-/* --- what is listed ----------------------------------------------------------------------------
- */
+/* --- what is listed --------------------------------------------------------------------------- */
 
 static void a_new_journal_lists_nothing(void **state)
 {
@@ -221,8 +220,7 @@ static void the_next_writer_goes_on(void **state)
     expect_changed(f, epoch, both, 2);
 }
 
-/* --- damage -------------------------------------------------------------------------------------
- */
+/* --- damage ----------------------------------------------------------------------------------- */
 
 static void a_deleted_journal_is_missing(void **state)
 {
@@ -331,8 +329,7 @@ static void a_journal_of_another_archive_is_not_believed(void **state)
     assert_true(read_id(f) != 1);
 }
 
-/* --- syncs --------------------------------------------------------------------------------------
- */
+/* --- syncs ------------------------------------------------------------------------------------ */
 
 static void a_tile_is_synced_once_an_epoch(void **state)
 {
