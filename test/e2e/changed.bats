@@ -206,8 +206,10 @@ corrupt() {
     fallocate -p -o $((3 * 64 * KiB)) -l $((64 * KiB)) drive
     umount_drive
     NEXT=$(mosaicfs changed --mark drive.img)
-    mosaicfs changed --since "$LAST" drive.img | rclone copy --files-from - drive.img mirror.img
-    mosaicfs changed --since "$LAST" --deleted drive.img | rclone delete --files-from - mirror.img
+    mosaicfs changed --since "$LAST" drive.img >there
+    mosaicfs changed --since "$LAST" --deleted drive.img >gone
+    rclone copy --files-from there drive.img mirror.img
+    rclone delete --files-from gone mirror.img
     rclone check --exclude '/.mosaicfs/**' drive.img mirror.img
     same 'nothing more' '' "$(changed --since "$NEXT")"
 }
