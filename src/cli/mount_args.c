@@ -36,7 +36,8 @@ static int set_on_full(struct mount_args *mount, const struct args *args, const 
 
     mount->wait = !is(word, len, "error");
     good = !mount->wait || is(word, len, "wait");
-    if (!good && len > strlen(WAIT) && memcmp(word, WAIT, strlen(WAIT)) == 0) {
+    if (!good && len > strlen(WAIT) && len < strlen(WAIT) + sizeof(seconds) &&
+        memcmp(word, WAIT, strlen(WAIT)) == 0) {
         snprintf(seconds, sizeof(seconds), "%.*s", (int)(len - strlen(WAIT)), word + strlen(WAIT));
         good = parse_u64(seconds, &n) == 0 && n > 0 && n <= SECONDS_MAX;
     }

@@ -179,9 +179,48 @@ static bool listed(const char *list, const char *word)
     return false;
 }
 
+/* What is done when there is no space. */
+struct on_full {
+    bool wait;
+    unsigned seconds;
+};
+
+/* "wait", "wait:SECONDS" or "error", and nothing else. */
+static struct on_full must_be_on_full(const char *what)
+{
+    struct on_full full = {.wait = strcmp(what, "error") != 0};
+
+    if (!full.wait || strcmp(what, "wait") == 0)
+        return full;
+    must(strncmp(what, "wait:", 5) == 0 && what[5]);
+    for (const char *s = what + 5; *s; s++) {
+        must(*s >= '0' && *s <= '9');
+        full.seconds = full.seconds * 10 + (unsigned)(*s - '0');
+        must(full.seconds <= 1000000);
+    }
+    must(full.seconds > 0);
+    return full;
+}
+
+/* The last of a list has its way. */
+static void look_for_on_full(const char *list, struct on_full *full)
+{
+    while (*list) {
+        size_t len = strcspn(list, ",");
+        char *word = fuzz_text(list, len);
+
+        if (strncmp(word, "on-full=", 8) == 0)
+            *full = must_be_on_full(word + 8);
+        free(word);
+        list += len;
+        list += *list == ',';
+    }
+}
+
 static void must_be_harmless(const struct mount_args *mount, const struct args *args)
 {
     bool ro = opt_given(args, "read-only"), shared = false;
+    struct on_full full = {.wait = true};
     unsigned i = 0;
 
     must(mount->n <= MOUNT_ARGS_MAX && !mount->words[mount->n]);
@@ -196,9 +235,13 @@ static void must_be_harmless(const struct mount_args *mount, const struct args *
         must(strncmp(word, "fsname=", 7) != 0 && !strstr(word, ",fsname="));
         must(strncmp(word, "subtype=", 8) != 0 && !strstr(word, ",subtype="));
         must(!listed(word, "clone_fd"));
+        look_for_on_full(word, &full);
         ro |= listed(word, "ro");
         shared |= listed(word, "allow_other") || listed(word, "allow_root");
     }
+    if (opt_given(args, "on-full"))
+        full = must_be_on_full(opt_value(args, "on-full"));
+    must(mount->wait == full.wait && mount->wait_seconds == full.seconds);
     must(mount->shared == shared);
     must(!ro || mount->read_only);
     must(ro || !mount->read_only || strstr(opt_value(args, "fuse"), "-r"));
