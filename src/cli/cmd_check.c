@@ -197,12 +197,16 @@ static int move_one(struct check *check, struct repair *repair, struct scan_find
 /* locks: those of is_lock(), else all the rest. */
 static int move_some(struct check *check, struct repair *repair, bool locks)
 {
-    int rc = 0;
+    int first = 0;
 
-    for (size_t i = 0; !rc && i < check->scan.n; i++)
+    for (size_t i = 0; i < check->scan.n; i++) {
+        int rc = 0;
+
         if (is_lock(&check->scan.list[i]) == locks)
             rc = move_one(check, repair, &check->scan.list[i]);
-    return rc;
+        first = first ? first : rc; /* it has said which one */
+    }
+    return first;
 }
 
 /*
@@ -244,6 +248,12 @@ static int repair(struct check *check)
 {
     bool any = false, locks = false, elsewhere = false;
 
+    if (check->scan.indexed && check->archive.index.read_only) {
+        log_error("cannot repair archive '%s': it uses a feature of a newer version",
+                  check->archive.path);
+        log_note("use that version");
+        return -EROFS;
+    }
     for (size_t i = 0; i < check->scan.n; i++) {
         any = any || scan_may_move(&check->scan, &check->scan.list[i]);
         locks = locks || is_lock(&check->scan.list[i]);

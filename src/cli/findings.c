@@ -221,8 +221,8 @@ void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
         break;
     case SCAN_HARD_LINKS:
         put(text,
-            "tiles that have other names, too (hard links): %" PRIu64 "; who writes to the drive "
-            "changes what these show",
+            "tiles that have other names, too (hard links): %" PRIu64 "; they are read, but not "
+            "written, until a copy takes their place (cp -p)",
             f->size);
         break;
     case SCAN_JOURNAL_MISSING:
@@ -264,6 +264,9 @@ void findings_advice(const struct scan *scan, const struct scan_finding *f,
             "it may be all there is of %s: if it belongs there, move it to '%s'%s; else move it "
             "out of the archive",
             of, path, strchr(path, '/') ? NOT_IN_JOURNAL : "");
+    else if (f->directory)
+        put(text, "see whether something in it is newer than in %s, and move it out of the archive",
+            of);
     else if (f->kind == SCAN_CONFLICT)
         put(text,
             "two machines changed %s, and the other version is the one in use; see that one "

@@ -169,6 +169,24 @@ static bool is_index(const struct scan *scan, const char *name)
     return archive_read_index(scan->archive, name, &index, &why) == 0;
 }
 
+/* The tile is what the drive shows: another version of it can be spared. */
+static bool is_good_tile(const struct scan *scan, const char *path)
+{
+    const struct layout *layout = judge_layout(scan);
+    struct stat st;
+    int fd;
+    bool good;
+
+    if (io_open_file(scan->archive->dirfd, path, O_RDONLY, &fd))
+        return false;
+    good = fstat(fd, &st) == 0 &&
+           (layout->short_tiles ||
+            (scan->indexed &&
+             (uint64_t)st.st_size >= layout->payload + scan->archive->index.geometry.tile_size));
+    close(fd);
+    return good;
+}
+
 /* Is there nothing good under the name that this is a copy of? */
 static bool is_lone(const struct scan *scan, const struct scan_finding *f)
 {
@@ -177,7 +195,9 @@ static bool is_lone(const struct scan *scan, const struct scan_finding *f)
     if (!strcmp(f->of, FORMAT_INDEX_NAME))
         return !scan->indexed;
     scan_original(f, path);
-    return f->where != NAMES_PRIVATE && !exists(scan, path);
+    if (f->where == NAMES_PRIVATE)
+        return false;
+    return strchr(path, '/') ? !is_good_tile(scan, path) : !exists(scan, path);
 }
 
 /* A tile of the image; else four letters are just a word. */
@@ -215,6 +235,9 @@ static void judge_stranger(const struct scan *scan, const struct judge_place *pl
     }
     if (f->kind == SCAN_TEMPORARY && scan->in_use && time(NULL) - st->st_ctime < YOUNG_S)
         f->kind = SCAN_FINE;
+    if (f->kind == SCAN_FOREIGN && place->where == NAMES_PRIVATE)
+        f->kind = SCAN_RESERVED; /* snapshots and the like, of versions to come */
+    f->directory = S_ISDIR(st->st_mode);
     f->lone = f->of[0] && is_lone(scan, f);
     f->whole = f->lone && S_ISREG(st->st_mode) && !strcmp(f->of, FORMAT_INDEX_NAME) &&
                is_index(scan, name);

@@ -130,8 +130,10 @@ static int walk(struct scan *scan, enum names_where where, uint32_t folder, cons
         else
             close(place.fd);
     }
-    if (!rc || rc == -ENOENT || rc == -ENOMEM || where == NAMES_TOP)
+    if (!rc || rc == -ENOMEM || where == NAMES_TOP)
         return rc;
+    if (rc == -ENOENT)
+        return 0; /* it has just gone */
     f.err = -rc;
     return scan_add(scan, &f, ".", path);
 }
@@ -267,16 +269,17 @@ bool scan_may_move(const struct scan *scan, const struct scan_finding *finding)
     case SCAN_LOCK_DAMAGED:
     case SCAN_LOCK_STALE:
     case SCAN_JOURNAL_DAMAGED:
+        return true;
     case SCAN_TILE_OUTSIDE:
     case SCAN_UNFINISHED:
     case SCAN_FOREIGN:
-        return true;
+        return scan->indexed; /* else it may not be an archive at all */
     case SCAN_TEMPORARY:
         return !finding->whole;
     case SCAN_TILE_MISPLACED:
     case SCAN_SPELLING:
     case SCAN_CONFLICT:
-        return !finding->lone;
+        return !finding->lone && !finding->directory; /* who knows what is in it */
     case SCAN_PICTURE:
         return scan->indexed && !judge_layout(scan)->rival_path;
     default:

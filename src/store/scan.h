@@ -64,6 +64,7 @@ struct scan_finding {
     char of[NAMES_OF];
     const char *program; /* static storage */
     bool lone;           /* what it is a copy of does not exist, or is damaged */
+    bool directory;      /* of names other than ours */
     bool whole;          /* a good index under another name */
     const char *why;     /* static storage */
     int err;             /* a positive errno */
