@@ -125,7 +125,7 @@ signed_index() {
 
 @test "an archive directory that takes no new folder: the write fails, later it works" {
     local i
-    expect_log '00|folder'
+    expect_log '00|folder|no space left for archive'
     need tmpfs
     # A tmpfs with few inodes: the folder finds room, the tile in it does not.
     mkdir disk
@@ -151,7 +151,7 @@ signed_index() {
 
 @test "a full disk: ENOSPC, what was there is there, and later the same write works" {
     need tmpfs
-    expect_log 'No space left on device'
+    expect_log 'no space left for archive'
     small_disk disk 4M
     mosaicfs create -n 16 -s 1M disk/drive.img
     mount_at --on-full=error disk/drive.img drive
@@ -173,7 +173,7 @@ signed_index() {
     cmp read block
     sync drive
     alive "$pid"
-    log_says 'No space left on device'
+    log_says 'no space left for archive'
 }
 
 @test "a punch on a full disk gives space back" {
@@ -390,6 +390,7 @@ fails_while() {
 
 @test "EIO from below reaches the caller of each call, once" {
     need xfs_io
+    expect_log 'no space left for archive'
     faulty_drive
     fails_while read EIO 'Input/output error' read_tile 0
     cmp read block

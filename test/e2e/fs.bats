@@ -122,7 +122,7 @@ trimmed_below() {
 
 @test "a full disk below ext4 is an error, and never a wrong byte" {
     need ext4
-    expect_log 'No space left on device'
+    expect_log 'no space left for archive'
     small_disk small 24M
     mosaicfs create -n 64 -s 1M small/drive.img
     mount_at --on-full=error small/drive.img drive
@@ -136,5 +136,5 @@ trimmed_below() {
     refuse dd if=large of=mnt/second bs=1M conv=fsync status=none
     echo 3 >/proc/sys/vm/drop_caches
     cmp content mnt/first
-    log_says 'No space left on device'
+    log_says 'no space left for archive'
 }

@@ -342,7 +342,7 @@ clean() {
     mount_at "$odd/a" "$odd/drive"
     try 0 mosaicfs info "$odd/a"
     clean out err
-    contains out "mounted   on '$T/x?FORGED?[2J?/drive'"
+    contains out "mounted   on '$T/x\\012FORGED\\033[2J\\233/drive'"
     try 1 mount_at "$odd/a" other
     said 'is in use by process'
     clean err

@@ -262,6 +262,24 @@ static void a_journal_that_cannot_be_looked_at_is_not_marked(void **state)
     expect_unusable(f, "is missing");
 }
 
+/* Something was in the way, and is gone. */
+static void a_mark_begins_what_another_could_not(void **state)
+{
+    struct fixture *f = *state;
+    char word[JOURNAL_EPOCH];
+    const uint32_t tile = 9;
+
+    assert_int_equal(unlinkat(f->temp.archive.dirfd, FORMAT_JOURNAL_NAME, 0), 0);
+    assert_int_equal(mkdirat(f->temp.archive.dirfd, FORMAT_JOURNAL_NAME ".tmp", 0777), 0);
+    assert_int_not_equal(changes_mark(f->changes, word), 0);
+    note(f, 8);
+    expect_unusable(f, "is missing");
+    assert_int_equal(unlinkat(f->temp.archive.dirfd, FORMAT_JOURNAL_NAME ".tmp", AT_REMOVEDIR), 0);
+    assert_int_equal(mark(f), 1);
+    note(f, tile);
+    expect_changed(f, 1, &tile, 1);
+}
+
 static void a_damaged_sector_lists_its_own_tiles(void **state)
 {
     uint32_t all[FORMAT_JOURNAL_CELLS + 1];
@@ -394,6 +412,7 @@ int main(void)
         TEST(a_deleted_journal_is_missing),
         TEST(a_deleted_journal_is_begun_anew),
         TEST(a_journal_that_cannot_be_looked_at_is_not_marked),
+        TEST(a_mark_begins_what_another_could_not),
         TEST(a_damaged_sector_lists_its_own_tiles),
         TEST(a_short_journal_lists_what_is_missing),
         TEST(without_a_header_all_is_lost),
