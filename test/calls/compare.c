@@ -61,12 +61,14 @@ static unsigned tile_files(const struct run *run)
 
 void compare_count(struct run *run, const struct image_usage *usage)
 {
+    /* A tile that could not be made, nor its name taken back, is there and counts for nobody. */
+    bool more = run->setting->old_kernel && spoil_hit_op(CALL_UNLINK);
     unsigned n;
 
     sys_pause();
     n = tile_files(run);
     sys_resume();
-    if (usage->complete && usage->tiles != n)
+    if (usage->complete && usage->tiles != n && !(more && usage->tiles < n))
         run_problem(run, "%u tiles are there, %u were counted", n, usage->tiles);
 }
 
