@@ -155,7 +155,7 @@ static int list(const struct archive *archive, struct request *request)
         rc = request->json ? print_json(archive, &result, request) : print_text(&result, request);
         store_close(result.store);
     }
-    changes_release(&result.list);
+    changes_read_release(&result.list);
     return rc;
 }
 

@@ -46,8 +46,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 
-#define BATCH 256     /* tiles written with one sync, at most */
-#define READ_TRIES 10 /* of a sector that a writer may just be writing */
+#define BATCH 256 /* tiles written with one sync, at most */
 #define NAME "journal"
 #define EPOCH_MAX (UINT32_MAX - 1) /* what is above it stands for damage in memory */
 
@@ -88,147 +87,10 @@ static uint64_t file_len(uint32_t ntiles)
     return (uint64_t)journal_sectors(ntiles) * FORMAT_JOURNAL_SECTOR;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
-
-/* Why this header is not one of this archive, or NULL. */
-static const char *foreign(const struct journal_header *header, const struct index *index)
-{
-    if (header->ntiles != index->geometry.ntiles ||
-        header->tile_size != index->geometry.tile_size || strcmp(header->uuid, index->uuid) != 0)
-        return "belongs to another archive";
-    return NULL;
-}
-
-/* *why: nothing can be told from this journal. 0 or -errno. */
-static int read_header(int fd, const struct index *index, struct journal_header *header,
-                       const char **why)
-{
-    int rc = -EBADMSG;
-
-    for (int i = 0; rc == -EBADMSG && i < READ_TRIES; i++) {
-        unsigned char sector[FORMAT_JOURNAL_SECTOR];
-        size_t got;
-
-        rc = io_pread(fd, sector, sizeof(sector), 0, &got);
-        if (!rc)
-            rc = got == sizeof(sector) ? journal_get_header(sector, header) : -EBADMSG;
-    }
-    *why = rc == -EBADMSG ? "is damaged" : rc == -ENOTSUP ? "was written by a newer version" : NULL;
-    if (!rc)
-        *why = foreign(header, index);
-    return *why ? 0 : rc;
-}
-
-/* One sector of the table into cells. -EBADMSG when it is damaged; else as above. */
-static int read_sector(int fd, uint32_t id, uint32_t number, const unsigned char *first,
-                       uint32_t cells[FORMAT_JOURNAL_CELLS])
-{
-    int rc = first ? journal_get_sector(first, id, number, cells) : -EBADMSG;
-
-    for (int i = 0; rc == -EBADMSG && i < READ_TRIES; i++) {
-        unsigned char sector[FORMAT_JOURNAL_SECTOR];
-        size_t got;
-
-        rc = io_pread(fd, sector, sizeof(sector), (uint64_t)number * sizeof(sector), &got);
-        if (!rc)
-            rc = got == sizeof(sector) ? journal_get_sector(sector, id, number, cells) : -EBADMSG;
-    }
-    return rc;
-}
-
-static void take_sector(struct changes_list *list, uint32_t number,
-                        const uint32_t cells[FORMAT_JOURNAL_CELLS])
-{
-    uint32_t first = (number - 1) * FORMAT_JOURNAL_CELLS;
-
-    /* Without a look at a table of nothing but zeros, no memory is touched for it. */
-    for (uint32_t i = 0; i < FORMAT_JOURNAL_CELLS && first + i < list->header.ntiles; i++)
-        if (cells[i])
-            list->cells[first + i] = cells[i];
-}
-
-static void take_damage(struct changes_list *list, uint32_t number)
-{
-    uint32_t cells[FORMAT_JOURNAL_CELLS];
-
-    memset(cells, 0xff, sizeof(cells));
-    take_sector(list, number, cells);
-    if (!list->damaged++)
-        list->first_damaged = number;
-}
-
-static int read_cells(int fd, struct changes_list *list)
-{
-    uint32_t nsectors = journal_sectors(list->header.ntiles);
-    unsigned char chunk[64 * FORMAT_JOURNAL_SECTOR];
-    int rc = 0;
-
-    list->cells = calloc(list->header.ntiles, sizeof(*list->cells));
-    if (!list->cells)
-        return -ENOMEM;
-    for (uint32_t number = 1; !rc && number < nsectors;) {
-        size_t got, at;
-
-        rc = io_pread(fd, chunk, sizeof(chunk), (uint64_t)number * FORMAT_JOURNAL_SECTOR, &got);
-        for (at = 0; !rc && at < sizeof(chunk) && number < nsectors; number++) {
-            uint32_t cells[FORMAT_JOURNAL_CELLS];
-            bool whole = at + FORMAT_JOURNAL_SECTOR <= got;
-
-            rc = read_sector(fd, list->header.id, number, whole ? chunk + at : NULL, cells);
-            at += FORMAT_JOURNAL_SECTOR;
-            if (!rc)
-                take_sector(list, number, cells);
-            if (rc != -EBADMSG)
-                continue;
-            take_damage(list, number);
-            rc = 0;
-        }
-    }
-    return rc;
-}
-
-static int read_open(int fd, const struct archive *archive, struct changes_list *list)
-{
-    struct stat st;
-    int rc;
-
-    list->linked = fstat(fd, &st) == 0 && st.st_nlink > 1;
-    rc = read_header(fd, &archive->index, &list->header, &list->unusable);
-
-    return rc || list->unusable ? rc : read_cells(fd, list);
-}
-
 static int open_file(const struct archive *archive, int flags, int *fd)
 {
     return io_open_file(archive->dirfd, FORMAT_JOURNAL_NAME, flags, fd);
 }
-
-int changes_read(const struct archive *archive, struct changes_list *list)
-{
-    int fd;
-    int rc = open_file(archive, O_RDONLY, &fd);
-
-    *list = (struct changes_list){0};
-    if (rc == -ENOENT)
-        list->unusable = "is missing";
-    else if (rc == -EINVAL || rc == -ELOOP)
-        list->unusable = "is not a regular file";
-    if (list->unusable)
-        return 0;
-    if (!rc) {
-        rc = read_open(fd, archive, list);
-        close(fd);
-    }
-    return rc ? complain(archive, "read", rc) : 0;
-}
-
-void changes_release(struct changes_list *list)
-{
-    free(list->cells);
-    list->cells = NULL;
-}
-
-/* --- writing ---------------------------------------------------------------------------------- */
 
 static int write_at(int fd, const unsigned char sector[FORMAT_JOURNAL_SECTOR], uint32_t number)
 {
@@ -548,7 +410,7 @@ static int prepare(struct changes *changes)
             rc = go_without(changes, rc);
         rc = rc ? complain(changes->archive, "open", rc) : 0;
     }
-    changes_release(&list);
+    changes_read_release(&list);
     if (rc)
         log_note("if it stays so, remove that file: every tile counts as changed then");
     return rc;

@@ -62,6 +62,6 @@ struct changes_list {
  * missing or unusable; -errno, logged. Release in any case.
  */
 MUST_CHECK int changes_read(const struct archive *archive, struct changes_list *list);
-void changes_release(struct changes_list *list);
+void changes_read_release(struct changes_list *list);
 
 #endif

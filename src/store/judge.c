@@ -106,7 +106,7 @@ static void judge_journal(const struct scan *scan, struct scan_finding *f)
     f->size = list.damaged;
     if (f->err || f->why || f->size)
         f->kind = SCAN_JOURNAL_DAMAGED;
-    changes_release(&list);
+    changes_read_release(&list);
 }
 
 static void judge_size(const struct scan *scan, uint32_t tile, uint64_t size,

@@ -109,6 +109,6 @@ int compare_journal(struct run *run)
         run_problem(run, "the journal %s", list.unusable);
     else if (!rc && !list.unusable)
         compare_cells(run, &list);
-    changes_release(&list);
+    changes_read_release(&list);
     return rc;
 }

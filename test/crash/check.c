@@ -311,7 +311,7 @@ static bool check_journal(struct state *s)
     bool ok =
         rc ? broken(s, "the journal cannot be read: %s", strerror(-rc)) : check_marks(s, &list);
 
-    changes_release(&list);
+    changes_read_release(&list);
     return ok;
 }
 
@@ -424,7 +424,7 @@ bool check(const struct work *work, size_t q, const char *base, char *why, size_
     s->cap = cap;
     snprintf(s->path, sizeof(s->path), "%s/drive.img", base);
     ok = check_untouched(s) && check_open(s) && check_again(s);
-    changes_release(&s->before);
+    changes_read_release(&s->before);
     free(s);
     return ok;
 }

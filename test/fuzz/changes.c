@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(!list.unusable == usable(&archive.index));
     if (!list.unusable)
         must_match(&list);
-    changes_release(&list);
+    changes_read_release(&list);
     free(file);
     return 0;
 }

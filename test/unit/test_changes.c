@@ -124,7 +124,7 @@ static uint32_t read_id(struct fixture *f)
     struct changes_list list = read_list(f);
 
     assert_null(list.unusable);
-    changes_release(&list);
+    changes_read_release(&list);
     return list.header.id;
 }
 
@@ -134,7 +134,7 @@ static void expect_unusable(struct fixture *f, const char *why)
 
     assert_non_null(list.unusable);
     assert_string_equal(list.unusable, why);
-    changes_release(&list);
+    changes_read_release(&list);
 }
 
 /* Exactly these tiles changed since the epoch. */
@@ -150,7 +150,7 @@ static void expect_changed(struct fixture *f, uint32_t since, const uint32_t *ti
             assert_int_equal(tile, tiles[k++]);
         }
     assert_int_equal(k, n);
-    changes_release(&list);
+    changes_read_release(&list);
 }
 
 static int journal(struct fixture *f)

@@ -114,7 +114,7 @@ static void the_next_knows_the_epochs(void **state)
     assert_null(list.unusable);
     assert_int_equal(id, list.header.id);
     assert_true(epoch <= list.header.epoch && list.cells[tile] >= epoch);
-    changes_release(&list);
+    changes_read_release(&list);
 
     assert_int_equal(changes_open(&temp.archive, &changes), 0);
     assert_int_equal(changes_mark(changes, second), 0);
@@ -123,7 +123,7 @@ static void the_next_knows_the_epochs(void **state)
     assert_int_equal(journal_parse_epoch(second, &id, &epoch), 0);
     assert_int_equal(epoch, list.header.epoch);
     assert_true(list.cells[tile] < epoch);
-    changes_release(&list);
+    changes_read_release(&list);
     tempstore_remove(&temp);
 }
 
@@ -152,7 +152,7 @@ static void a_mark_that_fails_hides_no_change(void **state)
         assert_int_equal(changes_read(&temp.archive, &list), 0);
         if (noted == 0)
             assert_true(list.unusable || list.cells[tile] >= list.header.epoch);
-        changes_release(&list);
+        changes_read_release(&list);
         tempstore_remove(&temp);
     }
 }
