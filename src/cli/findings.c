@@ -24,14 +24,14 @@ static const struct {
     [SCAN_INDEX_UNREADABLE] = {"index-unreadable",
                                "run this as the owner of the archive; if that does not help, put "
                                "back a good copy of 'mosaicfs.index', from a mirror or a backup"},
-    [SCAN_LOCK_DAMAGED] = {"lock-damaged", "make sure that no machine uses the archive" BY_REPAIR},
+    [SCAN_LOCK_DAMAGED] = {"lock-damaged", "make sure that no machine uses the archive"},
     [SCAN_LOCK_STALE] = {"lock-stale",
                          "check the file system on the drive when it is mounted next; that mount "
                          "clears the record, and so does 'mosaicfs check --repair'"},
     [SCAN_LOCK_UNREADABLE] = {"lock-unreadable", "run this as the owner of the archive"},
     [SCAN_JOURNAL_DAMAGED] = {"journal-damaged",
                               "compare all tiles when you mirror the drive next, as if "
-                              "everything had changed" BY_REPAIR},
+                              "everything had changed"},
     [SCAN_PRIVATE_TYPE] = {"private-type",
                            "look what it is and move it elsewhere; a directory is made when it is "
                            "needed"},
@@ -53,15 +53,15 @@ static const struct {
                          "this tile back from a mirror"},
     [SCAN_TILE_OUTSIDE] = {"tile-outside",
                            "no part of the drive shows it; see whether 'mosaicfs.index' is the "
-                           "right one" BY_REPAIR},
+                           "right one"},
     [SCAN_TILE_MISPLACED] = {"tile-misplaced", NULL},
     [SCAN_SPELLING] = {"other-spelling", NULL},
     [SCAN_PICTURE] = {"tile-picture", NULL},
     [SCAN_CONFLICT] = {"conflict-copy", NULL},
     [SCAN_UNFINISHED] = {"unfinished-transfer",
-                         "let the program that copies finish, or run it again" BY_REPAIR},
+                         "let the program that copies finish, or run it again"},
     [SCAN_TEMPORARY] = {"temporary-file", NULL},
-    [SCAN_FOREIGN] = {"foreign-file", "see whether somebody needs it" BY_REPAIR},
+    [SCAN_FOREIGN] = {"foreign-file", "see whether somebody needs it"},
     [SCAN_SERVICE] = {"service-file", ""},
     [SCAN_RESERVED] = {"reserved-name", ""},
     [SCAN_LOCK_ELSEWHERE] = {"lock-elsewhere", ""},
@@ -114,9 +114,11 @@ static void detail_of_copy(const struct scan_finding *f, char text[FINDINGS_TEXT
 
     original(f, of);
     if (f->kind == SCAN_TILE_MISPLACED)
-        put(text, "it is named like %s and lies elsewhere%s", of, f->lone ? "; there is none" : "");
+        put(text, "it is named like %s and lies elsewhere%s", of,
+            f->lone ? "; that one is missing or damaged" : "");
     else if (f->kind == SCAN_SPELLING)
-        put(text, "it is named like %s, but in upper case%s", of, f->lone ? "; there is none" : "");
+        put(text, "it is named like %s, but in upper case%s", of,
+            f->lone ? "; that one is missing or damaged" : "");
     else if (f->kind == SCAN_PICTURE)
         put(text, "%s as the JPEG variant of the original MosaicFS keeps it", of);
     else if (f->kind == SCAN_CONFLICT)
@@ -233,8 +235,8 @@ void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
     }
 }
 
-void findings_advice(const struct scan *scan, const struct scan_finding *f,
-                     char text[FINDINGS_TEXT])
+/* What to do with it, whether a repair moves it or not. */
+static void advice(const struct scan *scan, const struct scan_finding *f, char text[FINDINGS_TEXT])
 {
     char path[SCAN_ORIGINAL] = "", of[64] = "";
 
@@ -264,14 +266,26 @@ void findings_advice(const struct scan *scan, const struct scan_finding *f,
             "it may be all there is of %s: if it belongs there, move it to '%s'%s; else move it "
             "out of the archive",
             of, path, strchr(path, '/') ? NOT_IN_JOURNAL : "");
-    else if (f->directory)
+    else if (f->directory && !scan_may_move(scan, f))
         put(text, "see whether something in it is newer than in %s, and move it out of the archive",
             of);
     else if (f->kind == SCAN_CONFLICT)
         put(text,
             "two machines changed %s, and the other version is the one in use; see that one "
-            "side alone writes" BY_REPAIR,
+            "side alone writes",
             of);
     else
-        put(text, "the drive does not show it" BY_REPAIR);
+        put(text, "the drive does not show it");
+}
+
+void findings_advice(const struct scan *scan, const struct scan_finding *f,
+                     char text[FINDINGS_TEXT])
+{
+    size_t len;
+
+    advice(scan, f, text);
+    len = strlen(text);
+    /* That of a stale lock says it already. */
+    if (scan_may_move(scan, f) && f->kind != SCAN_LOCK_STALE)
+        snprintf(text + len, FINDINGS_TEXT - len, BY_REPAIR);
 }

@@ -142,23 +142,12 @@ static void judge_tile(const struct scan *scan, const struct judge_place *place,
         judge_size(scan, tile, (uint64_t)st->st_size, f);
 }
 
-/* When in doubt, it does. */
-static bool exists(const struct scan *scan, char path[SCAN_ORIGINAL])
+/* At the top of the archive. When in doubt, it does. */
+static bool exists(const struct scan *scan, const char *name)
 {
-    char *slash = strrchr(path, '/');
     struct stat st;
-    int dirfd;
-    bool missing;
 
-    if (!slash)
-        return !fstatat(scan->archive->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT;
-    *slash = '\0';
-    missing = io_open(scan->archive->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &dirfd) == -ENOENT;
-    if (dirfd >= 0) {
-        missing = fstatat(dirfd, slash + 1, &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT;
-        close(dirfd);
-    }
-    return !missing;
+    return !fstatat(scan->archive->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT;
 }
 
 static bool is_index(const struct scan *scan, const char *name)
@@ -169,22 +158,26 @@ static bool is_index(const struct scan *scan, const char *name)
     return archive_read_index(scan->archive, name, &index, &why) == 0;
 }
 
-/* The tile is what the drive shows: another version of it can be spared. */
-static bool is_good_tile(const struct scan *scan, const char *path)
+/* Nothing is wrong with the tile that is called so; without its length, who knows. */
+static bool is_good_tile(const struct scan *scan, const char *name)
 {
+    char folder_name[LAYOUT_FOLDER_DIGITS + 1] = {name[0], name[1]};
     const struct layout *layout = judge_layout(scan);
+    struct judge_place place = {.where = NAMES_FOLDER};
+    struct scan_finding f = {.kind = SCAN_FINE};
     struct stat st;
-    int fd;
-    bool good;
+    uint32_t tile;
+    bool there;
 
-    if (io_open_file(scan->archive->dirfd, path, O_RDONLY, &fd))
+    if (!scan->indexed || !layout->folder_number(folder_name, &place.folder) ||
+        !layout->tile_number(place.folder, name, &tile) ||
+        io_open(scan->archive->dirfd, folder_name, O_RDONLY | O_DIRECTORY, 0, &place.fd))
         return false;
-    good = fstat(fd, &st) == 0 &&
-           (layout->short_tiles ||
-            (scan->indexed &&
-             (uint64_t)st.st_size >= layout->payload + scan->archive->index.geometry.tile_size));
-    close(fd);
-    return good;
+    there = fstatat(place.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there)
+        judge_tile(scan, &place, name, tile, &st, &f);
+    close(place.fd);
+    return there && f.kind == SCAN_FINE;
 }
 
 /* Is there nothing good under the name that this is a copy of? */
@@ -194,10 +187,12 @@ static bool is_lone(const struct scan *scan, const struct scan_finding *f)
 
     if (!strcmp(f->of, FORMAT_INDEX_NAME))
         return !scan->indexed;
-    scan_original(f, path);
     if (f->where == NAMES_PRIVATE)
         return false;
-    return strchr(path, '/') ? !is_good_tile(scan, path) : !exists(scan, path);
+    if (strlen(f->of) == LAYOUT_TILE_DIGITS)
+        return !is_good_tile(scan, f->of);
+    scan_original(f, path);
+    return !exists(scan, path);
 }
 
 /* A tile of the image; else four letters are just a word. */

@@ -263,25 +263,30 @@ bool scan_is_note(enum scan_kind kind)
     return kind >= SCAN_SERVICE;
 }
 
+/* Without a good index it may not be an archive at all: then only what lies in .mosaicfs is ours.
+ */
 bool scan_may_move(const struct scan *scan, const struct scan_finding *finding)
 {
+    bool inside = finding->where == NAMES_PRIVATE;
+
+    if (scan->indexed ? scan->archive->index.read_only : !inside)
+        return false;
     switch (finding->kind) {
     case SCAN_LOCK_DAMAGED:
     case SCAN_LOCK_STALE:
     case SCAN_JOURNAL_DAMAGED:
-        return true;
     case SCAN_TILE_OUTSIDE:
-    case SCAN_UNFINISHED:
     case SCAN_FOREIGN:
-        return scan->indexed; /* else it may not be an archive at all */
+        return true;
+    case SCAN_UNFINISHED:
     case SCAN_TEMPORARY:
-        return !finding->whole;
+        return (inside || !finding->directory) && !finding->whole;
     case SCAN_TILE_MISPLACED:
     case SCAN_SPELLING:
     case SCAN_CONFLICT:
-        return !finding->lone && !finding->directory; /* who knows what is in it */
+        return (inside || !finding->directory) && !finding->lone; /* who knows what is in it */
     case SCAN_PICTURE:
-        return scan->indexed && !judge_layout(scan)->rival_path;
+        return !judge_layout(scan)->rival_path;
     default:
         return false;
     }

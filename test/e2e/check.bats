@@ -449,12 +449,44 @@ END
     test -e drive.img/00/0001.conflict1
 }
 
+@test "a folder is not moved, whatever its name: nobody has looked what is in it" {
+    local name
+    archive
+    for name in 01.tmp .01.aB3dE6 '01 (Case Conflict)' 0A; do
+        mkdir "drive.img/$name"
+        random 65536 >"drive.img/$name/0100"
+    done
+    mkdir drive.img/01 drive.img/0a
+    kept
+    refuse grep -q 'moves it away' out
+}
+
+@test "what a damaged tile has copies of is not moved; copies of a good one are, of the last, too" {
+    mosaicfs create --total $((2 * 64 * KiB + 512)) -s 64K drive.img >/dev/null
+    echo "1 65536 3" >drive.img/mosaicfs.index
+    mkdir drive.img/00
+    random 65536 >drive.img/00/0000
+    random 65537 >drive.img/00/0001
+    random 65536 >drive.img/00/0001.conflict1
+    mkfifo drive.img/00/0002
+    random 65536 >drive.img/0002
+    kept
+    printed '0002: it is named like tile '"'00/0002'"' and lies elsewhere; that one is missing or damaged'
+    rm -r drive.img
+    mosaicfs create --total $((2 * 64 * KiB + 512)) -s 64K drive.img >/dev/null
+    mkdir drive.img/00
+    random 512 >drive.img/00/0002
+    random 512 >drive.img/00/0002.conflict1
+    repaired 00/0002.conflict1
+}
+
 @test "a directory that only looks like an archive is not tidied up" {
     mkdir -p home/de home/Documents
-    touch home/de/demo home/todo.txt
+    touch home/de/demo home/de/demo.tmp home/todo.txt home/DE
+    listing home >before
     try 3 mosaicfs check --repair home
-    test -e home/todo.txt
-    test -d home/Documents
+    refuse grep -q 'moves it away' out
+    listing home | cmp before -
 }
 
 @test "an archive with features of a newer version is looked at, not repaired" {
@@ -464,6 +496,7 @@ END
     printf '%s\n' "$text" "sha256 $(printf '%s\n' "$text" | digest)" >drive.img/mosaicfs.index
     mkdir drive.img/deltas
     try 3 mosaicfs check drive.img
+    refuse grep -q 'moves it away' out # it does not
     try 1 mosaicfs check --repair drive.img
     said 'uses a feature of a newer version'
     test -d drive.img/deltas
