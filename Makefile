@@ -163,6 +163,8 @@ $(BUILD)/test/unit/test_dir_sync: unit_ldflags := -Wl,--wrap=fsync,--wrap=syncfs
 $(BUILD)/test/unit/test_changes_sync: unit_ldflags := -Wl,--wrap=fdatasync,--wrap=fsync
 $(BUILD)/test/unit/test_changes: unit_ldflags := \
 	-Wl,--wrap=fdatasync,--wrap=fstat,--wrap=fstat64,--wrap=pthread_cond_wait
+$(BUILD)/test/unit/test_scan: unit_ldflags := \
+	-Wl,--wrap=io_open,--wrap=readdir,--wrap=readdir64
 $(BUILD)/test/unit/test_owner: unit_ldflags := \
 	-Wl,--wrap=mkdirat,--wrap=gethostname,--wrap=fopen,--wrap=fopen64
 $(BUILD)/test/fuzz/replay-changes $(BUILD)/test/fuzz/fuzz-changes: fuzz_ldflags := \

@@ -196,14 +196,26 @@ void scan_release(struct scan *scan)
 
 /* --- once more ------------------------------------------------------------- */
 
+/* It can be opened, and listed to its end; or it is gone. */
 static bool still_unreadable(const struct scan *scan, const char *path)
 {
+    DIR *dir;
     int fd;
     int rc = io_open(scan->archive->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &fd);
 
-    if (!rc)
+    if (rc)
+        return rc != -ENOENT;
+    dir = fdopendir(fd);
+    if (!dir) {
         close(fd);
-    return rc != -ENOENT;
+        return true;
+    }
+    do
+        errno = 0;
+    while (readdir(dir));
+    rc = -errno;
+    closedir(dir);
+    return rc && rc != -ENOENT;
 }
 
 bool scan_still(const struct scan *scan, const struct scan_finding *finding)

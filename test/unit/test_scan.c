@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What passes while it is looked at, and what stays; what a repair does when it is in the way. */
+/*
+ * What passes while it is looked at, and what stays; what a repair does when it is
+ * in the way. The linker (--wrap) lets folders fail and go at the right moment.
+ */
 #include "store/scan.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -15,6 +19,7 @@
 #include <cmocka.h>
 
 #include "../tempstore.h"
+#include "base/io.h"
 #include "store/owner.h"
 #include "store/repair.h"
 #include "store/reread.h"
@@ -46,6 +51,52 @@ static void make_dir(struct fixture *fx, const char *name)
 static void take_away(struct fixture *fx, const char *name)
 {
     assert_int_equal(unlinkat(fx->archive->dirfd, name, 0), 0);
+}
+
+/* Opening folder "01" fails so many times with this; with ENOENT it goes first. */
+static int open_error, open_errors;
+/* And listing it with that. */
+static int list_error, list_errors;
+
+int __real_io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd);
+int __wrap_io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd);
+struct dirent *__real_readdir(DIR *dir);
+struct dirent *__wrap_readdir(DIR *dir);
+struct dirent *__real_readdir64(DIR *dir);
+struct dirent *__wrap_readdir64(DIR *dir);
+
+int __wrap_io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd)
+{
+    if (strcmp(path, "01") || open_errors == 0)
+        return __real_io_open(dirfd, path, flags, mode, fd);
+    open_errors--;
+    *fd = -1;
+    if (open_error == ENOENT)
+        assert_int_equal(unlinkat(dirfd, path, AT_REMOVEDIR), 0);
+    return -open_error;
+}
+
+static bool listing_fails(DIR *dir)
+{
+    char path[64], target[4096] = "";
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", dirfd(dir));
+    if (list_errors == 0 || readlink(path, target, sizeof(target) - 1) < 3 ||
+        strcmp(target + strlen(target) - 3, "/01"))
+        return false;
+    list_errors--;
+    errno = list_error;
+    return true;
+}
+
+struct dirent *__wrap_readdir(DIR *dir)
+{
+    return listing_fails(dir) ? NULL : __real_readdir(dir);
+}
+
+struct dirent *__wrap_readdir64(DIR *dir)
+{
+    return listing_fails(dir) ? NULL : __real_readdir64(dir);
 }
 
 /* An archive of 8 tiles, of which 0 exists. */
@@ -115,6 +166,39 @@ static void what_has_gone_is_not_reported(void **state)
     scan_again(&fx->scan);
     assert_int_equal(count(&fx->scan), 1);
     assert_non_null(find(&fx->scan, "stays"));
+}
+
+static void a_folder_that_goes_meanwhile_is_no_failure(void **state)
+{
+    struct fixture *fx = *state;
+
+    make_dir(fx, "01");
+    open_error = ENOENT;
+    open_errors = 1;
+    assert_int_equal(scan_run(fx->archive, &fx->scan), 0);
+    assert_int_equal(open_errors, 0);
+    assert_int_equal(count(&fx->scan), 0);
+}
+
+static void a_folder_that_can_be_listed_after_all_is_not_reported(void **state)
+{
+    struct fixture *fx = *state;
+
+    make_dir(fx, "01");
+    open_error = list_error = EIO;
+    open_errors = 1;
+    assert_int_equal(scan_run(fx->archive, &fx->scan), 0);
+    assert_int_equal(count(&fx->scan), 1);
+    scan_again(&fx->scan);
+    assert_int_equal(count(&fx->scan), 0);
+    scan_release(&fx->scan);
+
+    list_errors = 2;
+    assert_int_equal(scan_run(fx->archive, &fx->scan), 0);
+    scan_again(&fx->scan);
+    assert_int_equal(list_errors, 0);
+    assert_int_equal(count(&fx->scan), 1);
+    assert_int_equal(find(&fx->scan, "01")->kind, SCAN_FOLDER_UNREADABLE);
 }
 
 static void a_tile_that_was_trimmed_is_not_unreadable(void **state)
@@ -207,6 +291,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_has_gone_is_not_reported, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folder_that_goes_meanwhile_is_no_failure, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_folder_that_can_be_listed_after_all_is_not_reported,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_tile_that_was_trimmed_is_not_unreadable, setup, teardown),
         cmocka_unit_test_setup_teardown(a_live_writer_may_have_temporary_files, setup, teardown),
         cmocka_unit_test_setup_teardown(many_strays_go_one_by_one, setup, teardown),
