@@ -35,6 +35,11 @@ static const struct {
     [SCAN_PRIVATE_TYPE] = {"private-type",
                            "look what it is and move it elsewhere; a directory is made when it is "
                            "needed"},
+    [SCAN_LOST_TYPE] = {"lost-found-type",
+                        "look what it is and move it elsewhere by hand; a repair needs a "
+                        "directory there, and makes it"},
+    [SCAN_HARD_LINKS] = {"hard-links", "put a copy in the place of each (cp -p; see mosaicfs(1)); "
+                                       "'find ARCHIVE -links +1 -type f' lists them"},
     [SCAN_FOLDER_TYPE] = {"folder-type",
                           "its tiles cannot be read; bring the folder back from a mirror. Without "
                           "it all of them would read as zeros, so it is not moved away"},
@@ -65,7 +70,6 @@ static const struct {
     [SCAN_SERVICE] = {"service-file", ""},
     [SCAN_RESERVED] = {"reserved-name", ""},
     [SCAN_LOCK_ELSEWHERE] = {"lock-elsewhere", ""},
-    [SCAN_HARD_LINKS] = {"hard-links", ""},
     [SCAN_JOURNAL_MISSING] = {"journal-missing", ""},
 };
 
@@ -192,6 +196,7 @@ void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
         detail_of_journal(f, text);
         break;
     case SCAN_PRIVATE_TYPE:
+    case SCAN_LOST_TYPE:
         put(text, "it is not a directory");
         break;
     case SCAN_FOLDER_TYPE:
@@ -223,8 +228,8 @@ void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
         break;
     case SCAN_HARD_LINKS:
         put(text,
-            "tiles that have other names, too (hard links): %" PRIu64 "; they are read, but not "
-            "written, until a copy takes their place (cp -p)",
+            "tiles that have other names, too (hard links): %" PRIu64 "; the drive shows them, and "
+            "writing to them fails",
             f->size);
         break;
     case SCAN_JOURNAL_MISSING:

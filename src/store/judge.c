@@ -267,8 +267,8 @@ static void judge_there(const struct scan *scan, const struct judge_place *place
         judge_lock(scan, f);
     else if (place->where == NAMES_PRIVATE && !strcmp(name, JOURNAL))
         judge_journal(scan, f);
-    else if (place->where == NAMES_PRIVATE && !strcmp(name, JUDGE_LOST) && S_ISDIR(st->st_mode))
-        f->kind = SCAN_FINE;
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, JUDGE_LOST))
+        f->kind = S_ISDIR(st->st_mode) ? SCAN_FINE : SCAN_LOST_TYPE;
     else
         judge_stranger(scan, place, name, st, f);
 }

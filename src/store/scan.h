@@ -30,6 +30,8 @@ enum scan_kind {
     SCAN_LOCK_UNREADABLE,
     SCAN_JOURNAL_DAMAGED, /* why or err; size damaged sectors */
     SCAN_PRIVATE_TYPE,    /* .mosaicfs is no directory */
+    SCAN_LOST_TYPE,       /* nor is its lost+found */
+    SCAN_HARD_LINKS,      /* size tiles */
     /* in the place of a tile or a folder */
     SCAN_FOLDER_TYPE,
     SCAN_FOLDER_UNREADABLE, /* err */
@@ -51,7 +53,6 @@ enum scan_kind {
     SCAN_SERVICE, /* program */
     SCAN_RESERVED,
     SCAN_LOCK_ELSEWHERE, /* host, pid */
-    SCAN_HARD_LINKS,     /* size tiles */
     SCAN_JOURNAL_MISSING,
     SCAN_KINDS
 };

@@ -237,6 +237,11 @@ kept() {
     : >drive.img/.mosaicfs
     only private-type .mosaicfs
     kept
+    rm drive.img/.mosaicfs
+    mkdir drive.img/.mosaicfs
+    : >drive.img/.mosaicfs/lost+found
+    only lost-found-type .mosaicfs/lost+found
+    kept
 }
 
 @test "the journal of changed tiles: damaged header, damaged sectors, missing" {
@@ -290,6 +295,19 @@ kept() {
     ln -s ../elsewhere drive.img/00
     only folder-type 00
     kept
+}
+
+@test "tiles with other names cannot be written: found, until a copy is in their place" {
+    archive
+    ln drive.img/00/0001 elsewhere
+    try 3 mosaicfs check --repair drive.img
+    printed 'hard links): 1; the drive shows them, and writing to them fails'
+    printed '    put a copy in the place of each (cp -p'
+    try 3 mosaicfs check --json drive.img
+    jq -e '[.findings[] | [.kind, .path]] == [["hard-links", null]]' out
+    cp -p drive.img/00/0001 copy
+    mv copy drive.img/00/0001
+    clean
 }
 
 @test "tiles that may not be read" {
@@ -537,10 +555,8 @@ END
     mkdir drive.img/.stfolder drive.img/.stversions drive.img/lost+found
     : >drive.img/.stignore
     : >drive.img/mosaicfs.manifest
-    ln drive.img/00/0001 elsewhere
     noted service-file
     noted reserved-name
-    noted hard-links
     listing drive.img >before
     try 0 mosaicfs check --repair drive.img
     listing drive.img | cmp before -
