@@ -353,17 +353,22 @@ static int write_synced(int dirfd, const char *name, const void *buf, size_t len
     return err ? err : closed;
 }
 
-/* When the second step fails the first is taken back: a file of two names is in the way. */
+/*
+ * Across directories the new name is on disk before the old one goes: the two
+ * reach it in any order, and a power cut must not take both. When a step fails
+ * the first is taken back: a file of two names is in the way.
+ */
 static int link_unlink(int fromfd, const char *from, int tofd, const char *to)
 {
     int err;
 
     if (linkat(fromfd, from, tofd, to, 0))
         return -errno;
-    if (unlinkat(fromfd, from, 0) == 0)
-        return 0;
-    err = -errno;
-    (void)!unlinkat(tofd, to, 0); /* the first error is the one to tell */
+    err = fromfd == tofd ? 0 : io_fsync(tofd);
+    if (!err && unlinkat(fromfd, from, 0))
+        err = -errno;
+    if (err)
+        (void)!unlinkat(tofd, to, 0); /* the first error is the one to tell */
     return err;
 }
 

@@ -688,6 +688,32 @@ static void replace_new_works_without_noreplace(void **state)
     assert_false(exists(*state, "f.tmp"));
 }
 
+static bool moves_synced(struct room *room)
+{
+    int to = openat(room->dirfd, "to", O_RDONLY | O_DIRECTORY);
+    bool good;
+
+    spoil(FSYNC, 0, 1, EIO);
+    good = io_move_new(room->dirfd, "f", to, "f") == -EIO && exists(room, "f") &&
+           !exists(room, "to/f");
+    spoil(FSYNC, 0, 0, 0);
+    return good && io_move_new(room->dirfd, "f", to, "f") == 0 && rules[FSYNC].calls == 1 &&
+           !exists(room, "f") && exists(room, "to/f");
+}
+
+/* The new name is on disk before the old one goes: a power cut must not take both. */
+static void move_without_noreplace_syncs_between(void **state)
+{
+    struct room *room = *state;
+
+    put_file(room, "f", "one");
+    assert_int_equal(mkdirat(room->dirfd, "to", 0777), 0);
+    run_without(room, SYS_renameat2, EINVAL, moves_synced);
+    assert_file(room, "to/f", "one");
+    assert_int_equal(unlinkat(room->dirfd, "to/f", 0), 0);
+    assert_int_equal(unlinkat(room->dirfd, "to", AT_REMOVEDIR), 0);
+}
+
 /* A crash, or someone who means harm, may have left anything under the temporary name. */
 static void replace_overwrites_a_leftover(void **state)
 {
@@ -757,6 +783,7 @@ int main(void)
         TEST(replace_tells_a_failed_directory_sync),
         TEST(replace_new_leaves_what_is_there),
         TEST(replace_new_works_without_noreplace),
+        TEST(move_without_noreplace_syncs_between),
         TEST(replace_overwrites_a_leftover),
         TEST(replace_refuses_names_it_could_not_sync),
     };
