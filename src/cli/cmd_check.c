@@ -194,12 +194,12 @@ static int move_one(struct check *check, struct repair *repair, struct scan_find
     return rc;
 }
 
-/* locks: those of is_lock(), else all the rest. */
+/* locks: those of is_lock(), else all the rest. What cannot be moved keeps no other from it. */
 static int move_some(struct check *check, struct repair *repair, bool locks)
 {
     int first = 0;
 
-    for (size_t i = 0; i < check->scan.n; i++) {
+    for (size_t i = 0; i < check->scan.n && !repair->unsynced; i++) {
         int rc = 0;
 
         if (is_lock(&check->scan.list[i]) == locks)

@@ -90,13 +90,17 @@ void repair_close(struct repair *repair)
     repair->dirfd = -1;
 }
 
-static int move_synced(int from, int to, const char *name)
+static int move_synced(struct repair *repair, int from, int to, const char *name)
 {
     int rc = io_move_new(from, name, to, name);
 
+    if (rc)
+        return rc;
+    rc = io_fsync(to);
     if (!rc)
-        rc = io_fsync(to);
-    return rc ? rc : io_fsync(from);
+        rc = io_fsync(from);
+    repair->unsynced = rc != 0;
+    return rc;
 }
 
 /* folder: that it lies in, NULL for the archive itself. */
@@ -106,12 +110,12 @@ static int move_from(struct repair *repair, const char *folder, const char *name
     int rc;
 
     if (!folder)
-        return move_synced(repair->archive->dirfd, repair->dirfd, name);
+        return move_synced(repair, repair->archive->dirfd, repair->dirfd, name);
     rc = io_open(repair->archive->dirfd, folder, O_RDONLY | O_DIRECTORY, 0, &from);
     if (!rc)
         rc = make_dir(repair->dirfd, folder, &to);
     if (!rc)
-        rc = move_synced(from, to, name);
+        rc = move_synced(repair, from, to, name);
     if (from >= 0)
         close(from);
     if (to >= 0)
@@ -133,7 +137,7 @@ int repair_move(struct repair *repair, struct scan_finding *finding)
     free(folder);
     if (!rc)
         return 0;
-    log_error("cannot move a file of archive '%s' to '%s': %s", repair->archive->path, repair->path,
+    log_error("cannot move '%s/%s' to '%s': %s", repair->archive->path, finding->path, repair->path,
               strerror(-rc));
     free(finding->moved);
     finding->moved = NULL;

@@ -6,6 +6,8 @@
 #ifndef STORE_REPAIR_H
 #define STORE_REPAIR_H
 
+#include <stdbool.h>
+
 #include "base/compiler.h"
 #include "store/scan.h"
 
@@ -15,6 +17,7 @@ struct repair {
     const struct archive *archive;
     char path[REPAIR_DIR]; /* of the directory for this repair, below the archive */
     int dirfd;
+    bool unsynced; /* a directory could not be synced: nothing more is to be moved */
 };
 
 /* Makes the directory. For who has excluded others. 0 or -errno, logged. Close in any case. */

@@ -630,6 +630,29 @@ END
     refuse test -e drive.img/.mosaicfs/lock
 }
 
+@test "what cannot be moved keeps no other from it, but a failed sync does" {
+    need strace plain
+    local nth
+    archive
+    touch drive.img/{a,b,c}
+    cp -a drive.img saved
+    try 1 strace -f -o trace -e trace=renameat2 -e inject=renameat2:error=EACCES:when=2 \
+        mosaicfs check --repair drive.img
+    said "/drive.img/a' to '.mosaicfs/lost+found/"
+    same 'left' 'drive.img/a' "$(echo drive.img/[abc])"
+    # The first sync behind the first move fails; the first rename of all is the lock's.
+    rm -r drive.img
+    cp -a saved drive.img
+    strace -f -o trace -e trace=renameat2,fsync mosaicfs check --repair drive.img >/dev/null
+    nth=$(sed '/renameat2(.*"a"/,$d' trace | grep -c 'fsync(')
+    rm -r drive.img
+    mv saved drive.img
+    try 1 strace -f -o trace -e trace=fsync -e inject=fsync:error=EIO:when=$((nth + 1)) \
+        mosaicfs check --repair drive.img
+    said 'Input/output error'
+    same 'left' 'drive.img/b drive.img/c' "$(echo drive.img/[abc])"
+}
+
 @test "every kind of finding is in the manual" {
     sed -nE 's/.*\] = \{"([a-z-]+)".*/\1/p' "$root/src/cli/findings.c" | sort >kinds
     less 'kinds' 20 "$(wc -l <kinds)"
