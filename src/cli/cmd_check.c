@@ -153,11 +153,7 @@ static int print_json(const struct check *check)
                         json_list_add_group(scan_is_note(scan->list[i].kind) ? notes : findings));
         rc = json_end(json, stdout);
     }
-    if (rc == -ENOTSUP)
-        log_error("cannot print JSON: this mosaicfs was built without the library jansson");
-    else if (rc)
-        log_error("cannot print JSON: %s", strerror(-rc));
-    return rc;
+    return json_complain(rc);
 }
 
 /* --- repair ---------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/io.h"
 #include "format/format.h"
 
 #define BY_REPAIR "; 'mosaicfs check --repair' moves it away"
@@ -41,21 +42,24 @@ static const struct {
     [SCAN_HARD_LINKS] = {"hard-links", "put a copy in the place of each (cp -p; see mosaicfs(1)); "
                                        "'find ARCHIVE -links +1 -type f' lists them"},
     [SCAN_FOLDER_TYPE] = {"folder-type",
-                          "its tiles cannot be read; bring the folder back from a mirror. Without "
-                          "it all of them would read as zeros, so it is not moved away"},
+                          "its tiles cannot be read; bring the folder back from a "
+                          "mirror" NOT_IN_JOURNAL ". Without it all of them would read as zeros, "
+                          "so it is not moved away"},
     [SCAN_FOLDER_UNREADABLE] = {"folder-unreadable",
                                 "run this as the owner of the archive; if that does not help, "
-                                "bring the folder back from a mirror"},
-    [SCAN_TILE_TYPE] = {"tile-type", "bring the tile back from a mirror. Without it that part of "
-                                     "the drive would read as zeros, so it is not moved away"},
+                                "bring the folder back from a mirror" NOT_IN_JOURNAL},
+    [SCAN_TILE_TYPE] = {"tile-type",
+                        "bring the tile back from a mirror" NOT_IN_JOURNAL
+                        ". Without it that part of the drive would read as zeros, so it is not "
+                        "moved away"},
     [SCAN_TILE_UNREADABLE] = {"tile-unreadable",
                               "run this as the owner of the archive; if that does not help, bring "
-                              "the tile back from a mirror"},
+                              "the tile back from a mirror" NOT_IN_JOURNAL},
     [SCAN_TILE_LONG] = {"tile-too-long", NULL},
     [SCAN_TILE_SHORT] = {"tile-too-short", NULL},
     [SCAN_TILE_BYTES] = {"tile-bytes-unreadable",
                          "the disk below is failing: copy the archive to another one, and bring "
-                         "this tile back from a mirror"},
+                         "this tile back from a mirror" NOT_IN_JOURNAL},
     [SCAN_TILE_OUTSIDE] = {"tile-outside",
                            "no part of the drive shows it; see whether 'mosaicfs.index' is the "
                            "right one"},
@@ -141,7 +145,7 @@ static void detail_of_tile(const struct scan_finding *f, char text[FINDINGS_TEXT
         put(text, "it is in the place of a tile and is not a regular file");
         break;
     case SCAN_TILE_UNREADABLE:
-        put(text, "the tile cannot be opened: %s", strerror(f->err));
+        put(text, "the tile cannot be opened: %s", io_why(-f->err));
         break;
     case SCAN_TILE_LONG:
         put(text, "the file is longer than its tile: %" PRIu64 " bytes instead of %" PRIu64,
@@ -180,7 +184,7 @@ void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
         put(text, "the index is damaged: %s", f->why);
         break;
     case SCAN_INDEX_UNREADABLE:
-        put(text, "the index cannot be read: %s", strerror(f->err));
+        put(text, "the index cannot be read: %s", io_why(-f->err));
         break;
     case SCAN_LOCK_DAMAGED:
         put(text, "the record of the writer is damaged");
@@ -249,7 +253,9 @@ static void advice(const struct scan *scan, const struct scan_finding *f, char t
         scan_original(f, path);
         original(f, of);
     }
-    if (texts[f->kind].advice)
+    if (f->kind == SCAN_FOLDER_UNREADABLE && !strcmp(f->path, FORMAT_PRIVATE_DIR))
+        put(text, "run this as the owner of the archive");
+    else if (texts[f->kind].advice)
         put(text, "%s", texts[f->kind].advice);
     else if (f->kind == SCAN_TILE_LONG)
         put(text,

@@ -40,7 +40,7 @@ static uint32_t ntiles_of(const struct scan *scan)
 static int try_open(int dirfd, const char *name)
 {
     int fd;
-    int rc = io_open(dirfd, name, O_RDONLY, 0, &fd);
+    int rc = io_open_file(dirfd, name, O_RDONLY, &fd);
 
     if (!rc)
         close(fd);

@@ -93,7 +93,7 @@ static int read_tile(struct reread *re, uint32_t tile)
     int fd;
 
     layout->tile_path(tile, path);
-    if (io_open(re->scan->archive->dirfd, path, O_RDONLY, 0, &fd))
+    if (io_open_file(re->scan->archive->dirfd, path, O_RDONLY, &fd))
         return 0; /* it has been opened before: it must have gone */
     read_file(re, fd, &f);
     close(fd);

@@ -174,6 +174,8 @@ kept() {
     kept
     ln -sf ../good drive.img/mosaicfs.index
     found index-unreadable mosaicfs.index
+    try 3 mosaicfs check drive.img
+    printed 'the index cannot be read: a symbolic link is in its place'
     rm drive.img/mosaicfs.index
     mkfifo drive.img/mosaicfs.index
     found index-unreadable mosaicfs.index
@@ -290,6 +292,7 @@ kept() {
     found tile-type 00/0004
     contains kinds 'tile-type 00/0005'
     contains kinds 'tile-type 00/0006'
+    same 'advice on the journal' 3 "$(jq -r '.findings[].advice' out | grep -c "remove '.mosaicfs/journal'")"
     kept
     mv drive.img/00 elsewhere
     ln -s ../elsewhere drive.img/00
@@ -320,6 +323,12 @@ kept() {
     try 3 as_nobody mosaicfs check drive.img
     printed '00: the folder cannot be listed: Permission denied'
     try 0 mosaicfs check drive.img
+    chmod 755 drive.img/00
+    chmod 644 drive.img/00/0001
+    mkdir -m 700 drive.img/.mosaicfs
+    try 3 as_nobody mosaicfs check drive.img
+    printed '.mosaicfs: the folder cannot be listed: Permission denied'
+    refuse grep -q mirror out # no mirror has it
 }
 
 @test "--deep finds bytes that cannot be read, and how many" {
