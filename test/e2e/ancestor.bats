@@ -25,6 +25,7 @@ trace() {
 untrace() {
     kill "$tracer"
     wait "$tracer" || true
+    whole_calls trace
 }
 
 @test "fault 1: a write that fails is told" {

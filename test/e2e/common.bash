@@ -288,6 +288,20 @@ silent() {
     return 1
 }
 
+# whole_calls TRACE: strace tells a call in two lines where another thread came between them; no more.
+whole_calls() {
+    awk '
+        / <unfinished \.\.\.>$/ { sub(/ <unfinished \.\.\.>$/, ""); begun[$1] = $0; next }
+        /<\.\.\. [a-z0-9_]+ resumed>/ {
+            rest = $0
+            sub(/^.* resumed>/, "", rest)
+            print begun[$1] rest
+            next
+        }
+        { print }' "$1" >"$1.whole"
+    mv "$1.whole" "$1"
+}
+
 # same WHAT WANTED GOT
 same() {
     [ "$2" = "$3" ] && return

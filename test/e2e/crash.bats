@@ -182,6 +182,7 @@ trace_syncs() {
 untrace() {
     kill "$tracer"
     wait "$tracer" || true
+    whole_calls trace
 }
 
 # synced PATH: how often it was brought to disk below drive.img.
@@ -271,6 +272,7 @@ usable() {
     random $((256 * KiB)) | dd of=drive bs=64k conv=notrunc status=none
     umount_drive
     wait "$tracer" || true
+    whole_calls trace
     for tile in 0 1 2 3; do
         less "tile $tile" 0 "$(synced "$(tile_path "$tile")")"
     done
