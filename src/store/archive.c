@@ -243,6 +243,17 @@ int archive_open(const char *path, struct archive *archive)
     return rc;
 }
 
+int archive_private(const struct archive *archive, bool create, int *fd)
+{
+    int rc = io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
+
+    if (rc != -ENOENT || !create)
+        return rc;
+    if (mkdirat(archive->dirfd, FORMAT_PRIVATE_DIR, 0777) && errno != EEXIST)
+        return -errno;
+    return io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
+}
+
 void archive_close(struct archive *archive)
 {
     if (archive->dirfd >= 0)

@@ -7,6 +7,7 @@
 #define STORE_ARCHIVE_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "base/compiler.h"
 #include "format/index.h"
@@ -36,6 +37,12 @@ MUST_CHECK int archive_open_dir(const char *path, struct archive *archive);
  */
 MUST_CHECK int archive_read_index(const struct archive *archive, const char *name,
                                   struct index *index, const char **why);
+
+/*
+ * Opens the archive's private directory; create: makes it where it is missing.
+ * 0 or -errno, not logged.
+ */
+MUST_CHECK int archive_private(const struct archive *archive, bool create, int *fd);
 
 void archive_close(struct archive *archive);
 

@@ -141,11 +141,15 @@ static int ascending(const void *a, const void *b)
  */
 static int give_up(struct changes *changes)
 {
-    int dirfd = changes->archive->dirfd;
-    int rc = unlinkat(dirfd, FORMAT_JOURNAL_NAME, 0) && errno != ENOENT ? -errno : 0;
+    int fd;
+    int rc = archive_private(changes->archive, false, &fd);
 
-    if (!rc)
-        rc = io_sync_dir(dirfd, FORMAT_PRIVATE_DIR);
+    if (!rc) {
+        rc = unlinkat(fd, NAME, 0) && errno != ENOENT ? -errno : io_fsync(fd);
+        close(fd);
+    } else if (rc == -ENOENT) {
+        rc = io_sync_dir(changes->archive->dirfd, "."); /* gone already, and is to stay so */
+    }
     changes->doubtful = rc != 0;
     atomic_store(&changes->off, rc == 0);
     return rc;
@@ -246,13 +250,6 @@ int changes_note(struct changes *changes, const uint32_t *tiles, size_t n)
     return rc;
 }
 
-static int open_private(const struct archive *archive, int *fd)
-{
-    if (mkdirat(archive->dirfd, FORMAT_PRIVATE_DIR, 0777) && errno != EEXIST)
-        return -errno;
-    return io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
-}
-
 /* A whole new table in place of what is there, durably. */
 static int replace(const struct archive *archive, const struct journal_header *header)
 {
@@ -266,7 +263,7 @@ static int replace(const struct archive *archive, const struct journal_header *h
         rc = journal_put_sector(header->id, number, none,
                                 table + (size_t)number * FORMAT_JOURNAL_SECTOR);
     if (!rc)
-        rc = open_private(archive, &fd);
+        rc = archive_private(archive, true, &fd);
     if (!rc) {
         rc = io_replace(fd, NAME, table, file_len(header->ntiles), IO_OVER);
         if (!rc)

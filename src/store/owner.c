@@ -97,23 +97,12 @@ static void self(struct record *me, const char *mountpoint)
     snprintf(me->mountpoint, sizeof(me->mountpoint), "%s", mountpoint);
 }
 
-static int open_private(const struct archive *archive, bool create, int *fd)
-{
-    int rc = io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
-
-    if (rc != -ENOENT || !create)
-        return rc;
-    if (mkdirat(archive->dirfd, FORMAT_PRIVATE_DIR, 0777) && errno != EEXIST)
-        return -errno;
-    return io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
-}
-
 static int write_record(const struct archive *archive, const struct record *record,
                         enum io_replace_mode mode)
 {
     char text[RECORD_MAX];
     int fd;
-    int rc = open_private(archive, true, &fd);
+    int rc = archive_private(archive, true, &fd);
 
     if (!rc) {
         rc = io_replace(fd, "lock", text, record_print(record, text), mode);
@@ -135,7 +124,7 @@ static int read_record(const struct archive *archive, struct record *record)
     char text[RECORD_MAX];
     size_t len;
     int fd;
-    int rc = open_private(archive, false, &fd);
+    int rc = archive_private(archive, false, &fd);
 
     if (rc)
         return rc;
@@ -462,7 +451,7 @@ int owner_made_mountpoint(struct owner *owner)
 static void remove_record(const struct archive *archive)
 {
     int fd;
-    int rc = open_private(archive, false, &fd);
+    int rc = archive_private(archive, false, &fd);
 
     if (!rc) {
         rc = unlinkat(fd, "lock", 0) ? -errno : 0;
