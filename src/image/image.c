@@ -32,12 +32,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/io.h"
 #include "base/log.h"
 #include "base/zero.h"
 #include "image/impl.h"
-
-#define NOTE_AHEAD 256
 
 static int flush_pass(void *arg);
 
@@ -99,13 +96,12 @@ bool image_failed(const struct image *img)
     return atomic_load_explicit(&img->flush.error, memory_order_relaxed);
 }
 
-static int writable(const struct image *img)
+int image_writable(const struct image *img)
 {
     return img->read_only || image_failed(img) ? -EROFS : 0;
 }
 
-/* The tile was changed, or a change was tried. */
-static void touched(struct image *img, uint32_t tile)
+void image_touched(struct image *img, uint32_t tile)
 {
     tileset_add(&img->dirty, tile);
     usage_touch(&img->usage, tile);
@@ -117,6 +113,20 @@ int image_absent(struct image *img, uint32_t tile)
         return 0;
     log_error("cannot use tile %" PRIu32 ": its file was removed behind our back", tile);
     return -EIO;
+}
+
+int image_next(struct image *img, uint32_t tile, uint32_t end, uint32_t *found)
+{
+    int rc = store_next(img->store, tile, found);
+    uint32_t present;
+
+    if (rc && rc != -ENOENT)
+        return rc;
+    present = rc || *found > end ? end : *found;
+    while (tile < present && !usage_has(&img->usage, tile))
+        tile++;
+    *found = tile;
+    return 0;
 }
 
 /*
@@ -176,26 +186,23 @@ static int ensure(struct image *img, uint32_t tile, bool *made)
     return rc == -EEXIST ? 0 : rc;
 }
 
-/* Takes back a tile that was made for a request that then failed. Stripe held exclusively. */
-static void unmake(struct image *img, uint32_t tile)
+void image_unmake(struct image *img, uint32_t tile)
 {
     if (store_remove(img->store, tile) == 0)
         usage_gone(&img->usage, tile);
 }
 
-/* Before any change of the tile. Its stripe is held. */
-static int note(struct image *img, uint32_t tile)
+int image_note(struct image *img, uint32_t tile)
 {
     return store_noted(img->store, tile) ? 0 : store_note(img->store, &tile, 1);
 }
 
-/* As note(), but -ENOENT, and nothing is noted, when there is no tile. */
-static int note_present(struct image *img, uint32_t tile)
+int image_note_present(struct image *img, uint32_t tile)
 {
     struct store_stat stat;
     int rc = store_noted(img->store, tile) ? 0 : store_stat(img->store, tile, &stat);
 
-    return rc ? rc : note(img, tile);
+    return rc ? rc : image_note(img, tile);
 }
 
 static int write_new(struct image *img, const struct geometry_piece *piece, const char *buf)
@@ -205,14 +212,14 @@ static int write_new(struct image *img, const struct geometry_piece *piece, cons
     int rc;
 
     rwlock_exclusive(lock);
-    rc = note(img, piece->tile);
+    rc = image_note(img, piece->tile);
     if (!rc)
         rc = ensure(img, piece->tile, &made);
     if (!rc) {
         rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
-        touched(img, piece->tile);
+        image_touched(img, piece->tile);
         if (rc && made)
-            unmake(img, piece->tile);
+            image_unmake(img, piece->tile);
     }
     rwlock_unlock(lock);
     return rc;
@@ -223,7 +230,8 @@ static int note_write(struct image *img, const struct geometry_piece *piece, con
 {
     if (store_noted(img->store, piece->tile))
         return 0;
-    return zero_is(buf, piece->len) ? note_present(img, piece->tile) : note(img, piece->tile);
+    return zero_is(buf, piece->len) ? image_note_present(img, piece->tile)
+                                    : image_note(img, piece->tile);
 }
 
 static int write_piece(struct image *img, const struct geometry_piece *piece, char *buf)
@@ -236,7 +244,7 @@ static int write_piece(struct image *img, const struct geometry_piece *piece, ch
     if (!rc) {
         rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
         if (rc != -ENOENT)
-            touched(img, piece->tile);
+            image_touched(img, piece->tile);
     }
     if (rc == -ENOENT)
         rc = image_absent(img, piece->tile) ? -EIO : -ENOENT;
@@ -248,131 +256,12 @@ static int write_piece(struct image *img, const struct geometry_piece *piece, ch
 
 int image_write(struct image *img, uint64_t off, const void *buf, size_t len)
 {
-    int rc = writable(img);
+    int rc = image_writable(img);
 
     if (rc)
         return rc;
     /* write_piece() only reads from buf. */
     return inside(img, off, len) ? each_piece(img, off, len, (char *)buf, write_piece) : -ENOSPC;
-}
-
-/* Removes the tile if it is there. */
-static int drop_tile(struct image *img, uint32_t tile)
-{
-    struct rwlock *lock = image_stripe(img, tile);
-    int rc;
-
-    rwlock_exclusive(lock);
-    rc = note(img, tile);
-    if (!rc)
-        rc = store_remove(img->store, tile);
-    if (rc == -ENOENT)
-        rc = 0;
-    if (!rc)
-        usage_gone(&img->usage, tile);
-    rwlock_unlock(lock);
-    return rc;
-}
-
-static int zero_part(struct image *img, const struct geometry_piece *piece)
-{
-    struct rwlock *lock = image_stripe(img, piece->tile);
-    bool empty = false;
-    int rc;
-
-    rwlock_exclusive(lock);
-    rc = note_present(img, piece->tile);
-    if (!rc) {
-        rc = store_zero(img->store, piece->tile, piece->off, piece->len, &empty);
-        if (rc != -ENOENT)
-            touched(img, piece->tile);
-    }
-    if (rc == -ENOENT)
-        rc = image_absent(img, piece->tile);
-    if (!rc && empty)
-        unmake(img, piece->tile);
-    rwlock_unlock(lock);
-    return rc;
-}
-
-/*
- * Notes up to NOTE_AHEAD of the tiles from first to end - 1 that exist, with few
- * syncs instead of one each. Only a head start: a new epoch may begin before
- * they are dropped, and errors come again then. Returns where the next
- * call goes on.
- */
-static uint32_t note_ahead(struct image *img, uint32_t first, uint32_t end)
-{
-    uint32_t tiles[NOTE_AHEAD];
-    size_t n = 0;
-
-    while (n < NOTE_AHEAD && first < end && store_next(img->store, first, &first) == 0 &&
-           first < end)
-        tiles[n++] = first++;
-    if (n > 0)
-        (void)!store_note(img->store, tiles, n);
-    return n < NOTE_AHEAD ? end : first;
-}
-
-/*
- * Drops tiles first to end - 1. Asks the store for the next present one, so
- * that a run of absent tiles costs nothing.
- */
-static int drop_tiles(struct image *img, uint32_t first, uint32_t end)
-{
-    uint32_t noted = first;
-
-    while (first < end) {
-        uint32_t found;
-        int rc;
-
-        if (first >= noted)
-            noted = note_ahead(img, first, end);
-        rc = store_next(img->store, first, &found);
-
-        if (rc == -ENOENT || (!rc && found > end))
-            found = end;
-        else if (rc)
-            return rc;
-        for (; first < found; first++)
-            if (usage_has(&img->usage, first) && (rc = drop_tile(img, first)))
-                return rc;
-        if (first < end && (rc = drop_tile(img, first++)))
-            return rc;
-    }
-    return 0;
-}
-
-int image_zero(struct image *img, uint64_t off, uint64_t len)
-{
-    const struct geometry *geo = &img->geometry;
-    int rc = writable(img);
-    int full = 0;
-
-    if (off >= geo->size)
-        return rc;
-    if (len > geo->size - off)
-        len = geo->size - off;
-    while (!rc && len > 0) {
-        struct geometry_piece piece = geometry_first(geo, off, len);
-
-        if (piece.len == geometry_tile_len(geo, piece.tile)) {
-            uint64_t whole = off + len == geo->size ? geo->ntiles : (off + len) / geo->tile_size;
-
-            rc = drop_tiles(img, piece.tile, (uint32_t)whole);
-            piece.len = whole == geo->ntiles ? len : whole * geo->tile_size - off;
-        } else {
-            rc = zero_part(img, &piece);
-        }
-        /* A hole may need space of its own; what can be given back is, all the same. */
-        if (io_is_full(rc)) {
-            full = rc;
-            rc = 0;
-        }
-        off += piece.len;
-        len -= piece.len;
-    }
-    return rc ? rc : full;
 }
 
 static int allocate_piece(struct image *img, const struct geometry_piece *piece, char *unused)
@@ -382,7 +271,7 @@ static int allocate_piece(struct image *img, const struct geometry_piece *piece,
     int rc;
 
     rwlock_exclusive(lock);
-    rc = note(img, piece->tile);
+    rc = image_note(img, piece->tile);
     if (!rc)
         rc = store_allocate(img->store, piece->tile, piece->off, piece->len);
     if (rc == -ENOENT) {
@@ -392,16 +281,16 @@ static int allocate_piece(struct image *img, const struct geometry_piece *piece,
         if (!rc)
             rc = store_allocate(img->store, piece->tile, piece->off, piece->len);
     }
-    touched(img, piece->tile);
+    image_touched(img, piece->tile);
     if (rc && made)
-        unmake(img, piece->tile);
+        image_unmake(img, piece->tile);
     rwlock_unlock(lock);
     return rc;
 }
 
 int image_allocate(struct image *img, uint64_t off, uint64_t len)
 {
-    int rc = writable(img);
+    int rc = image_writable(img);
 
     if (rc)
         return rc;
@@ -466,7 +355,7 @@ static void thaw(struct image *img) NO_THREAD_SAFETY
 
 int image_mark(struct image *img, char epoch[STORE_EPOCH])
 {
-    int rc = writable(img);
+    int rc = image_writable(img);
 
     if (!rc)
         rc = image_flush(img); /* most of it, while requests go on */

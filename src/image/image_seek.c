@@ -23,23 +23,6 @@ static int seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_
     return rc;
 }
 
-/* store_next(), but a tile that should be there and is not stops it, too. */
-static int next_tile(struct image *img, uint32_t tile, uint32_t *found)
-{
-    int rc = store_next(img->store, tile, found);
-    uint32_t end;
-
-    if (rc && rc != -ENOENT)
-        return rc;
-    end = rc ? img->geometry.ntiles : *found;
-    while (tile < end && !usage_has(&img->usage, tile))
-        tile++;
-    if (tile == img->geometry.ntiles)
-        return -ENOENT;
-    *found = tile;
-    return 0;
-}
-
 int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *found)
 {
     const struct geometry *geo = &img->geometry;
@@ -55,9 +38,11 @@ int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *
         if (what == STORE_DATA) {
             uint32_t present;
 
-            rc = next_tile(img, tile, &present);
+            rc = image_next(img, tile, geo->ntiles, &present);
             if (rc)
-                return rc == -ENOENT ? -ENXIO : rc;
+                return rc;
+            if (present == geo->ntiles)
+                return -ENXIO;
             in = present > tile ? 0 : in;
             tile = present;
         }

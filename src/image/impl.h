@@ -55,4 +55,25 @@ static inline struct rwlock *image_stripe(struct image *img, uint32_t tile)
  */
 MUST_CHECK int image_absent(struct image *img, uint32_t tile);
 
+/* *found is the first tile >= tile that exists, or should; end when there is none below that. */
+MUST_CHECK int image_next(struct image *img, uint32_t tile, uint32_t end, uint32_t *found);
+
+/* 0 or -EROFS. */
+MUST_CHECK int image_writable(const struct image *img);
+
+/* Before any change of the tile. Caller holds its stripe. */
+MUST_CHECK int image_note(struct image *img, uint32_t tile);
+
+/* As image_note(), but -ENOENT, and nothing is noted, when there is no tile. */
+MUST_CHECK int image_note_present(struct image *img, uint32_t tile);
+
+/* The tile was changed, or a change was tried. */
+void image_touched(struct image *img, uint32_t tile);
+
+/*
+ * Takes away a tile that holds nothing: made for a request that then failed, or
+ * emptied. Caller holds its stripe exclusively.
+ */
+void image_unmake(struct image *img, uint32_t tile);
+
 #endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Zeros: tiles that a range covers are removed, of others a part is zeroed, and
+ * one in which no data is left is removed, too.
+ */
+#include <errno.h>
+
+#include "base/io.h"
+#include "image/impl.h"
+
+#define AT_ONCE 256 /* tiles noted with one call */
+
+/* Removes the tile if it is there. */
+static int drop_tile(struct image *img, uint32_t tile)
+{
+    struct rwlock *lock = image_stripe(img, tile);
+    int rc;
+
+    rwlock_exclusive(lock);
+    rc = image_note(img, tile);
+    if (!rc)
+        rc = store_remove(img->store, tile);
+    if (rc == -ENOENT)
+        rc = 0;
+    if (!rc)
+        usage_gone(&img->usage, tile);
+    rwlock_unlock(lock);
+    return rc;
+}
+
+static int zero_part(struct image *img, const struct geometry_piece *piece)
+{
+    struct rwlock *lock = image_stripe(img, piece->tile);
+    bool empty = false;
+    int rc;
+
+    rwlock_exclusive(lock);
+    rc = image_note_present(img, piece->tile);
+    if (!rc) {
+        rc = store_zero(img->store, piece->tile, piece->off, piece->len, &empty);
+        if (rc != -ENOENT)
+            image_touched(img, piece->tile);
+    }
+    if (rc == -ENOENT)
+        rc = image_absent(img, piece->tile);
+    if (!rc && empty)
+        image_unmake(img, piece->tile);
+    rwlock_unlock(lock);
+    return rc;
+}
+
+/* The next tiles from *first to end - 1 that exist. Moves *first on; *n counts on error, too. */
+static int collect(struct image *img, uint32_t *first, uint32_t end, uint32_t tiles[AT_ONCE],
+                   size_t *n)
+{
+    int rc = 0;
+
+    *n = 0;
+    while (!rc && *n < AT_ONCE && *first < end) {
+        rc = image_next(img, *first, end, first);
+        if (!rc && *first < end)
+            tiles[(*n)++] = (*first)++;
+    }
+    return rc;
+}
+
+/* Drops tiles first to end - 1. A run of absent tiles costs nothing. */
+static int drop_tiles(struct image *img, uint32_t first, uint32_t end)
+{
+    int rc = 0;
+
+    while (!rc && first < end) {
+        uint32_t tiles[AT_ONCE];
+        size_t n;
+
+        rc = collect(img, &first, end, tiles, &n);
+        /* Few syncs instead of one each; a head start only, errors come again in drop_tile(). */
+        if (n > 0)
+            (void)!store_note(img->store, tiles, n);
+        for (size_t i = 0; i < n; i++) {
+            int err = drop_tile(img, tiles[i]);
+
+            if (err)
+                return err;
+        }
+    }
+    return rc;
+}
+
+int image_zero(struct image *img, uint64_t off, uint64_t len)
+{
+    const struct geometry *geo = &img->geometry;
+    int rc = image_writable(img);
+    int full = 0;
+
+    if (off >= geo->size)
+        return rc;
+    if (len > geo->size - off)
+        len = geo->size - off;
+    while (!rc && len > 0) {
+        struct geometry_piece piece = geometry_first(geo, off, len);
+
+        if (piece.len == geometry_tile_len(geo, piece.tile)) {
+            uint64_t whole = off + len == geo->size ? geo->ntiles : (off + len) / geo->tile_size;
+
+            rc = drop_tiles(img, piece.tile, (uint32_t)whole);
+            piece.len = whole == geo->ntiles ? len : whole * geo->tile_size - off;
+        } else {
+            rc = zero_part(img, &piece);
+        }
+        /* A hole may need space of its own; what can be given back is, all the same. */
+        if (io_is_full(rc)) {
+            full = rc;
+            rc = 0;
+        }
+        off += piece.len;
+        len -= piece.len;
+    }
+    return rc ? rc : full;
+}
