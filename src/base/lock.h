@@ -22,8 +22,11 @@
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
 
+#include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 
 #if defined(__clang__)
 #define LOCK_ATTR(x) __attribute__((x))
@@ -78,6 +81,31 @@ static inline void mutex_unlock(struct mutex *mu) RELEASES(*mu) NO_THREAD_SAFETY
 static inline void mutex_wait(struct mutex *mu, pthread_cond_t *cond) REQUIRES(*mu)
 {
     lock_must(pthread_cond_wait(cond, &mu->m));
+}
+
+/* For mutex_wait_until(): that many milliseconds from now. */
+static inline struct timespec lock_deadline(unsigned ms)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+/* False when it is past until. */
+static inline bool mutex_wait_until(struct mutex *mu, pthread_cond_t *cond,
+                                    const struct timespec *until) REQUIRES(*mu)
+{
+    int err = pthread_cond_clockwait(cond, &mu->m, CLOCK_MONOTONIC, until);
+
+    lock_must(err == ETIMEDOUT ? 0 : err);
+    return !err;
 }
 
 /*

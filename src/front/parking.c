@@ -291,17 +291,12 @@ static bool promising(const struct parking *parking, struct want *want)
 /* Waits LOOK_MS, or until it is time to stop. Then false. */
 static bool pause_or_stop(struct parking *parking)
 {
-    struct timespec until;
+    struct timespec until = lock_deadline(LOOK_MS);
     bool stopping;
-    int err = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LOOK_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     mutex_lock(&parking->mutex);
-    while (!parking->stopping && err != ETIMEDOUT)
-        err = pthread_cond_clockwait(&parking->changed, &parking->mutex.m, CLOCK_MONOTONIC, &until);
+    while (!parking->stopping && mutex_wait_until(&parking->mutex, &parking->changed, &until))
+        ;
     stopping = parking->stopping;
     mutex_unlock(&parking->mutex);
     return !stopping;

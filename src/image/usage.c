@@ -100,27 +100,12 @@ void usage_counted(struct usage *usage, bool complete)
     mutex_unlock(&usage->mutex);
 }
 
-static struct timespec deadline(unsigned wait_ms)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += wait_ms / 1000;
-    t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 void usage_get(struct usage *usage, unsigned wait_ms, struct image_usage *out)
 {
-    struct timespec until = deadline(wait_ms);
+    struct timespec until = lock_deadline(wait_ms);
 
     mutex_lock(&usage->mutex);
-    while (usage->count == USAGE_PENDING &&
-           pthread_cond_clockwait(&usage->ended, &usage->mutex.m, CLOCK_MONOTONIC, &until) == 0)
+    while (usage->count == USAGE_PENDING && mutex_wait_until(&usage->mutex, &usage->ended, &until))
         ;
     out->tiles = usage->tiles;
     out->blocks = usage->blocks;
