@@ -6,8 +6,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
@@ -57,11 +55,10 @@ static bool has_changed(const struct result *result, const struct request *reque
     return result->everything || result->list.cells[tile] >= since;
 }
 
-typedef void (*take_fn)(const char *path, void *arg);
+typedef void (*take_fn)(const char *path, bool deleted, void *arg);
 
-/* Calls take with the path of every tile that changed and is there, or is not. 0 or -errno. */
-static int each(const struct result *result, const struct request *request, bool deleted,
-                take_fn take, void *arg)
+/* Calls take with the path of every tile that changed. 0 or -errno. */
+static int each(const struct result *result, const struct request *request, take_fn take, void *arg)
 {
     uint32_t ntiles = result->store->geometry.ntiles;
 
@@ -76,30 +73,37 @@ static int each(const struct result *result, const struct request *request, bool
         if (rc && rc != -ENOENT)
             return rc;
         result->layout->tile_path(tile, path);
-        if ((rc == -ENOENT) == deleted)
-            take(path, arg);
+        take(path, rc == -ENOENT, arg);
     }
     return 0;
 }
 
 /* --- output ----------------------------------------------------------------------------------- */
 
-static void print_path(const char *path, void *arg)
+static void print_path(const char *path, bool deleted, void *arg)
 {
     const struct request *request = arg;
 
+    if (deleted != request->deleted)
+        return;
     fputs(path, stdout);
     putchar(request->end);
 }
 
 static int print_text(const struct result *result, struct request *request)
 {
-    return each(result, request, request->deleted, print_path, request);
+    return each(result, request, print_path, request);
 }
 
-static void add_path(const char *path, void *arg)
+struct lists {
+    struct json_list *changed, *deleted;
+};
+
+static void add_path(const char *path, bool deleted, void *arg)
 {
-    json_list_add_text(arg, path);
+    const struct lists *lists = arg;
+
+    json_list_add_text(deleted ? lists->deleted : lists->changed, path);
 }
 
 static int print_json(const struct archive *archive, const struct result *result,
@@ -107,6 +111,7 @@ static int print_json(const struct archive *archive, const struct result *result
 {
     char epoch[JOURNAL_EPOCH], reason[64];
     struct json_object *json;
+    struct lists lists;
     int rc = json_begin(&json);
 
     if (rc)
@@ -119,9 +124,9 @@ static int print_json(const struct archive *archive, const struct result *result
     if (result->everything)
         snprintf(reason, sizeof(reason), "the journal %s", result->everything);
     json_add_text(json, "reason", result->everything ? reason : NULL);
-    rc = each(result, request, false, add_path, json_add_list(json, "changed"));
-    if (!rc)
-        rc = each(result, request, true, add_path, json_add_list(json, "deleted"));
+    lists.changed = json_add_list(json, "changed");
+    lists.deleted = json_add_list(json, "deleted");
+    rc = each(result, request, add_path, &lists);
     if (!rc)
         return json_complain(json_end(json, stdout));
     (void)!json_end(json, NULL);
@@ -222,16 +227,14 @@ static int make_request(const struct args *args, struct request *request)
 static int with_archive(const struct args *args, struct request *request)
 {
     struct archive archive = {.dirfd = -1};
-    const struct mount *mount;
+    const struct mount *mount = NULL;
     struct mounts mounts;
-    int rc = mounts_read(0, &mounts);
+    int rc = mounts_own(&mounts);
 
-    if (rc) {
-        log_error("cannot read '/proc/self/mountinfo': %s", strerror(-rc));
-        return rc;
+    if (!rc) {
+        mount = mounts_at(&mounts, args->operands[0]);
+        rc = archive_open(mount ? mount->source : args->operands[0], &archive);
     }
-    mount = mounts_at(&mounts, args->operands[0]);
-    rc = archive_open(mount ? mount->source : args->operands[0], &archive);
     if (!rc && !mount)
         mount = mounts_of(&mounts, archive.path, NULL);
     if (!rc)

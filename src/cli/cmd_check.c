@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -281,11 +280,9 @@ static int open_archive(struct check *check, const char *path)
 {
     const struct mount *named;
     struct mounts mounts;
-    int rc = mounts_read(0, &mounts);
+    int rc = mounts_own(&mounts);
 
-    if (rc) {
-        log_error("cannot read '/proc/self/mountinfo': %s", strerror(-rc));
-    } else {
+    if (!rc) {
         named = mounts_at(&mounts, path);
         rc = archive_open_dir(named ? named->source : path, &check->archive);
     }

@@ -274,12 +274,10 @@ static int print_json(const struct info *info)
 static int gather(struct info *info, const char *path)
 {
     const struct mount *named;
-    int rc = mounts_read(0, &info->mounts);
+    int rc = mounts_own(&info->mounts);
 
-    if (rc) {
-        log_error("cannot read '/proc/self/mountinfo': %s", strerror(-rc));
+    if (rc)
         return rc;
-    }
     named = mounts_at(&info->mounts, path);
     rc = archive_open(named ? named->source : path, &info->archive);
     if (rc)

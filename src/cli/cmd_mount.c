@@ -180,21 +180,17 @@ static int serve_locked(struct plan *plan, struct archive *archive, struct fuse_
                         struct owner *owner, const struct record *previous)
 {
     bool made = false;
-    int rc = 0;
+    int rc = CLI_FAILED;
     int fd;
 
-    if (mountpoint_prepare(plan->mountpoint, &made, &fd))
-        rc = CLI_FAILED;
-    if (!rc) {
+    if (!mountpoint_prepare(plan->mountpoint, &made, &fd)) {
         /* One that a killed daemon made and could not remove is ours to remove. */
         made = made ||
                (previous->made_mountpoint && strcmp(previous->mountpoint, plan->mountpoint) == 0);
-        if (made && !plan->mount.read_only && owner_made_mountpoint(owner)) {
+        if (made && !plan->mount.read_only && owner_made_mountpoint(owner))
             close(fd);
-            rc = CLI_FAILED;
-        } else {
+        else
             rc = serve_image(plan, archive, front, fd);
-        }
     }
     fuse_front_free(front);
     if (made && janitor_remove())

@@ -323,10 +323,9 @@ static int run(const struct args *args)
     const struct mount *mount;
     struct mounts mounts;
     bool found = true;
-    int rc = mounts_read(0, &mounts);
+    int rc = mounts_own(&mounts);
 
     if (rc) {
-        log_error("cannot read '/proc/self/mountinfo': %s", strerror(-rc));
         mounts_release(&mounts);
         return CLI_FAILED;
     }

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "base/compiler.h"
+
 /* The length of the UTF-8 sequence at s, of more than one byte: 0 when there is none. */
 static size_t sequence(const unsigned char *s)
 {
@@ -16,7 +18,7 @@ static size_t sequence(const unsigned char *s)
         {0xf0, 0xf0, 4, 0x90, 0xbf}, {0xf1, 0xf3, 4, 0x80, 0xbf}, {0xf4, 0xf4, 4, 0x80, 0x8f},
     };
 
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
         if (s[0] < forms[i].first || s[0] > forms[i].last)
             continue;
         if (s[1] < forms[i].low || s[1] > forms[i].high)

@@ -174,8 +174,25 @@ static void detail_of_journal(const struct scan_finding *f, char text[FINDINGS_T
         put(text, "the journal of changed tiles has damaged sectors: %" PRIu64, f->size);
 }
 
+static void detail_of_note(const struct scan_finding *f, char text[FINDINGS_TEXT])
+{
+    if (f->kind == SCAN_SERVICE)
+        put(text, "it belongs to %s and is left alone", f->program);
+    else if (f->kind == SCAN_RESERVED)
+        put(text, "its name is reserved for versions to come; it is left alone");
+    else if (f->kind == SCAN_LOCK_ELSEWHERE)
+        put(text, "host '%s' has the archive mounted (process %d), or had when it ended", f->host,
+            (int)f->pid);
+    else
+        put(text, "there is no journal of changed tiles: everything may have changed");
+}
+
 void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
 {
+    if (scan_is_note(f->kind)) {
+        detail_of_note(f, text);
+        return;
+    }
     switch (f->kind) {
     case SCAN_INDEX_MISSING:
         put(text, "the index is missing");
@@ -220,24 +237,11 @@ void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
     case SCAN_FOREIGN:
         put(text, "it does not belong to the archive");
         break;
-    case SCAN_SERVICE:
-        put(text, "it belongs to %s and is left alone", f->program);
-        break;
-    case SCAN_RESERVED:
-        put(text, "its name is reserved for versions to come; it is left alone");
-        break;
-    case SCAN_LOCK_ELSEWHERE:
-        put(text, "host '%s' has the archive mounted (process %d), or had when it ended", f->host,
-            (int)f->pid);
-        break;
     case SCAN_HARD_LINKS:
         put(text,
             "tiles that have other names, too (hard links): %" PRIu64 "; the drive shows them, and "
             "writing to them fails",
             f->size);
-        break;
-    case SCAN_JOURNAL_MISSING:
-        put(text, "there is no journal of changed tiles: everything may have changed");
         break;
     default:
         detail_of_tile(f, text);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/log.h"
 #include "base/proc.h"
 
 /* False when it is no line of mountinfo. What it allocates may be NULL. */
@@ -66,6 +67,15 @@ int mounts_read(pid_t pid, struct mounts *mounts)
         rc = -EIO;
     free(line);
     fclose(f);
+    return rc;
+}
+
+int mounts_own(struct mounts *mounts)
+{
+    int rc = mounts_read(0, mounts);
+
+    if (rc)
+        log_error("cannot read '/proc/self/mountinfo': %s", strerror(-rc));
     return rc;
 }
 

@@ -29,6 +29,8 @@ struct mounts {
 
 /* As the process sees them, 0: as we do. 0 or -errno. Release in any case. */
 MUST_CHECK int mounts_read(pid_t pid, struct mounts *mounts);
+/* As we see them. 0 or -errno, told. Release in any case. */
+MUST_CHECK int mounts_own(struct mounts *mounts);
 void mounts_release(struct mounts *mounts);
 
 /*

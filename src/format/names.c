@@ -24,6 +24,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "format/format.h"
 #include "format/layout.h"
 
@@ -107,8 +108,6 @@ static const struct tag services[] = {
     {"RCLONE_TEST", "rclone", NAMES_SERVICE},
     {"lost+found", "the file system", NAMES_SERVICE},
 };
-
-#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 static bool is_one_of(char c, const char *set)
 {
@@ -263,9 +262,9 @@ static bool judge(const struct base *base, const struct cut *cut, const struct t
         strcpy(out->of, cut->of);
         return true;
     } else if (base->tagged != BARE) {
-        tag = find(tags, COUNT(tags), cut->tag);
+        tag = find(tags, ARRAY_LEN(tags), cut->tag);
         if (!tag && base->tagged == VAGUE)
-            tag = find(vague_tags, COUNT(vague_tags), cut->tag);
+            tag = find(vague_tags, ARRAY_LEN(vague_tags), cut->tag);
     }
     if (!tag || (tag->kind == NAMES_PICTURE && base->digits != LAYOUT_TILE_DIGITS))
         return false;
@@ -278,7 +277,7 @@ static bool take(enum names_where where, const char *name, const struct tag *suf
 {
     struct cut cut;
 
-    for (size_t i = 0; i < COUNT(bases); i++)
+    for (size_t i = 0; i < ARRAY_LEN(bases); i++)
         if (bases[i].where == where && cut_name(&bases[i], name, &cut) &&
             judge(&bases[i], &cut, suffix, out))
             return true;
@@ -287,7 +286,7 @@ static bool take(enum names_where where, const char *name, const struct tag *suf
 
 static bool take_wrapped(enum names_where where, const char *name, struct names *out)
 {
-    for (size_t i = 0; i < COUNT(wraps); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(wraps); i++) {
         size_t len = strlen(wraps[i].prefix);
 
         if (!strncmp(name, wraps[i].prefix, len) && take(where, name + len, &wraps[i].suffix, out))
@@ -298,7 +297,8 @@ static bool take_wrapped(enum names_where where, const char *name, struct names 
 
 void names_recognise(enum names_where where, const char *name, struct names *out)
 {
-    const struct tag *service = where == NAMES_TOP ? find(services, COUNT(services), name) : NULL;
+    const struct tag *service =
+        where == NAMES_TOP ? find(services, ARRAY_LEN(services), name) : NULL;
 
     *out = (struct names){.kind = NAMES_FOREIGN};
     if (service)

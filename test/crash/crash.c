@@ -24,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "bugs.h"
 #include "check.h"
 #include "disk.h"
@@ -115,7 +116,7 @@ static size_t choices(const struct disk *disk, uint64_t *random, struct disk_cho
         return n;
     for (enum disk_kind kind = DISK_KEPT; kind <= DISK_BYTES; kind++)
         out[n++] = (struct disk_choice){kind, 0};
-    for (size_t i = 0; i < sizeof(by_chance) / sizeof(by_chance[0]); i++)
+    for (size_t i = 0; i < ARRAY_LEN(by_chance); i++)
         for (unsigned k = 0; k < by_chance[i].times; k++) {
             bool one = by_chance[i].kind == DISK_ONLY || by_chance[i].kind == DISK_BUT;
 

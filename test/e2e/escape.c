@@ -39,6 +39,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
+
 #define WORD "ESCAPE!"
 #define ROOM 4096
 
@@ -286,7 +288,7 @@ static void try_all(void)
 
     if (atomic_exchange(&tried, true))
         return;
-    for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
         int failed = attempts[i].try();
 
         end += sprintf(end, "%s %s\n", attempts[i].name, failed ? strerrorname_np(errno) : "ok");
