@@ -158,20 +158,33 @@ static bool is_index(const struct scan *scan, const char *name)
     return archive_read_index(scan->archive, name, &index, &why) == 0;
 }
 
-/* Nothing is wrong with the tile that is called so; without its length, who knows. */
-static bool is_good_tile(const struct scan *scan, const char *name)
+/* A tile of the image is called so; else four letters are just a word. */
+static bool is_tile(const struct scan *scan, const char *name, uint32_t *tile)
 {
     char folder_name[LAYOUT_FOLDER_DIGITS + 1] = {name[0], name[1]};
     const struct layout *layout = judge_layout(scan);
+    uint32_t folder;
+
+    return layout->folder_number(folder_name, &folder) && layout->tile_number(folder, name, tile) &&
+           *tile < ntiles_of(scan);
+}
+
+/* Nothing is wrong with the tile that is called so; without its length, who knows. */
+static bool is_good_tile(const struct scan *scan, const char *name)
+{
+    const struct layout *layout = judge_layout(scan);
     struct judge_place place = {.where = NAMES_FOLDER};
     struct scan_finding f = {.kind = SCAN_FINE};
+    char path[LAYOUT_PATH];
     struct stat st;
     uint32_t tile;
     bool there;
 
-    if (!scan->indexed || !layout->folder_number(folder_name, &place.folder) ||
-        !layout->tile_number(place.folder, name, &tile) ||
-        io_open(scan->archive->dirfd, folder_name, O_RDONLY | O_DIRECTORY, 0, &place.fd))
+    if (!scan->indexed || !is_tile(scan, name, &tile))
+        return false;
+    place.folder = tile / layout->tiles_per_folder;
+    layout->folder_path(place.folder, path);
+    if (io_open(scan->archive->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &place.fd))
         return false;
     there = fstatat(place.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
     if (there)
@@ -195,17 +208,6 @@ static bool is_lone(const struct scan *scan, const struct scan_finding *f)
     return !exists(scan, path);
 }
 
-/* A tile of the image; else four letters are just a word. */
-static bool is_tile(const struct scan *scan, const char *of)
-{
-    char folder_name[LAYOUT_FOLDER_DIGITS + 1] = {of[0], of[1]};
-    const struct layout *layout = judge_layout(scan);
-    uint32_t folder, tile;
-
-    return layout->folder_number(folder_name, &folder) && layout->tile_number(folder, of, &tile) &&
-           tile < ntiles_of(scan);
-}
-
 static const enum scan_kind kinds[] = {
     [NAMES_FOREIGN] = SCAN_FOREIGN,     [NAMES_OURS] = SCAN_TILE_MISPLACED,
     [NAMES_SPELLING] = SCAN_SPELLING,   [NAMES_PICTURE] = SCAN_PICTURE,
@@ -218,13 +220,14 @@ static void judge_stranger(const struct scan *scan, const struct judge_place *pl
                            const char *name, const struct stat *st, struct scan_finding *f)
 {
     struct names names;
+    uint32_t tile;
 
     names_recognise(place->where, name, &names);
     f->kind = kinds[names.kind];
     f->program = names.program;
     strcpy(f->of, names.of);
     if ((f->kind == SCAN_TILE_MISPLACED || f->kind == SCAN_SPELLING) &&
-        strlen(f->of) == LAYOUT_TILE_DIGITS && !is_tile(scan, f->of)) {
+        strlen(f->of) == LAYOUT_TILE_DIGITS && !is_tile(scan, f->of, &tile)) {
         f->kind = SCAN_FOREIGN;
         f->of[0] = '\0';
     }
