@@ -136,17 +136,16 @@ $(preloads): $(BUILD)/%.so: %.c $(BUILD)/flags
 
 # test/NAME/*.c is one program, NAME, which sees every file system call of the program.
 sys_wraps := $(foreach call,$(shell sed '/^\#/d' test/sys/wrapped),-Wl,--wrap=$(call),--wrap=$(call)64)
+# What the program says is kept, not printed.
+said_wraps := -Wl,--wrap=log_error,--wrap=log_warn,--wrap=log_note,--wrap=log_debug
 define sys_program
-$(BUILD)/test/$1/$1: $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/$1/*.c)) $(BUILD)/test/sys/sys.o \
+$(BUILD)/test/$1/$1: $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/$1/*.c test/sys/*.c)) \
 		$(BUILD)/libmosaicfs.a
-	$$(CC) $$(all_cflags) $$(LDFLAGS) $$(sys_wraps) $$($1_ldflags) -o $$@ $$^ $$(all_libs)
+	$$(CC) $$(all_cflags) $$(LDFLAGS) $$(sys_wraps) $$(said_wraps) $$($1_ldflags) -o $$@ $$^ $$(all_libs)
 endef
-# What the program says in thousands of recoveries is kept, not printed.
-crash_ldflags := -Wl,--wrap=log_error,--wrap=log_warn,--wrap=log_note,--wrap=log_debug
-# What the program says is kept and looked at; mistakes are seeded between its modules.
-calls_ldflags := $(foreach fn,log_error log_warn log_note log_debug io_pwrite io_pread io_fdatasync \
-	io_sync_dir io_open io_replace tilefile_create tilefile_punch changes_note changes_read \
-	flush_wait,-Wl,--wrap=$(fn))
+# Mistakes are seeded between the modules of the program.
+calls_ldflags := $(foreach fn,io_pwrite io_pread io_fdatasync io_sync_dir io_open io_replace \
+	tilefile_create tilefile_punch changes_note changes_read flush_wait,-Wl,--wrap=$(fn))
 $(foreach program,$(notdir $(sys)),$(eval $(call sys_program,$(program))))
 
 # base/io.c under failing system calls: the linker gives the test the calls.

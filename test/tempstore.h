@@ -7,18 +7,17 @@
 #ifndef TEST_TEMPSTORE_H
 #define TEST_TEMPSTORE_H
 
-#include <ftw.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "format/format.h"
 #include "store/archive.h"
 #include "store/dir.h"
+#include "tree.h"
 
 struct tempstore {
     char base[PATH_MAX - 64]; /* removed with all in it by tempstore_remove() */
@@ -63,18 +62,11 @@ static inline struct store *tempstore_open(struct tempstore *temp, bool read_onl
     return st;
 }
 
-static inline int tempstore_remove_one(const char *path, const struct stat *st, int type,
-                                       struct FTW *ftw)
-{
-    return remove(path);
-}
-
 /* After the store was closed. */
 static inline void tempstore_remove(struct tempstore *temp)
 {
     archive_close(&temp->archive);
-    tempstore_must(nftw(temp->base, tempstore_remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0,
-                   temp->base);
+    tempstore_must(tree_remove(temp->base) == 0, temp->base);
 }
 
 #endif

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../sys/said.h"
 #include "base/io.h"
 #include "format/format.h"
 #include "format/layout.h"
 #include "model.h"
-#include "said.h"
 
 /* What the guest of an image is told of an error: the mapping that dir.c promises. */
 static int told(int error)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../sys/said.h"
 #include "base/io.h"
 #include "image/flush.h"
 #include "store/changes.h"
@@ -68,6 +69,7 @@ const char *lie_text(enum lie lie)
 void lie_tell(enum lie lie)
 {
     told = lie;
+    said_deaf(lie == LIE_SILENT);
 }
 
 bool lie_is(enum lie lie)

@@ -9,21 +9,20 @@
 #include "run.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "../sys/said.h"
+#include "../tree.h"
 #include "compare.h"
 #include "format/layout.h"
 #include "judge.h"
 #include "left.h"
 #include "model.h"
-#include "said.h"
 #include "steps.h"
 #include "watch.h"
 
@@ -75,11 +74,6 @@ void run_problem(struct run *run, const char *fmt, ...)
     fflush(stdout);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    return remove(path);
-}
-
 void run_make_room(void)
 {
     const char *tmp = getenv("TMPDIR");
@@ -95,7 +89,7 @@ void run_make_room(void)
 
 void run_remove_room(void)
 {
-    nftw(room, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    tree_remove(room);
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
@@ -344,6 +338,6 @@ unsigned run_play(const struct setting *setting, const struct spoil *spoil)
     play(&run);
     if (left_open() != files)
         run_problem(&run, "%d descriptors stay open", (int)left_open() - (int)files);
-    nftw(run.base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    tree_remove(run.base);
     return run.problems;
 }

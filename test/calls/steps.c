@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../sys/said.h"
 #include "base/io.h"
 #include "compare.h"
 #include "model.h"
 #include "replace.h"
-#include "said.h"
 #include "store/changes.h"
 #include "store/dir.h"
 #include "watch.h"

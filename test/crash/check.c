@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../random.h"
 #include "base/compiler.h"
 #include "format/format.h"
-#include "random.h"
 #include "store/changes.h"
 #include "store/dir.h"
 

@@ -24,12 +24,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../random.h"
+#include "../sys/said.h"
 #include "base/compiler.h"
 #include "bugs.h"
 #include "check.h"
 #include "disk.h"
-#include "random.h"
-#include "said.h"
 #include "scratch.h"
 
 #define STATES 6000
@@ -83,7 +83,7 @@ static void violated(struct harness *h, const struct work *w, size_t q,
     if (!h->violations++)
         snprintf(h->first, sizeof(h->first), "%s (state %s)", why, name);
     if (!h->bug && h->violations <= SHOWN)
-        printf("# state %s: %s\n%s", name, why, said());
+        printf("# state %s: %s\n%s", name, why, said_lines());
 }
 
 /* True when the promises are kept. */
@@ -266,7 +266,7 @@ static int explain(struct harness *h, const char *name)
     explain_pending(w, disk, &choice);
     left = disk_cut(disk, &choice);
     ok = try_disk(h, w, q, left, why, sizeof(why));
-    printf("%s%sok 1 - state %s%s%s\n1..1\n", said(), ok ? "" : "not ", name, ok ? "" : ": ",
+    printf("%s%sok 1 - state %s%s%s\n1..1\n", said_lines(), ok ? "" : "not ", name, ok ? "" : ": ",
            ok ? "" : why);
     disk_free(left);
     disk_free(disk);

@@ -18,8 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../random.h"
 #include "grow.h"
-#include "random.h"
 
 #define THE_LENGTH UINT64_MAX /* in the place of a sector: is the new length kept? */
 

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../random.h"
 #include "format/format.h"
 #include "grow.h"
-#include "random.h"
 #include "store/dir.h"
 
 /* --- what there should be --------------------------------------------------- */

@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../random.h"
 #include "disk.h"
 #include "format/format.h"
 #include "ops.h"
-#include "random.h"
 #include "scratch.h"
 
 #define NTILES 1100 /* two folders */

@@ -79,10 +79,10 @@ static void *write_and_zero(void *arg)
     struct evict *e = w->evict;
 
     for (uint64_t i = 0; i < e->ops; i++) {
-        uint64_t tile = model_below(&w->random, SHARED);
+        uint64_t tile = random_below(&w->random, SHARED);
 
         put_block(e, w->id, tile, (unsigned char)(1 + i % 255));
-        switch (model_below(&w->random, 8)) {
+        switch (random_below(&w->random, 8)) {
         case 0:
             break;
         case 1:
@@ -118,7 +118,7 @@ static void *come_and_go(void *arg)
     struct evict *e = w->evict;
 
     while (!atomic_load(&e->over)) {
-        uint64_t tile = SHARED + model_below(&w->random, FLEETING);
+        uint64_t tile = SHARED + random_below(&w->random, FLEETING);
 
         if (image_write(e->img, offset(tile, 0), "x", 1))
             complain(e, "cannot be made", tile, 0);

@@ -66,8 +66,8 @@ static struct run owned(struct worker *w)
     uint64_t rounds = half / BLOCK / w->model->threads;
     uint64_t share = (COMMONS - half) / w->model->threads;
 
-    if (model_below(&w->random, 4))
-        return (struct run){(model_below(&w->random, rounds) * w->model->threads + w->id) * BLOCK,
+    if (random_below(&w->random, 4))
+        return (struct run){(random_below(&w->random, rounds) * w->model->threads + w->id) * BLOCK,
                             BLOCK};
     return (struct run){half + w->id * share, share};
 }
@@ -75,14 +75,14 @@ static struct run owned(struct worker *w)
 /* A part of it: all, sectors, or any bytes; mostly short, sometimes several tiles long. */
 static struct run part(struct worker *w, struct run run)
 {
-    uint64_t unit = model_below(&w->random, 2) ? SECTOR : 1;
-    uint64_t most = model_below(&w->random, 8) ? 2 * BLOCK : run.len;
-    uint64_t skip = model_below(&w->random, run.len);
+    uint64_t unit = random_below(&w->random, 2) ? SECTOR : 1;
+    uint64_t most = random_below(&w->random, 8) ? 2 * BLOCK : run.len;
+    uint64_t skip = random_below(&w->random, run.len);
     uint64_t len;
 
     skip -= skip % unit;
     len = run.len - skip < most ? run.len - skip : most;
-    len = 1 + model_below(&w->random, len);
+    len = 1 + random_below(&w->random, len);
     len = len < unit ? len : len - len % unit;
     return (struct run){run.off + skip, len};
 }
@@ -112,7 +112,7 @@ static void fill(struct worker *w, struct run run, bool zeros)
     unsigned char *flat = w->model->flat + run.off;
 
     for (uint64_t i = 0; i < run.len; i += sizeof(uint64_t)) {
-        uint64_t word = zeros ? 0 : model_random(&w->random);
+        uint64_t word = zeros ? 0 : random_next(&w->random);
 
         memcpy(flat + i, &word, run.len - i < sizeof(word) ? run.len - i : sizeof(word));
     }
@@ -155,7 +155,7 @@ static void do_allocate(struct worker *w, struct run run)
 static void do_seek(struct worker *w, struct run run)
 {
     struct model *m = w->model;
-    enum store_seek what = model_below(&w->random, 2) ? STORE_DATA : STORE_HOLE;
+    enum store_seek what = random_below(&w->random, 2) ? STORE_DATA : STORE_HOLE;
     uint64_t end = run.off + run.len;
     uint64_t found = 0;
     int rc = -EIO;
@@ -212,11 +212,11 @@ static void do_fault(struct worker *w)
     static const enum fault_op ops[] = {FAULT_READ, FAULT_WRITE,    FAULT_CREATE, FAULT_REMOVE,
                                         FAULT_ZERO, FAULT_ALLOCATE, FAULT_SEEK,   FAULT_STAT,
                                         FAULT_NEXT, FAULT_NOTE,     FAULT_MARK};
-    enum fault_op op = ops[model_below(&w->random, ARRAY_LEN(ops))];
-    int err = model_below(&w->random, 2) ? EIO : ENOSPC;
+    enum fault_op op = ops[random_below(&w->random, ARRAY_LEN(ops))];
+    int err = random_below(&w->random, 2) ? EIO : ENOSPC;
 
-    fault_set(w->model->faults, op, err, model_below(&w->random, 8),
-              1 + model_below(&w->random, 3));
+    fault_set(w->model->faults, op, err, random_below(&w->random, 8),
+              1 + random_below(&w->random, 3));
 }
 
 static void change(struct worker *w, struct run run, uint64_t dice)
@@ -232,7 +232,7 @@ static void step_on_own(struct worker *w, bool draining)
 {
     struct run all = owned(w);
     struct run some = part(w, all);
-    uint64_t dice = model_below(&w->random, 1000);
+    uint64_t dice = random_below(&w->random, 1000);
 
     if (draining && dice < 400)
         change(w, all, 999); /* tiles become empty and go */
@@ -250,7 +250,7 @@ static void step_on_commons(struct worker *w)
 {
     struct run all = {COMMONS, SIZE - COMMONS};
     struct run some = part(w, all);
-    uint64_t dice = model_below(&w->random, 100);
+    uint64_t dice = random_below(&w->random, 100);
 
     if (dice < 30)
         do_read(w, some);
@@ -268,7 +268,7 @@ static void step_on_commons(struct worker *w)
 
 static void step(struct worker *w, bool draining)
 {
-    uint64_t dice = model_below(&w->random, 1000);
+    uint64_t dice = random_below(&w->random, 1000);
 
     if (dice < 850)
         step_on_own(w, draining);
@@ -278,9 +278,9 @@ static void step(struct worker *w, bool draining)
         do_usage(w);
     else if (dice < 998)
         do_fault(w);
-    else if (model_below(&w->random, 4) == 0)
+    else if (random_below(&w->random, 4) == 0)
         do_flush(w);
-    else if (model_below(&w->random, 4) == 0)
+    else if (random_below(&w->random, 4) == 0)
         do_mark(w);
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../random.h"
 #include "../tempstore.h"
 #include "store/mem.h"
 #include "store/store.h"
@@ -85,22 +86,6 @@ static inline struct model_options model_parse(int argc, char **argv, uint64_t o
 static inline bool model_wants(const struct model_options *opt, const char *store)
 {
     return !opt->self_test && (!opt->store || !strcmp(opt->store, store));
-}
-
-/* splitmix64 (Steele, Lea, Flood 2014): any seed will do. */
-static inline uint64_t model_random(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-/* 0 to n - 1. */
-static inline uint64_t model_below(uint64_t *state, uint64_t n)
-{
-    return model_random(state) % n;
 }
 
 /* An empty store; temp is used for "dir" only. */

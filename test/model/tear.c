@@ -46,7 +46,7 @@ static uint64_t word_of(uint64_t stamp, uint64_t block, uint64_t i)
 {
     uint64_t state = stamp * NBLOCKS + block + (i << 40);
 
-    return model_random(&state);
+    return random_next(&state);
 }
 
 static void fill(uint64_t *words, uint64_t stamp, uint64_t block)
@@ -77,8 +77,8 @@ static void *write_all_over(void *arg)
     struct tear *t = w->tear;
 
     for (uint32_t seq = 1; seq <= t->ops; seq++) {
-        uint64_t block = model_below(&w->random, NBLOCKS);
-        uint64_t n = 1 + model_below(&w->random, RANGE);
+        uint64_t block = random_below(&w->random, NBLOCKS);
+        uint64_t n = 1 + random_below(&w->random, RANGE);
 
         n = n < NBLOCKS - block ? n : NBLOCKS - block;
         for (uint64_t i = 0; i < n; i++) {
@@ -97,7 +97,7 @@ static void *read_all_over(void *arg)
     struct tear *t = w->tear;
 
     while (!atomic_load(&t->over)) {
-        uint64_t block = model_below(&w->random, NBLOCKS - RANGE + 1);
+        uint64_t block = random_below(&w->random, NBLOCKS - RANGE + 1);
 
         if (image_read(t->img, block * BLOCK, w->words, RANGE * BLOCK))
             complain(t, "cannot be read", block);

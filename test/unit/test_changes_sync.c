@@ -57,16 +57,25 @@ static void open_archive(struct tempstore *temp)
     assert_int_equal(archive_open(temp->path, &temp->archive), 0);
 }
 
-static void a_note_that_failed_is_none(void **state)
+/* A journal that has just failed to note TILE. */
+static struct changes *open_with_failed_note(struct tempstore *temp)
 {
     const uint32_t tile = TILE;
     struct changes *changes;
-    struct tempstore temp;
 
-    open_archive(&temp);
-    assert_int_equal(changes_open(&temp.archive, &changes), 0);
+    open_archive(temp);
+    assert_int_equal(changes_open(&temp->archive, &changes), 0);
     failing = 1;
     assert_int_equal(changes_note(changes, &tile, 1), -EIO);
+    return changes;
+}
+
+static void a_note_that_failed_is_none(void **state)
+{
+    const uint32_t tile = TILE;
+    struct tempstore temp;
+    struct changes *changes = open_with_failed_note(&temp);
+
     assert_false(changes_noted(changes, tile));
     assert_int_equal(changes_note(changes, &tile, 1), 0);
     assert_true(changes_noted(changes, tile));
@@ -77,17 +86,12 @@ static void a_note_that_failed_is_none(void **state)
 /* Nor is it one for the next writer, who reads it from the page cache. */
 static void nor_for_the_next(void **state)
 {
-    const uint32_t tile = TILE;
-    struct changes *changes;
     struct tempstore temp;
+    struct changes *changes = open_with_failed_note(&temp);
 
-    open_archive(&temp);
-    assert_int_equal(changes_open(&temp.archive, &changes), 0);
-    failing = 1;
-    assert_int_equal(changes_note(changes, &tile, 1), -EIO);
     changes_close(changes);
     assert_int_equal(changes_open(&temp.archive, &changes), 0);
-    assert_false(changes_noted(changes, tile));
+    assert_false(changes_noted(changes, TILE));
     changes_close(changes);
     tempstore_remove(&temp);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#ifndef TEST_CRASH_RANDOM_H
-#define TEST_CRASH_RANDOM_H
+#ifndef TEST_RANDOM_H
+#define TEST_RANDOM_H
 
 #include <stddef.h>
 #include <stdint.h>
