@@ -6,6 +6,7 @@
 #   make crash N=100000             so many power cuts; SEED= begins elsewhere, or shows one state again
 #   make crash-bugs                 the bugs that are seeded to see that a power cut finds them
 #   make calls                      every call fails once, with every error
+#   make perf-check                 instructions and system calls of requests against recorded ones
 #   make install DESTDIR= prefix=   program and man pages
 #   make SANITIZE=address,undefined build-address-undefined/mosaicfs; likewise SANITIZE=thread
 #   make CC=clang WERROR=1          what CI does
@@ -65,13 +66,14 @@ sys := $(patsubst %,$(BUILD)/test/%,$(foreach d,crash calls,$(if $(wildcard test
 helpers := $(patsubst test/e2e/%.c,$(BUILD)/test/e2e/%,$(wildcard test/e2e/*.c))
 helpers += $(patsubst test/vm/%.c,$(BUILD)/test/vm/%,$(wildcard test/vm/*.c))
 helpers := $(filter-out $(preloads:.so=),$(helpers)) $(preloads)
+perf := $(BUILD)/test/perf/requests
 
-.PHONY: all tests calls check crash crash-bugs fuzz fuzzers lint install uninstall clean
+.PHONY: all tests calls check crash crash-bugs fuzz fuzzers lint perf-check install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/mosaicfs
 
-tests: all $(unit) $(model) $(sys) $(replays) $(helpers)
+tests: all $(unit) $(model) $(sys) $(replays) $(helpers) $(perf)
 
 # Without root and without FUSE, in under a minute.
 check: tests
@@ -97,6 +99,9 @@ calls: $(BUILD)/test/calls/calls
 
 crash-bugs: $(BUILD)/test/crash/crash
 	$< --bugs $(if $(SEED),--seed $(SEED))
+
+perf-check: $(perf)
+	BUILD=$(BUILD) scripts/dev/perf-check
 
 $(BUILD)/mosaicfs: $(BUILD)/src/cli/main.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
@@ -125,6 +130,12 @@ $(BUILD)/test/fuzz/fuzz-%: $(BUILD)/test/fuzz/%.o $(BUILD)/libmosaicfs.a
 
 $(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+
+$(BUILD)/test/perf/%: $(BUILD)/test/perf/%.o $(BUILD)/libmosaicfs.a
+	$(CC) $(all_cflags) $(LDFLAGS) -Wl,--wrap=syscall,--wrap=hash_check -o $@ $^ $(all_libs)
+
+# Counts are compared for the same flags only.
+$(BUILD)/test/perf/requests.o: private CPPFLAGS += -DBUILT_WITH='"$(strip $(CFLAGS))"'
 
 $(BUILD)/test/vm/%: $(BUILD)/test/vm/%.o
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^
