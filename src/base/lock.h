@@ -18,6 +18,7 @@
  *   8. front: parking          (parking.c)  libfuse's own locks come below it
  *   9. front: libfuse's line   (fuse.c)
  *  10. log                     (log.c)
+ * Alone, as no thread that holds one of them asks for a request: front: crew (crew.c).
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H

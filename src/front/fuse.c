@@ -8,10 +8,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/fuse.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/lock.h"
@@ -21,7 +24,11 @@
 
 #define THREADS_MIN 4
 #define THREADS_MAX 16
-#define REQUEST_HEAD 80 /* before a write's bytes: fuse_in_header and fuse_write_in */
+#define REQUEST_HEAD (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
+#define SMALL_MAX 65536   /* bytes; a copy takes 10 us, about as long as to wake another thread */
+#define WINDOW_MIN 10000  /* nanoseconds */
+#define WINDOW_MAX 150000 /* a loop device and its user need 20 to 100 us between two requests */
+#define SLOW 100000       /* nanoseconds that only a disk takes */
 
 const char *fuse_front_version(void)
 {
@@ -108,6 +115,8 @@ static int parse_args(struct fuse_front *front, struct fuse_args *args)
     }
     free(opts.mountpoint);
     front->nthreads = opts.singlethread ? 1 : threads();
+    /* On a single processor, whoever makes the next request could not run meanwhile. */
+    front->polls = sysconf(_SC_NPROCESSORS_ONLN) > 1;
     return rc;
 }
 
@@ -151,17 +160,69 @@ int fuse_front_mount(struct fuse_front *front, const char *mountpoint)
     return errno ? -errno : -EIO; /* libfuse has said why */
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static bool is_small(const struct fuse_buf *request)
+{
+    const struct fuse_in_header *head = request->mem;
+    const void *rest = head + 1;
+
+    switch (head->opcode) {
+    case FUSE_READ:
+        return ((const struct fuse_read_in *)rest)->size <= SMALL_MAX;
+    case FUSE_WRITE:
+        return ((const struct fuse_write_in *)rest)->size <= SMALL_MAX;
+    default:
+        return false;
+    }
+}
+
+/* As KVM's halt polling: a wait that was short is worth more patience the next time, a long one
+ * less. */
+static uint64_t next_window(uint64_t window, uint64_t waited)
+{
+    if (waited <= window)
+        return window;
+    if (waited > WINDOW_MAX)
+        return window / 2 < WINDOW_MIN ? 0 : window / 2;
+    if (window < WINDOW_MIN)
+        return WINDOW_MIN;
+    return window < WINDOW_MAX / 2 ? window * 2 : WINDOW_MAX;
+}
+
 /*
- * One of the threads that serve. All of them read requests from the kernel and
- * answer them, until the mount is gone.
+ * Waits for a request without sleeping, for window nanoseconds from start: to
+ * sleep and to be woken costs more than most requests. True: there was one at
+ * once.
  */
+static bool await(struct fuse_front *front, uint64_t start, uint64_t window)
+{
+    struct pollfd pollfd = {.fd = fuse_session_fd(front->session), .events = POLLIN};
+    bool once = poll(&pollfd, 1, 0) != 0;
+
+    if (!once)
+        while (now_ns() - start < window && poll(&pollfd, 1, 0) == 0)
+            ;
+    return once;
+}
+
+/* One of the threads that serve, until the mount is gone. */
 static void *serve(void *arg)
 {
     struct fuse_front *front = arg;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t size = page + FUSE_OPS_REQUEST_MAX + page;
     char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct crew_place place = {0};
     struct fuse_buf request = {0};
+    uint64_t window = 0;
+    bool only;
     int rc = 0;
 
     if (memory == MAP_FAILED)
@@ -171,12 +232,28 @@ static void *serve(void *arg)
     /* Bytes to be written come to lie on page boundaries. Later versions have a say in this. */
     request.mem = memory + page - REQUEST_HEAD;
 #endif
-    while (!fuse_session_exited(front->session)) {
+    while (crew_ask(&front->crew, &place, &only)) {
+        uint64_t start = now_ns();
+        bool polls = only && front->polls;
+        bool more = polls && await(front, start, window);
+        uint64_t arrived;
+        bool small;
+
         rc = fuse_session_receive_buf(front->session, &request);
-        if (rc > 0)
-            fuse_session_process_buf(front->session, &request);
-        else if (rc != -EINTR)
-            break; /* 0: unmounted; -ECONNABORTED: just being unmounted */
+        if (rc <= 0) {
+            crew_withdraw(&front->crew);
+            if (rc == -EINTR)
+                continue;
+            crew_end(&front->crew); /* 0: unmounted; -ECONNABORTED: just being unmounted */
+            break;
+        }
+        arrived = now_ns();
+        if (polls && !more)
+            window = next_window(window, arrived - start);
+        small = is_small(&request);
+        crew_begin(&front->crew, small, more);
+        fuse_session_process_buf(front->session, &request);
+        crew_finish(&front->crew, small && now_ns() - arrived > SLOW);
     }
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 16)
     free(request.mem);
@@ -191,6 +268,7 @@ static int run_loop(struct fuse_front *front)
     unsigned n = 0;
     int rc = 0;
 
+    crew_init(&front->crew);
     while (n < front->nthreads && !pthread_create(&all[n], NULL, serve, front))
         n++;
     if (n == 0)
@@ -201,6 +279,7 @@ static int run_loop(struct fuse_front *front)
         pthread_join(all[i], &result);
         rc = rc ? rc : (int)(intptr_t)result;
     }
+    crew_release(&front->crew);
     if (rc)
         log_error("cannot go on serving '%s': %s", front->mountpoint, strerror(-rc));
     parking_free(front->parking);

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "front/crew.h"
 #include "front/fuse.h"
 #include "front/parking.h"
 
@@ -24,6 +25,7 @@ struct fuse_front {
     struct fuse_front_config config;
     char *mountpoint;
     unsigned nthreads;
+    bool polls; /* for requests, before it sleeps */
     /* fixed while running */
     struct image *img;
     struct parking *parking; /* writes that wait for space */
@@ -31,7 +33,9 @@ struct fuse_front {
     void *ready_arg;
     pthread_t counter;
     bool counting;
-    atomic_uint writers; /* open handles that may write; any thread */
+    /* any thread */
+    struct crew crew;
+    atomic_uint writers; /* open handles that may write */
 };
 
 extern const struct fuse_lowlevel_ops fuse_ops;

@@ -487,3 +487,20 @@ median_of_mounts() {
         same "bytes of tile $tile" 512 "$(get $((tile * 100 * 128 * MiB)) 600 | tr -d '\0' | wc -c)"
     done
 }
+
+# Of all threads of the daemon: how often one was put to sleep.
+sleeps() {
+    cat "/proc/$(daemon_pid)"/task/*/status | awk '/^voluntary_ctxt/ { n += $2 } END { print n }'
+}
+
+@test "an idle drive does not wake up, also after requests that made it poll" {
+    local before
+    new_drive -n 4 -s 1M
+    random $((1 * MiB)) >content
+    dd if=content of=drive conv=notrunc status=none
+    dd if=drive of=/dev/null bs=4k iflag=direct count=256 status=none
+    sleep 1 # its watch looks for 0.1 s
+    before=$(sleeps)
+    sleep 2
+    same sleeps "$before" "$(sleeps)"
+}
