@@ -65,6 +65,7 @@ preloads := $(BUILD)/test/e2e/escape.so $(BUILD)/test/vm/sabotage.so
 sys := $(patsubst %,$(BUILD)/test/%,$(foreach d,crash calls,$(if $(wildcard test/$d/*.c),$d/$d)))
 helpers := $(patsubst test/e2e/%.c,$(BUILD)/test/e2e/%,$(wildcard test/e2e/*.c))
 helpers += $(patsubst test/vm/%.c,$(BUILD)/test/vm/%,$(wildcard test/vm/*.c))
+helpers += $(patsubst test/bench/%.c,$(BUILD)/test/bench/%,$(wildcard test/bench/*.c))
 helpers := $(filter-out $(preloads:.so=),$(helpers)) $(preloads)
 perf := $(BUILD)/test/perf/requests
 
@@ -129,6 +130,9 @@ $(BUILD)/test/fuzz/fuzz-%: $(BUILD)/test/fuzz/%.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) $(fuzz_ldflags) -o $@ $^ $(all_libs)
 
 $(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/libmosaicfs.a
+	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+
+$(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 
 $(BUILD)/test/perf/%: $(BUILD)/test/perf/%.o $(BUILD)/libmosaicfs.a

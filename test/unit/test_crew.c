@@ -74,7 +74,9 @@ static void *serve(void *unused)
 static int start(void **unused)
 {
     crew_init(&crew);
+    mutex_lock(&mutex);
     waiting = 0;
+    mutex_unlock(&mutex);
     atomic_store(&closed, false);
     atomic_store(&answered, 0);
     atomic_store(&only, 0);
