@@ -2,8 +2,10 @@
 #include "front/crew.h"
 
 /*
- * The score goes up with each request. It is calm when it comes to CALM, and
- * busy when it comes to 0. A slow request may only have lost its processor.
+ * Each quick request adds one to the score, up to CALM, when it becomes calm; at
+ * 0 it becomes busy. What speaks against it takes away: a request that is not
+ * quick, or that has company, all of it; one that was there at once MORE; one that
+ * took long SLOW, and not all, as it may only have lost its processor meanwhile.
  */
 #define CALM 64
 #define MORE 8
@@ -129,7 +131,6 @@ void crew_withdraw(struct crew *crew)
     atomic_fetch_sub(&crew->asking, 1);
 }
 
-/* One quick request that had company, or did not have to be waited for, weighs as much as MORE. */
 static void weigh(struct crew *crew, int by)
 {
     int score = atomic_fetch_add(&crew->score, by) + by;

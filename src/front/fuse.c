@@ -183,8 +183,10 @@ static bool is_small(const struct fuse_buf *request)
     }
 }
 
-/* As KVM's halt polling: a wait that was short is worth more patience the next time, a long one
- * less. */
+/*
+ * Of polling, as KVM's halt polling does it: after a short wait it pays to be
+ * more patient the next time, after a long one less.
+ */
 static uint64_t next_window(uint64_t window, uint64_t waited)
 {
     if (waited <= window)
