@@ -16,8 +16,9 @@
  *   6. dir:   a set of the descriptor cache (fdcache.c)
  *   7. mem:   a tile           (mem.c)
  *   8. front: parking          (parking.c)  libfuse's own locks come below it
- *   9. front: libfuse's line   (fuse.c)
- *  10. log                     (log.c)
+ *   9. front: jobs             (uring.c)
+ *  10. front: libfuse's line   (fuse.c)
+ *  11. log                    (log.c)
  * Alone, as no thread that holds one of them asks for a request: front: crew (crew.c).
  */
 #ifndef BASE_LOCK_H

@@ -144,7 +144,7 @@ static int serve_mounted(struct plan *plan, const struct archive *archive, struc
     if (unmount_top_id(plan->mountpoint, &mount_id))
         mount_id = 0;
     process_harden();
-    confine_enter(archive->dirfd, plan->mount.read_only);
+    confine_enter(archive->dirfd, plan->mount.read_only, fuse_front_rings(front));
     rc = fuse_front_run(front, img, on_ready, plan);
     if (rc)
         detach(plan, mount_id);
@@ -206,6 +206,7 @@ static int new_front(const struct plan *plan, const struct archive *archive,
         .source = archive->path,
         .args = plan->mount.words,
         .read_only = plan->mount.read_only,
+        .io_uring = plan->mount.io_uring,
         .wait = plan->mount.wait,
         .wait_seconds = plan->mount.wait_seconds,
     };

@@ -119,7 +119,6 @@ static void enter_landlock(int archive_dirfd, bool read_only)
 
 #ifdef ARCH
 
-/* io_uring does what it is told without a call that a filter could see. */
 static const unsigned forbidden[] = {
 #ifdef SYS_chmod /* newer machines have only the calls with "at" */
     SYS_chmod,
@@ -140,7 +139,6 @@ static const unsigned forbidden[] = {
     SYS_removexattr,
     SYS_lremovexattr,
     SYS_fremovexattr,
-    SYS_io_uring_setup,
     452, /* fchmodat2 */
     463, /* setxattrat */
     466, /* removexattrat */
@@ -178,9 +176,13 @@ static const struct sock_filter tail[] = {
     ALLOW,
 };
 
-static int filter(void)
+/* io_uring does what it is told without a call that a filter could see. */
+static const struct sock_filter no_rings[] = {UNLESS_EQUAL(SYS_io_uring_setup), DENY};
+
+static int filter(bool rings)
 {
-    struct sock_filter code[ARRAY_LEN(head) + 2 * ARRAY_LEN(forbidden) + ARRAY_LEN(tail)];
+    struct sock_filter
+        code[ARRAY_LEN(head) + 2 * ARRAY_LEN(forbidden) + ARRAY_LEN(no_rings) + ARRAY_LEN(tail)];
     struct sock_fprog program = {.filter = code};
     struct sock_filter *end = mempcpy(code, head, sizeof(head));
 
@@ -188,6 +190,8 @@ static int filter(void)
         *end++ = (struct sock_filter)UNLESS_EQUAL(forbidden[i]);
         *end++ = (struct sock_filter)DENY;
     }
+    if (!rings)
+        end = mempcpy(end, no_rings, sizeof(no_rings));
     end = mempcpy(end, tail, sizeof(tail));
     program.len = (unsigned short)(end - code);
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
@@ -195,22 +199,23 @@ static int filter(void)
 
 #else
 
-static int filter(void)
+static int filter(bool rings)
 {
     return -EOPNOTSUPP;
 }
 
 #endif
 
-static void enter_seccomp(void)
+static void enter_seccomp(bool rings)
 {
-    int rc = filter();
+    int rc = filter(rings);
 
     if (rc)
         log_debug("not confined by seccomp: %s", strerror(-rc));
     else
         log_debug("confined by seccomp: no changes of modes, owners, times and attributes, no "
-                  "sockets but that of syslog");
+                  "sockets but that of syslog%s",
+                  rings ? ", except through io_uring" : "");
 }
 
 /* --- the rest --------------------------------------------------------------------------------- */
@@ -239,7 +244,7 @@ static void drop_capabilities(void)
         log_debug("cannot give up capabilities: %s", strerror(errno));
 }
 
-void confine_enter(int archive_dirfd, bool read_only)
+void confine_enter(int archive_dirfd, bool read_only, bool rings)
 {
     tzset(); /* syslog(3) tells the local time: the zone is read now */
 #ifdef SANITIZED
@@ -250,5 +255,5 @@ void confine_enter(int archive_dirfd, bool read_only)
         log_debug("cannot renounce new privileges: %s", strerror(errno));
     drop_capabilities();
     enter_landlock(archive_dirfd, read_only);
-    enter_seccomp();
+    enter_seccomp(rings);
 }

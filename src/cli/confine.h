@@ -13,8 +13,9 @@
 /*
  * For the calling process, for ever. Before threads start: those that run
  * already stay free. What the kernel does not know is left out; what is in
- * force, and what is not, goes to the debug log.
+ * force, and what is not, goes to the debug log. With rings, io_uring may be
+ * used, which does some of what is forbidden.
  */
-void confine_enter(int archive_dirfd, bool read_only);
+void confine_enter(int archive_dirfd, bool read_only, bool rings);
 
 #endif

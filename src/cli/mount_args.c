@@ -58,6 +58,8 @@ static int look_at_option(struct mount_args *mount, const struct args *args, con
         mount->read_only = true;
     if (is(word, len, "allow_root") || is(word, len, "allow_other"))
         mount->shared = true;
+    if (is(word, len, "io_uring") || is(word, len, "no_io_uring"))
+        mount->io_uring = word[0] == 'i';
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
         if (len >= strlen(ours[i]) && memcmp(word, ours[i], strlen(ours[i])) == 0)
             return opt_usage_error(args->command, "option '%.*s' is not for you to set", (int)len,

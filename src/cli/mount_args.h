@@ -18,6 +18,7 @@ struct mount_args {
     bool read_only;
     bool foreground;
     bool debug;
+    bool io_uring;         /* requests are to come through it */
     bool wait;             /* for space, when there is none */
     unsigned wait_seconds; /* at most; 0: as long as it takes */
     bool shared;           /* others than the mounting user may open the file */

@@ -14,21 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/lock.h"
 #include "base/log.h"
 #include "front/fuse_ops.h"
 #include "front/signals.h"
+#include "front/uring.h"
 
 #define THREADS_MIN 4
 #define THREADS_MAX 16
 #define REQUEST_HEAD (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
-#define SMALL_MAX 65536   /* bytes; a copy takes 10 us, about as long as to wake another thread */
 #define WINDOW_MIN 10000  /* nanoseconds */
 #define WINDOW_MAX 150000 /* a loop device and its user need 20 to 100 us between two requests */
-#define SLOW 100000       /* nanoseconds that only a disk takes */
 
 const char *fuse_front_version(void)
 {
@@ -61,22 +59,34 @@ PRINTF(2, 0) static void on_log(enum fuse_log_level level, const char *fmt, va_l
 #define TEXT(x) TEXT2(x)
 #define OPTIONS "subtype=mosaicfs,default_permissions,max_read=" TEXT(FUSE_OPS_REQUEST_MAX)
 
-/* Options that are ours may stand among libfuse's. */
-static int drop_ours(struct fuse_args *args)
+/* Options that are ours, or that this libfuse may not know, stand among libfuse's. */
+static int drop_ours(const struct fuse_front *front, struct fuse_args *args)
 {
+    static const struct fuse_opt rings[] = {
+        FUSE_OPT_KEY("io_uring", FUSE_OPT_KEY_DISCARD),
+        FUSE_OPT_KEY("io_uring_q_depth=", FUSE_OPT_KEY_DISCARD),
+        FUSE_OPT_END,
+    };
     static const struct fuse_opt ours[] = {
         FUSE_OPT_KEY("on-full=", FUSE_OPT_KEY_DISCARD),
+        FUSE_OPT_KEY("no_io_uring", FUSE_OPT_KEY_DISCARD),
         FUSE_OPT_END,
     };
 
-    return fuse_opt_parse(args, NULL, ours, NULL) ? -ENOMEM : 0;
+    return fuse_opt_parse(args, NULL, ours, NULL) ||
+                   (!front->ring && fuse_opt_parse(args, NULL, rings, NULL))
+               ? -ENOMEM
+               : 0;
 }
 
-static int add_args(const struct fuse_front_config *config, struct fuse_args *args)
+static int add_args(const struct fuse_front *front, struct fuse_args *args)
 {
+    const struct fuse_front_config *config = &front->config;
     char *opts = NULL;
     int rc = fuse_opt_add_arg(args, "mosaicfs"); /* what libfuse calls itself in messages */
 
+    if (!rc && front->ring) /* the user may say another depth */
+        rc = fuse_opt_add_arg(args, "-oio_uring_q_depth=" TEXT(URING_DEPTH));
     for (const char *const *arg = config->args; !rc && *arg; arg++)
         rc = fuse_opt_add_arg(args, *arg);
     if (!rc)
@@ -92,7 +102,7 @@ static int add_args(const struct fuse_front_config *config, struct fuse_args *ar
     if (!rc)
         rc = fuse_opt_add_arg(args, opts);
     free(opts);
-    return rc ? -ENOMEM : drop_ours(args);
+    return rc ? -ENOMEM : drop_ours(front, args);
 }
 
 /* Two a core: while one waits for the kernel or a disk, the other works. */
@@ -120,6 +130,21 @@ static int parse_args(struct fuse_front *front, struct fuse_args *args)
     return rc;
 }
 
+static bool can_ring(const struct fuse_front_config *config)
+{
+    const char *missing = config->io_uring ? uring_missing() : NULL;
+
+    if (config->io_uring && !missing && uring_prepare())
+        missing = "a thread cannot be started";
+    if (missing)
+        log_warn("mounted without io_uring: %s", missing);
+    else if (config->io_uring && fuse_version() < FUSE_MAKE_VERSION(3, 19))
+        log_warn("libfuse %s may lose an answer that goes through io_uring, and who waits for it "
+                 "waits for ever",
+                 fuse_pkgversion());
+    return config->io_uring && !missing;
+}
+
 int fuse_front_new(const struct fuse_front_config *config, struct fuse_front **out)
 {
     struct fuse_front *front = calloc(1, sizeof(*front));
@@ -129,13 +154,15 @@ int fuse_front_new(const struct fuse_front_config *config, struct fuse_front **o
     if (!front)
         goto fail;
     front->config = *config;
+    front->ring = can_ring(config);
     fuse_set_log_func(on_log);
-    rc = add_args(config, &args);
+    rc = add_args(front, &args);
     if (!rc)
         rc = parse_args(front, &args);
     if (rc)
         goto fail;
-    front->session = fuse_session_new(&args, &fuse_ops, sizeof(fuse_ops), front);
+    front->session =
+        fuse_session_new(&args, front->ring ? &uring_ops : &fuse_ops, sizeof(fuse_ops), front);
     rc = front->session ? 0 : -EINVAL;
     if (rc)
         goto fail;
@@ -146,6 +173,11 @@ fail:
     fuse_opt_free_args(&args);
     fuse_front_free(front);
     return rc;
+}
+
+bool fuse_front_rings(const struct fuse_front *front)
+{
+    return front->ring;
 }
 
 int fuse_front_mount(struct fuse_front *front, const char *mountpoint)
@@ -160,14 +192,6 @@ int fuse_front_mount(struct fuse_front *front, const char *mountpoint)
     return errno ? -errno : -EIO; /* libfuse has said why */
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static bool is_small(const struct fuse_buf *request)
 {
     const struct fuse_in_header *head = request->mem;
@@ -175,9 +199,9 @@ static bool is_small(const struct fuse_buf *request)
 
     switch (head->opcode) {
     case FUSE_READ:
-        return ((const struct fuse_read_in *)rest)->size <= SMALL_MAX;
+        return ((const struct fuse_read_in *)rest)->size <= FUSE_OPS_SMALL;
     case FUSE_WRITE:
-        return ((const struct fuse_write_in *)rest)->size <= SMALL_MAX;
+        return ((const struct fuse_write_in *)rest)->size <= FUSE_OPS_SMALL;
     default:
         return false;
     }
@@ -209,7 +233,7 @@ static bool await(struct fuse_front *front, uint64_t start, uint64_t window)
     bool once = poll(&pollfd, 1, 0) != 0;
 
     if (!once)
-        while (now_ns() - start < window && poll(&pollfd, 1, 0) == 0)
+        while (fuse_ops_now() - start < window && poll(&pollfd, 1, 0) == 0)
             ;
     return once;
 }
@@ -235,7 +259,7 @@ static void *serve(void *arg)
     request.mem = memory + page - REQUEST_HEAD;
 #endif
     while (crew_ask(&front->crew, &place, &only)) {
-        uint64_t start = now_ns();
+        uint64_t start = fuse_ops_now();
         bool polls = only && front->polls;
         bool more = polls && await(front, start, window);
         uint64_t arrived;
@@ -249,13 +273,13 @@ static void *serve(void *arg)
             crew_end(&front->crew); /* 0: unmounted; -ECONNABORTED: just being unmounted */
             break;
         }
-        arrived = now_ns();
+        arrived = fuse_ops_now();
         if (polls && !more)
             window = next_window(window, arrived - start);
         small = is_small(&request);
         crew_begin(&front->crew, small, more);
         fuse_session_process_buf(front->session, &request);
-        crew_finish(&front->crew, small && now_ns() - arrived > SLOW);
+        crew_finish(&front->crew, small && fuse_ops_now() - arrived > FUSE_OPS_SLOW);
     }
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 16)
     free(request.mem);
@@ -268,12 +292,13 @@ static int run_loop(struct fuse_front *front)
 {
     pthread_t all[THREADS_MAX];
     unsigned n = 0;
-    int rc = 0;
+    int rc = front->ring ? uring_new(front, &front->uring) : 0;
+    int ended;
 
     crew_init(&front->crew);
-    while (n < front->nthreads && !pthread_create(&all[n], NULL, serve, front))
+    while (!rc && n < front->nthreads && !pthread_create(&all[n], NULL, serve, front))
         n++;
-    if (n == 0)
+    if (n == 0 && !rc)
         rc = -EAGAIN;
     for (unsigned i = 0; i < n; i++) {
         void *result;
@@ -282,9 +307,12 @@ static int run_loop(struct fuse_front *front)
         rc = rc ? rc : (int)(intptr_t)result;
     }
     crew_release(&front->crew);
+    uring_close(front->uring);
+    parking_free(front->parking);
+    ended = uring_free(front->uring);
+    rc = rc ? rc : ended;
     if (rc)
         log_error("cannot go on serving '%s': %s", front->mountpoint, strerror(-rc));
-    parking_free(front->parking);
     /* Closes /dev/fuse: from now on we are not serving any more, only finishing. */
     fuse_session_unmount(front->session);
     return rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * An image as a mounted file, through libfuse's low-level interface. The only
- * files that know libfuse are fuse.c and fuse_ops.c.
+ * files that know libfuse are fuse.c, fuse_ops.c and uring.c.
  *
  * Order: new, mount, run, free; all by one thread.
  */
@@ -23,6 +23,7 @@ struct fuse_front_config {
     uid_t uid; /* owner and permission bits of the mounted file */
     gid_t gid;
     mode_t mode;
+    bool io_uring;         /* requests come through it, if that can be */
     bool wait;             /* writes that find no space wait for it, else they fail */
     unsigned wait_seconds; /* at most, while none gets any; 0: as long as it takes */
 };
@@ -35,6 +36,9 @@ const char *fuse_front_version(void);
  * libfuse does not know, or -ENOMEM; logged.
  */
 MUST_CHECK int fuse_front_new(const struct fuse_front_config *config, struct fuse_front **out);
+
+/* Whether requests are to come through io_uring, which fuse_front_run() sets up. */
+bool fuse_front_rings(const struct fuse_front *front);
 
 /* Mounts on mountpoint, an absolute path of a regular file. 0 or -errno, logged. */
 MUST_CHECK int fuse_front_mount(struct fuse_front *front, const char *mountpoint);

@@ -20,13 +20,8 @@
 
 #include "base/io.h"
 #include "front/control.h"
+#include "front/uring.h"
 
-/*
- * Requests that the kernel may have under way; its own default is 12. More than
- * a loop device has (128), or its writes that wait for space would keep its
- * reads from us.
- */
-#define BACKGROUND 192
 #define ATTR_SECONDS 1.0 /* how long the kernel may keep mtime and st_blocks */
 #define COUNT_WAIT_MS 50 /* what stat(2) waits for the first count of all tiles */
 
@@ -50,6 +45,15 @@ static void *count(void *arg)
     return NULL;
 }
 
+static void unwant(struct fuse_conn_info *conn, uint64_t capability)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+    fuse_unset_feature_flag(conn, capability);
+#else
+    conn->want &= ~(unsigned)capability;
+#endif
+}
+
 static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct fuse_front *front = userdata;
@@ -59,11 +63,16 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
      * opens the file anew gets a fresh cache. It cannot be kept beyond that: an
      * asynchronous direct write, as from a loop device, may leave stale pages.
      */
-    conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+    unwant(conn, FUSE_CAP_AUTO_INVAL_DATA);
     conn->max_read = FUSE_OPS_REQUEST_MAX; /* the mount option says the same, as libfuse wants it */
     conn->max_write = FUSE_OPS_REQUEST_MAX;
-    conn->max_background = BACKGROUND;
-    conn->congestion_threshold = BACKGROUND * 3 / 4;
+    conn->max_background = FUSE_OPS_BACKGROUND;
+    conn->congestion_threshold = FUSE_OPS_BACKGROUND * 3 / 4;
+#ifdef FUSE_CAP_OVER_IO_URING
+    /* libfuse turns it on for a variable of the environment, too. */
+    if (!front->ring)
+        unwant(conn, FUSE_CAP_OVER_IO_URING);
+#endif
     front->ready(front->ready_arg);
     front->counting = pthread_create(&front->counter, NULL, count, front) == 0;
 }
@@ -158,6 +167,7 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
 {
     struct image *img = front_of(req)->img;
     uint64_t size = image_size(img);
+    char *into = uring_payload(req, payload);
     int rc;
 
     if ((uint64_t)off >= size) {
@@ -167,11 +177,11 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
     if (len > size - (uint64_t)off)
         len = size - (uint64_t)off;
     /* A short answer would be taken for the end of the file, and read as zeros. */
-    rc = len <= FUSE_OPS_REQUEST_MAX ? image_read(img, (uint64_t)off, payload, len) : -EIO;
+    rc = len <= FUSE_OPS_REQUEST_MAX ? image_read(img, (uint64_t)off, into, len) : -EIO;
     if (rc)
         fuse_reply_err(req, -rc);
     else
-        fuse_reply_buf(req, payload, len);
+        fuse_reply_buf(req, into, len);
 }
 
 /* True: the request failed for want of space, and waits for it now. */

@@ -178,6 +178,50 @@ mount_options() {
     [[ ,$(mount_options drive), == *,noatime,* ]]
 }
 
+# transport: what the log of the last mount says that requests come through.
+transport() {
+    if log_has 'requests come through io_uring'; then
+        echo io_uring
+    else
+        echo /dev/fuse
+    fi
+}
+
+log_has() { grep -qF -- "$1" "$T/log"; }
+
+@test "-o io_uring takes requests through io_uring, or says why not" {
+    mosaicfs create -n 4 -s 1M drive.img
+    local options
+    for options in io_uring io_uring,io_uring_q_depth=16; do
+        : >log
+        try 0 mount_drive --debug -o "noatime,$options"
+        [[ ,$(mount_options drive), == *,noatime,* ]]
+        zeros 4096 | put 0
+        get 0 4096 >read
+        same 'bytes read' 4096 "$(stat -c %s read)"
+        if grep -qF 'mounted without io_uring: ' err; then
+            same 'lines that warn' 1 "$(grep -c 'io_uring: ' err)"
+            same transport /dev/fuse "$(transport)"
+        else
+            same transport io_uring "$(transport)"
+        fi
+        umount_drive
+    done
+}
+
+@test "without -o io_uring, or with no_io_uring, requests come through /dev/fuse" {
+    mosaicfs create -n 4 -s 1M drive.img
+    local options
+    for options in noatime no_io_uring io_uring,no_io_uring io_uring_q_depth=16; do
+        : >log
+        FUSE_URING_ENABLE=1 mount_drive --debug -o "$options" 2>err
+        zeros 4096 | put 0
+        same transport /dev/fuse "$(transport)"
+        refuse grep -qF 'mounted without io_uring' err
+        umount_drive
+    done
+}
+
 @test "--fuse=-r is --read-only" {
     local words
     mosaicfs create -n 4 -s 1M drive.img
