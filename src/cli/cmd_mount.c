@@ -282,7 +282,7 @@ static int serve(struct plan *plan)
 /* Waits until the child is ready or has ended. Returns the exit code. */
 static int await_ready(const struct plan *plan, int fd, pid_t child)
 {
-    struct stat st;
+    struct statx st;
     int status;
     char byte;
     ssize_t n;
@@ -291,7 +291,8 @@ static int await_ready(const struct plan *plan, int fd, pid_t child)
         n = read(fd, &byte, 1);
     while (n < 0 && errno == EINTR);
     if (n == 1) {
-        if (stat(plan->mountpoint, &st) == 0) {
+        /* Without its size on disk, which the daemon may still be adding up. */
+        if (statx(AT_FDCWD, plan->mountpoint, AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0) {
             if (geteuid() != 0 && !plan->mount.shared)
                 log_note("only you can open '%s', not even root; for a loop device mount it with "
                          "--fuse=\"-o allow_root\", which needs the line 'user_allow_other' "
