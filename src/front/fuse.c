@@ -125,8 +125,8 @@ static int parse_args(struct fuse_front *front, struct fuse_args *args)
     }
     free(opts.mountpoint);
     front->nthreads = opts.singlethread ? 1 : threads();
-    /* On a single processor, whoever makes the next request could not run meanwhile. */
-    front->polls = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    /* With a single processor, whoever makes the next request could not run meanwhile. */
+    front->polls = front->nthreads > 1 && sysconf(_SC_NPROCESSORS_ONLN) > 1;
     return rc;
 }
 
