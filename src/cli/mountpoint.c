@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/log.h"
 #include "cli/mounts.h"
 #include "front/unmount.h"
@@ -82,22 +86,56 @@ static bool same_file(const char *path, int fd)
            by_path.st_ino == by_fd.st_ino;
 }
 
-/* One try. -EAGAIN: the file was removed meanwhile, or something was mounted on it. */
+/*
+ * Makes the file. It is locked before it has its name, so that whoever finds it
+ * finds it taken. 0 or -errno; -EEXIST when there is one already.
+ */
+static int make(const char *path, int *fd)
+{
+    char tmp[PATH_MAX];
+    int rc;
+
+    if (snprintf(tmp, sizeof(tmp), "%s.XXXXXX", path) >= (int)sizeof(tmp))
+        return -ENAMETOOLONG;
+    *fd = mkostemp(tmp, O_CLOEXEC);
+    if (*fd < 0)
+        return -errno;
+    (void)!flock(*fd, LOCK_EX | LOCK_NB); /* not every file system has it */
+    rc = io_rename_new(AT_FDCWD, tmp, path);
+    if (rc) {
+        unlink(tmp);
+        close(*fd);
+        *fd = -1;
+    }
+    return rc;
+}
+
+static int make_or_open(const char *path, bool *made, int *fd)
+{
+    struct stat st;
+    int rc;
+
+    *fd = -1;
+    *made = lstat(path, &st) && errno == ENOENT;
+    if (!*made)
+        return open_existing(path, fd);
+    rc = make(path, fd);
+    if (rc == -EEXIST)
+        return -EAGAIN;
+    if (rc)
+        log_error("cannot mount on '%s': %s", path, strerror(-rc));
+    return rc;
+}
+
+/* One try. -EAGAIN: the file came or went meanwhile, or something was mounted on it. */
 static int prepare(const char *path, bool *made, int *fd)
 {
     int rc = clear(path);
 
     if (rc)
         return rc;
-    *fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    *made = *fd >= 0;
-    if (*fd < 0 && errno == EEXIST) {
-        rc = open_existing(path, fd);
-    } else if (*fd < 0) {
-        rc = -errno;
-        log_error("cannot mount on '%s': %s", path, strerror(-rc));
-    }
-    if (!rc && flock(*fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+    rc = make_or_open(path, made, fd);
+    if (!rc && !*made && flock(*fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
         rc = -EBUSY;
         log_error("cannot mount on '%s': another image is just being mounted there", path);
     }
