@@ -93,9 +93,10 @@ static bool same_file(const char *path, int fd)
 static int make(const char *path, int *fd)
 {
     char tmp[PATH_MAX];
+    int dir = (int)(strrchr(path, '/') - path); /* it is absolute */
     int rc;
 
-    if (snprintf(tmp, sizeof(tmp), "%s.XXXXXX", path) >= (int)sizeof(tmp))
+    if (snprintf(tmp, sizeof(tmp), "%.*s/.mosaicfs-XXXXXX", dir, path) >= (int)sizeof(tmp))
         return -ENAMETOOLONG;
     *fd = mkostemp(tmp, O_CLOEXEC);
     if (*fd < 0)

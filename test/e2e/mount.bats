@@ -318,6 +318,17 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     refuse test -s other.img/.mosaicfs/lock
 }
 
+@test "a mount point is made whose name is as long as a name can be" {
+    local name
+    name=$(printf 'd%.0s' {1..255})
+    mosaicfs create -n 4 -s 1M drive.img
+    mosaicfs mount --log log drive.img "$name"
+    same size $((4 * MiB)) "$(stat -c %s "$name")"
+    mosaicfs umount "$name"
+    refuse test -e "$name"
+    same 'what is left' '' "$(find . -name '.mosaicfs-*')"
+}
+
 @test "of two archives mounted on one path at once exactly one wins" {
     local round one two won
     mosaicfs create -n 4 -s 1M one.img
