@@ -23,7 +23,6 @@
 #include "front/uring.h"
 
 #define THREADS_MIN 4
-#define THREADS_MAX 16
 #define REQUEST_HEAD (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
 #define WINDOW_MIN 10000  /* nanoseconds */
 #define WINDOW_MAX 150000 /* a loop device and its user need 20 to 100 us between two requests */
@@ -110,7 +109,7 @@ static unsigned threads(void)
 {
     long n = 2 * sysconf(_SC_NPROCESSORS_ONLN);
 
-    return n < THREADS_MIN ? THREADS_MIN : n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
+    return n < THREADS_MIN ? THREADS_MIN : n > FUSE_OPS_THREADS ? FUSE_OPS_THREADS : (unsigned)n;
 }
 
 /* What fuse_parse_cmdline() takes out of args, and what of it makes no sense here. */
@@ -259,8 +258,8 @@ static void *serve(void *arg)
     request.mem = memory + page - REQUEST_HEAD;
 #endif
     while (crew_ask(&front->crew, &place, &only)) {
-        uint64_t start = fuse_ops_now();
         bool polls = only && front->polls;
+        uint64_t start = polls ? fuse_ops_now() : 0;
         bool more = polls && await(front, start, window);
         uint64_t arrived;
         bool small;
@@ -290,7 +289,7 @@ static void *serve(void *arg)
 
 static int run_loop(struct fuse_front *front)
 {
-    pthread_t all[THREADS_MAX];
+    pthread_t all[FUSE_OPS_THREADS];
     unsigned n = 0;
     int rc = front->ring ? uring_new(front, &front->uring) : 0;
     int ended;

@@ -20,6 +20,7 @@
 #include "front/parking.h"
 
 #define FUSE_OPS_REQUEST_MAX 1048576 /* bytes of a read or write */
+#define FUSE_OPS_THREADS 16          /* that serve, at most */
 
 /*
  * Requests that the kernel may have under way; its own default is 12. More than

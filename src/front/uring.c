@@ -61,7 +61,6 @@ char *uring_payload(fuse_req_t req, char *memory)
 
 #define KERNEL_SWITCH "/sys/module/fuse/parameters/enable_uring"
 #define JOBS 256         /* that may wait; after that, the rings wait */
-#define THREADS_MAX 16   /* as fuse.c makes at most */
 #define SLOW_REQUESTS 32 /* after a slow one that many are jobs */
 
 struct job {
@@ -82,7 +81,7 @@ struct job {
 struct uring {
     /* fixed after new */
     struct fuse_front *front;
-    pthread_t threads[THREADS_MAX];
+    pthread_t threads[FUSE_OPS_THREADS];
     unsigned nthreads;
     /* any thread */
     atomic_int slow;    /* while positive, reads and writes are jobs */
