@@ -31,8 +31,6 @@ const char *uring_missing(void)
     return "mosaicfs was built with a libfuse older than 3.18";
 }
 
-const struct fuse_lowlevel_ops uring_ops;
-
 int uring_prepare(void)
 {
     return -EOPNOTSUPP;
@@ -63,21 +61,6 @@ char *uring_payload(fuse_req_t req, char *memory)
 #define JOBS 256         /* that may wait; after that, the rings wait */
 #define SLOW_REQUESTS 32 /* after a slow one that many are jobs */
 
-struct job {
-    struct job *next;
-    void (*run)(struct job *job);
-    fuse_req_t req;
-    fuse_ino_t ino;
-    struct fuse_file_info fi;
-    struct fuse_file_info *fip; /* NULL, or to fi */
-    int number;                 /* which, datasync, mode, whence; of an ioctl its flags */
-    unsigned cmd;
-    off_t off;
-    off_t len;
-    const char *buf; /* the ring's, there until the request is answered */
-    struct stat want;
-};
-
 struct uring {
     /* fixed after new */
     struct fuse_front *front;
@@ -92,11 +75,11 @@ struct uring {
     struct mutex mutex;
     pthread_cond_t work; /* a job waits, or stopping */
     pthread_cond_t room; /* a job is free again */
-    struct job *GUARDED first;
-    struct job **GUARDED last; /* where the next one is linked in */
-    struct job *GUARDED idle;
+    struct uring_job *GUARDED first;
+    struct uring_job **GUARDED last; /* where the next one is linked in */
+    struct uring_job *GUARDED idle;
     bool GUARDED stopping;
-    struct job jobs[JOBS];
+    struct uring_job jobs[JOBS];
 };
 
 /* Of liburing. Where libfuse was built without it, nobody defines this. */
@@ -184,9 +167,9 @@ static void leave(struct uring *uring)
 /* --- jobs ------------------------------------------------------------------------------------- */
 
 /* What a thread of ours does for a request that job describes. */
-static void submit(struct uring *uring, const struct job *job)
+static void submit(struct uring *uring, const struct uring_job *job)
 {
-    struct job *mine;
+    struct uring_job *mine;
 
     mutex_lock(&uring->mutex);
     while (!uring->idle)
@@ -205,9 +188,9 @@ static void submit(struct uring *uring, const struct job *job)
     mutex_unlock(&uring->mutex);
 }
 
-static struct job *take(struct uring *uring, struct job *done)
+static struct uring_job *take(struct uring *uring, struct uring_job *done)
 {
-    struct job *job;
+    struct uring_job *job;
 
     mutex_lock(&uring->mutex);
     if (done) {
@@ -230,15 +213,14 @@ static struct job *take(struct uring *uring, struct job *done)
 static void *serve(void *arg)
 {
     struct uring *uring = arg;
-    struct job *job = NULL;
+    struct uring_job *job = NULL;
 
     while ((job = take(uring, job)))
         job->run(job);
     return NULL;
 }
 
-/* As a job if the request came through a ring, else at once. */
-static void do_job(struct job *job)
+void uring_do(struct uring_job *job)
 {
     struct uring *uring = uring_of(job->req);
 
@@ -250,8 +232,7 @@ static void do_job(struct job *job)
     }
 }
 
-/* A read or write. */
-static void do_transfer(struct job *job)
+void uring_transfer(struct uring_job *job)
 {
     struct uring *uring = uring_of(job->req);
     uint64_t start;
@@ -274,170 +255,6 @@ static void do_transfer(struct job *job)
     }
     leave(uring);
 }
-
-/* --- requests --------------------------------------------------------------------------------- */
-
-static void run_getattr(struct job *job)
-{
-    fuse_ops.getattr(job->req, job->ino, job->fip);
-}
-
-static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    do_job(&(struct job){.run = run_getattr, .req = req, .ino = ino, .fip = fi});
-}
-
-static void run_setattr(struct job *job)
-{
-    fuse_ops.setattr(job->req, job->ino, &job->want, job->number, job->fip);
-}
-
-static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int which,
-                       struct fuse_file_info *fi)
-{
-    do_job(&(struct job){
-        .run = run_setattr, .req = req, .ino = ino, .want = *want, .number = which, .fip = fi});
-}
-
-static void run_open(struct job *job)
-{
-    fuse_ops.open(job->req, job->ino, job->fip);
-}
-
-static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    do_job(&(struct job){.run = run_open, .req = req, .ino = ino, .fip = fi});
-}
-
-static void run_release(struct job *job)
-{
-    fuse_ops.release(job->req, job->ino, job->fip);
-}
-
-static void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    do_job(&(struct job){.run = run_release, .req = req, .ino = ino, .fip = fi});
-}
-
-static void run_read(struct job *job)
-{
-    fuse_ops.read(job->req, job->ino, (size_t)job->len, job->off, job->fip);
-}
-
-static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
-                    struct fuse_file_info *fi)
-{
-    do_transfer(&(struct job){
-        .run = run_read, .req = req, .ino = ino, .len = (off_t)len, .off = off, .fip = fi});
-}
-
-static void run_write(struct job *job)
-{
-    fuse_ops.write(job->req, job->ino, job->buf, (size_t)job->len, job->off, job->fip);
-}
-
-static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len, off_t off,
-                     struct fuse_file_info *fi)
-{
-    do_transfer(&(struct job){.run = run_write,
-                              .req = req,
-                              .ino = ino,
-                              .buf = buf,
-                              .len = (off_t)len,
-                              .off = off,
-                              .fip = fi});
-}
-
-static void run_fsync(struct job *job)
-{
-    fuse_ops.fsync(job->req, job->ino, job->number, job->fip);
-}
-
-static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
-{
-    do_job(&(struct job){.run = run_fsync, .req = req, .ino = ino, .number = datasync, .fip = fi});
-}
-
-static void run_fallocate(struct job *job)
-{
-    fuse_ops.fallocate(job->req, job->ino, job->number, job->off, job->len, job->fip);
-}
-
-static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
-                         struct fuse_file_info *fi)
-{
-    do_job(&(struct job){.run = run_fallocate,
-                         .req = req,
-                         .ino = ino,
-                         .number = mode,
-                         .off = off,
-                         .len = len,
-                         .fip = fi});
-}
-
-static void run_lseek(struct job *job)
-{
-    fuse_ops.lseek(job->req, job->ino, job->off, job->number, job->fip);
-}
-
-static void on_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
-                     struct fuse_file_info *fi)
-{
-    do_job(&(struct job){
-        .run = run_lseek, .req = req, .ino = ino, .off = off, .number = whence, .fip = fi});
-}
-
-static void run_statfs(struct job *job)
-{
-    fuse_ops.statfs(job->req, job->ino);
-}
-
-static void on_statfs(fuse_req_t req, fuse_ino_t ino)
-{
-    do_job(&(struct job){.run = run_statfs, .req = req, .ino = ino});
-}
-
-/* Ours bring no data. */
-static void run_ioctl(struct job *job)
-{
-    fuse_ops.ioctl(job->req, job->ino, job->cmd, NULL, job->fip, (unsigned)job->number, NULL, 0,
-                   (size_t)job->len);
-}
-
-static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
-                     struct fuse_file_info *fi, unsigned flags, const void *in_buf, size_t in_size,
-                     size_t out_size)
-{
-    do_job(&(struct job){.run = run_ioctl,
-                         .req = req,
-                         .ino = ino,
-                         .cmd = cmd,
-                         .number = (int)flags,
-                         .len = (off_t)out_size,
-                         .fip = fi});
-}
-
-static void on_init(void *userdata, struct fuse_conn_info *conn)
-{
-    /* libfuse does not find what came through a ring: the kernel need not tell of interrupts. */
-    conn->no_interrupt = 1;
-    fuse_ops.init(userdata, conn);
-}
-
-const struct fuse_lowlevel_ops uring_ops = {
-    .init = on_init,
-    .getattr = on_getattr,
-    .setattr = on_setattr,
-    .open = on_open,
-    .release = on_release,
-    .read = on_read,
-    .write = on_write,
-    .fsync = on_fsync,
-    .fallocate = on_fallocate,
-    .lseek = on_lseek,
-    .statfs = on_statfs,
-    .ioctl = on_ioctl,
-};
 
 /* --- begin and end ---------------------------------------------------------------------------- */
 

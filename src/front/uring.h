@@ -29,6 +29,28 @@ const char *uring_missing(void);
  */
 MUST_CHECK int uring_prepare(void);
 
+/* A request, and what answers it. */
+struct uring_job {
+    struct uring_job *next; /* uring.c's */
+    void (*run)(struct uring_job *job);
+    fuse_req_t req;
+    fuse_ino_t ino;
+    struct fuse_file_info fi;
+    struct fuse_file_info *fip; /* NULL, or to fi; whoever fills in a job: to libfuse's */
+    int number;                 /* which, datasync, mode, whence; of an ioctl its flags */
+    unsigned cmd;
+    off_t off;
+    off_t len;
+    const char *buf; /* the ring's, there until the request is answered */
+    struct stat want;
+};
+
+/* Answers it as a job of another thread if it came through a ring, else at once. Copies job. */
+void uring_do(struct uring_job *job);
+
+/* The same for a read or write, which a ring's thread answers itself while they are short. */
+void uring_transfer(struct uring_job *job);
+
 /* Those of fuse_ops. A ring's request is answered by whoever should. */
 extern const struct fuse_lowlevel_ops uring_ops;
 
