@@ -162,6 +162,25 @@ static void on_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         (void)!image_flush(front->img); /* final and logged; the next fsync tells it, too */
 }
 
+static int answer_lent(void *arg, const void *bytes, size_t len)
+{
+    return fuse_reply_buf(arg, bytes, len);
+}
+
+/*
+ * An answer to a long read without a copy of our own. A system call takes the
+ * bytes; where one is gone by then, the kernel answers EIO itself. A ring's answer
+ * is copied by libfuse, which would die of that. 0: answered.
+ */
+static int lend(fuse_req_t req, uint64_t off, size_t len)
+{
+    const struct fuse_front *front = front_of(req);
+
+    if (front->ring || len < FUSE_OPS_LENT || len > FUSE_OPS_REQUEST_MAX)
+        return -EAGAIN;
+    return image_lend(front->img, off, len, answer_lent, req);
+}
+
 static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
                     struct fuse_file_info *fi)
 {
@@ -176,8 +195,12 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
     }
     if (len > size - (uint64_t)off)
         len = size - (uint64_t)off;
+    rc = lend(req, (uint64_t)off, len);
+    if (!rc)
+        return;
     /* A short answer would be taken for the end of the file, and read as zeros. */
-    rc = len <= FUSE_OPS_REQUEST_MAX ? image_read(img, (uint64_t)off, into, len) : -EIO;
+    if (rc == -EAGAIN)
+        rc = len <= FUSE_OPS_REQUEST_MAX ? image_read(img, (uint64_t)off, into, len) : -EIO;
     if (rc)
         fuse_reply_err(req, -rc);
     else

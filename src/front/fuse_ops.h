@@ -58,6 +58,8 @@ struct fuse_front {
 #define FUSE_OPS_SMALL 65536
 #define FUSE_OPS_SLOW 100000 /* nanoseconds; who takes longer waits for a disk */
 
+#define FUSE_OPS_LENT 131072 /* so long a read, or longer, is answered out of the tile itself */
+
 /* CLOCK_MONOTONIC in nanoseconds. */
 static inline uint64_t fuse_ops_now(void)
 {

@@ -3,7 +3,7 @@
  * States of a tile: absent, or present. Who may do what is settled by the
  * stripe of its number, a reader/writer lock that many tiles share:
  *
- *   shared      read, write in place, seek, stat
+ *   shared      read, lend, write in place, seek, stat
  *   exclusive   create (with its first write), remove, zero, allocate
  *
  * A write tries in place first and takes the stripe exclusively only when the
@@ -173,6 +173,24 @@ static int read_piece(struct image *img, const struct geometry_piece *piece, cha
 int image_read(struct image *img, uint64_t off, void *buf, size_t len)
 {
     return inside(img, off, len) ? each_piece(img, off, len, buf, read_piece) : -EINVAL;
+}
+
+int image_lend(struct image *img, uint64_t off, size_t len, store_use *use, void *arg)
+{
+    struct geometry_piece piece;
+    struct rwlock *lock;
+    int rc;
+
+    if (len == 0 || !inside(img, off, len))
+        return -EINVAL;
+    piece = geometry_first(&img->geometry, off, len);
+    if (piece.len < len)
+        return -EAGAIN;
+    lock = image_stripe(img, piece.tile);
+    rwlock_shared(lock);
+    rc = store_lend(img->store, piece.tile, piece.off, len, use, arg);
+    rwlock_unshare(lock);
+    return rc == -ENOENT ? -EAGAIN : rc;
 }
 
 /* Makes sure the tile exists. *made tells whether it had to be made. Stripe held exclusively. */

@@ -45,6 +45,13 @@ const struct geometry *image_geometry(const struct image *img);
 MUST_CHECK int image_read(struct image *img, uint64_t off, void *buf, size_t len);
 
 /*
+ * Instead of a copy, lets use have the bytes where they lie; nothing else changes
+ * or removes the tile meanwhile but writes to it. 0: use was called, once. -EAGAIN:
+ * not possible now, so use image_read(). Else as image_read().
+ */
+MUST_CHECK int image_lend(struct image *img, uint64_t off, size_t len, store_use *use, void *arg);
+
+/*
  * Writes all of buf. -ENOSPC when it goes past the end; -EROFS when read-only
  * or after a failed flush; else -errno of the store, and then any part of
  * the range may have been written.

@@ -179,6 +179,8 @@ static int cache_open(void *arg, uint32_t tile, struct fdcache_file *file)
         log_error("cannot open tile '%s': it has been cut short", path);
         rc = -EIO;
     }
+    /* Of files that we could not write and do not own, the kernel claims that all is cached. */
+    file->mappable = (!dir->read_only && !file->write_error) || st.st_uid == geteuid();
     /* The other name may be outside of the archive, or belong to a copy that is to stay. */
     if (!rc && st.st_nlink > 1 && !dir->read_only)
         file->write_error = -EMLINK;
@@ -240,6 +242,35 @@ static int dir_read(struct store *st, uint32_t tile, uint64_t off, void *buf, si
         return -EIO;
     }
     memset((char *)buf + got, 0, len - got);
+    return 0;
+}
+
+static int dir_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, store_use *use,
+                    void *arg)
+{
+    struct dir *dir = dir_of(st);
+    struct fdcache_file *file;
+    const char *bytes;
+    struct stat sb;
+    int rc = fdcache_get(dir->cache, tile, &file);
+
+    if (rc)
+        return rc;
+    off += dir->layout->payload;
+    bytes = fdcache_bytes(dir->cache, file, off, len);
+    /* What a file does not have is zeros, or an error: that is for dir_read(). */
+    if (!bytes || fstat(file->fd, &sb) || (uint64_t)sb.st_size < off + len) {
+        fdcache_put(dir->cache, file);
+        return -EAGAIN;
+    }
+    rc = use(arg, bytes, len);
+    fdcache_put(dir->cache, file);
+    if (rc == -EFAULT) {
+        char path[LAYOUT_PATH];
+
+        dir->layout->tile_path(tile, path);
+        log_error("cannot read tile '%s': it was cut short meanwhile, or its disk failed", path);
+    }
     return 0;
 }
 
@@ -496,6 +527,7 @@ static void dir_close(struct store *st)
 static const struct store_ops dir_ops = {
     .name = "dir",
     .read = dir_read,
+    .lend = dir_lend,
     .write = dir_write,
     .create = dir_create,
     .remove = dir_remove,
@@ -529,7 +561,8 @@ int dir_open(const struct archive *archive, bool read_only, unsigned max_open, s
         rc = folders_init(&dir->folders, archive->dirfd, dir->layout, dir->store.geometry.ntiles);
     }
     if (!rc)
-        rc = fdcache_new(max_open, &cache_ops, &dir->cache);
+        rc = fdcache_new(max_open, dir->layout->payload + dir->store.geometry.tile_size, &cache_ops,
+                         &dir->cache);
     if (rc)
         log_error("cannot open archive '%s': %s", archive->path, strerror(-rc));
     if (!rc && !read_only)

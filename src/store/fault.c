@@ -8,19 +8,29 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/lock.h"
 #include "base/log.h"
 
 const char *const fault_op_names[FAULT_NOPS] = {
-    [FAULT_READ] = "read",     [FAULT_WRITE] = "write",
-    [FAULT_CREATE] = "create", [FAULT_REMOVE] = "remove",
-    [FAULT_ZERO] = "zero",     [FAULT_ALLOCATE] = "allocate",
-    [FAULT_SEEK] = "seek",     [FAULT_STAT] = "stat",
-    [FAULT_NEXT] = "next",     [FAULT_NOTE] = "note",
-    [FAULT_MARK] = "mark",     [FAULT_FLUSH_START] = "flush-start",
-    [FAULT_FLUSH] = "flush",   [FAULT_FLUSH_ENTRIES] = "flush-entries",
-    [FAULT_SPACE] = "space",   [FAULT_CHANGED] = "changed",
+    [FAULT_READ] = "read",
+    [FAULT_LEND] = "lend",
+    [FAULT_WRITE] = "write",
+    [FAULT_CREATE] = "create",
+    [FAULT_REMOVE] = "remove",
+    [FAULT_ZERO] = "zero",
+    [FAULT_ALLOCATE] = "allocate",
+    [FAULT_SEEK] = "seek",
+    [FAULT_STAT] = "stat",
+    [FAULT_NEXT] = "next",
+    [FAULT_NOTE] = "note",
+    [FAULT_MARK] = "mark",
+    [FAULT_FLUSH_START] = "flush-start",
+    [FAULT_FLUSH] = "flush",
+    [FAULT_FLUSH_ENTRIES] = "flush-entries",
+    [FAULT_SPACE] = "space",
+    [FAULT_CHANGED] = "changed",
 };
 
 struct rule {
@@ -82,6 +92,28 @@ static int fault_read(struct store *st, uint32_t tile, uint64_t off, void *buf, 
     int rc = verdict(st, FAULT_READ);
 
     return rc ? rc : store_read(below(st), tile, off, buf, len);
+}
+
+/* As when a file is cut between the look at it and the use. */
+static int lend_nothing(size_t len, store_use *use, void *arg)
+{
+    void *nothing = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (nothing == MAP_FAILED)
+        return -ENOMEM;
+    (void)!use(arg, nothing, len);
+    munmap(nothing, len);
+    return 0;
+}
+
+static int fault_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, store_use *use,
+                      void *arg)
+{
+    int rc = verdict(st, FAULT_LEND);
+
+    if (rc == -EFAULT)
+        return lend_nothing(len, use, arg);
+    return rc ? rc : store_lend(below(st), tile, off, len, use, arg);
 }
 
 static int fault_write(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len)
@@ -207,6 +239,7 @@ static void fault_close(struct store *st)
 static const struct store_ops fault_ops = {
     .name = "fault",
     .read = fault_read,
+    .lend = fault_lend,
     .write = fault_write,
     .create = fault_create,
     .remove = fault_remove,

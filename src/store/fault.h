@@ -10,6 +10,7 @@
 
 enum fault_op {
     FAULT_READ,
+    FAULT_LEND, /* EFAULT: lends bytes that are not there */
     FAULT_WRITE,
     FAULT_CREATE,
     FAULT_REMOVE,

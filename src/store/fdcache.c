@@ -11,14 +11,27 @@
  *
  * One sync of a file runs at a time. Of two the kernel would tell the error to
  * one only, and the other would return 0 before the first had said so.
+ *
+ * A mapping saves the copy that pread(2) makes, but costs page faults when its
+ * pages are first touched, and page tables. So a file earns it by being read once
+ * over, and when there are too many, one of an idle file goes, but only now and
+ * then: a drive that is read from end to end once, or is much larger than all
+ * mappings, is read as without them. Only what is in the page cache is read out
+ * of a mapping. A page fault would read a disk in small pieces, its errors would
+ * have no name, and in a hole of a tmpfs it would take memory.
  */
 #include "store/fdcache.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define PAGES_ASKED 257 /* of one mincore(2): 1 MiB, not aligned */
+#define UNMAP_MS 100    /* at least, from one mapping taken away for another to the next */
 
 struct set {
     struct mutex mutex;
@@ -28,13 +41,22 @@ struct set {
 };
 
 struct fdcache {
+    /* fixed */
     struct fdcache_ops ops;
     unsigned nsets;
+    unsigned max_maps;
+    uint64_t file_len;
+    uint64_t page;
+    /* any thread */
     atomic_int error;
+    atomic_uint maps;      /* that there are, or that somebody is about to make */
+    atomic_uint hand;      /* the set where a mapping to take away is looked for next */
+    atomic_llong unmapped; /* when one was last taken away, in milliseconds */
     struct set sets[];
 };
 
-int fdcache_new(unsigned max_open, const struct fdcache_ops *ops, struct fdcache **out)
+int fdcache_new(unsigned max_open, uint64_t file_len, const struct fdcache_ops *ops,
+                struct fdcache **out)
 {
     unsigned nsets = max_open / FDCACHE_WAYS;
     struct fdcache *cache;
@@ -45,12 +67,36 @@ int fdcache_new(unsigned max_open, const struct fdcache_ops *ops, struct fdcache
         return -ENOMEM;
     cache->ops = *ops;
     cache->nsets = nsets;
+    cache->file_len = file_len;
+    cache->max_maps = (unsigned)(FDCACHE_MAPPED / file_len);
+    cache->page = (uint64_t)sysconf(_SC_PAGESIZE);
     for (unsigned i = 0; i < nsets; i++) {
         mutex_init(&cache->sets[i].mutex);
         lock_must(pthread_cond_init(&cache->sets[i].changed, NULL));
     }
     *out = cache;
     return 0;
+}
+
+/* What is left of a file that was taken out of its place, to be given back without a lock held. */
+struct remains {
+    int fd;    /* or -1 */
+    char *map; /* or NULL */
+};
+
+static struct remains take_locked(struct fdcache_file *file)
+{
+    return (struct remains){file->fd, atomic_exchange(&file->map, NULL)};
+}
+
+static void give_back(struct fdcache *cache, struct remains remains)
+{
+    if (remains.map) {
+        munmap(remains.map, cache->file_len);
+        atomic_fetch_sub(&cache->maps, 1);
+    }
+    if (remains.fd >= 0)
+        close(remains.fd);
 }
 
 void fdcache_free(struct fdcache *cache)
@@ -63,7 +109,7 @@ void fdcache_free(struct fdcache *cache)
         for (unsigned way = 0; way < FDCACHE_WAYS; way++) {
             assert(set->files[way].pins == 0);
             if (set->files[way].open)
-                close(set->files[way].fd);
+                give_back(cache, take_locked(&set->files[way]));
         }
         lock_must(pthread_cond_destroy(&set->changed));
         mutex_release(&set->mutex);
@@ -107,41 +153,41 @@ static struct fdcache_file *victim_locked(struct set *set) REQUIRES(set->mutex)
     return oldest;
 }
 
-/* Returns the descriptor to close, or -1. */
-static int unpin_locked(struct set *set, struct fdcache_file *file) REQUIRES(set->mutex)
+/* Returns what is to be given back. */
+static struct remains unpin_locked(struct set *set, struct fdcache_file *file) REQUIRES(set->mutex)
 {
+    struct remains none = {-1, NULL};
+
     if (--file->pins > 0)
-        return -1;
+        return none;
     lock_must(pthread_cond_broadcast(&set->changed));
     if (!file->forgotten)
-        return -1;
+        return none;
     file->open = false;
-    return file->fd;
+    return take_locked(file);
 }
 
 void fdcache_put(struct fdcache *cache, struct fdcache_file *file)
 {
     struct set *set = set_of(cache, file->tile);
-    int fd;
+    struct remains remains;
 
     mutex_lock(&set->mutex);
-    fd = unpin_locked(set, file);
+    remains = unpin_locked(set, file);
     mutex_unlock(&set->mutex);
-    if (fd >= 0)
-        close(fd);
+    give_back(cache, remains);
 }
 
 void fdcache_drop(struct fdcache *cache, struct fdcache_file *file)
 {
     struct set *set = set_of(cache, file->tile);
-    int fd;
+    struct remains remains;
 
     mutex_lock(&set->mutex);
     file->forgotten = true;
-    fd = unpin_locked(set, file);
+    remains = unpin_locked(set, file);
     mutex_unlock(&set->mutex);
-    if (fd >= 0)
-        close(fd);
+    give_back(cache, remains);
 }
 
 /* Syncs a file that the caller holds; the set's mutex is given up meanwhile. */
@@ -176,15 +222,13 @@ static struct fdcache_file *room_locked(struct fdcache *cache, struct set *set) 
         return NULL;
     }
     if (file->open && atomic_load(&file->dirty)) {
-        int rc, fd;
+        int rc;
 
         file->pins++;
         rc = sync_locked(cache, set, file);
         if (rc)
             atomic_compare_exchange_strong(&cache->error, &(int){0}, rc);
-        fd = unpin_locked(set, file);
-        if (fd >= 0)
-            close(fd);
+        give_back(cache, unpin_locked(set, file));
         return NULL;
     }
     return file;
@@ -206,19 +250,22 @@ static struct fdcache_file *enter(struct fdcache *cache, const struct fdcache_fi
 {
     struct set *set = set_of(cache, fresh->tile);
     struct fdcache_file *file, *room;
-    int unused = -1;
+    struct remains unused = {-1, NULL};
 
     mutex_lock(&set->mutex);
     while (!(file = find_locked(set, fresh->tile)) && !(room = room_locked(cache, set)))
         ;
     if (file) {
-        unused = fresh->fd;
+        unused.fd = fresh->fd;
     } else {
-        unused = room->open ? room->fd : -1;
+        if (room->open)
+            unused = take_locked(room);
         file = room;
         file->tile = fresh->tile;
         file->fd = fresh->fd;
         file->write_error = fresh->write_error;
+        file->mappable = fresh->mappable;
+        atomic_store(&file->wanted, 0);
         atomic_store(&file->size, size_now(fresh->fd));
         atomic_store(&file->leaving, false);
         atomic_store(&file->dirty, false);
@@ -228,8 +275,7 @@ static struct fdcache_file *enter(struct fdcache *cache, const struct fdcache_fi
         file->forgotten = false;
     }
     mutex_unlock(&set->mutex);
-    if (unused >= 0)
-        close(unused);
+    give_back(cache, unused);
     return file;
 }
 
@@ -252,9 +298,103 @@ int fdcache_get(struct fdcache *cache, uint32_t tile, struct fdcache_file **file
 
 void fdcache_add(struct fdcache *cache, uint32_t tile, int fd)
 {
-    struct fdcache_file fresh = {.tile = tile, .fd = fd};
+    struct fdcache_file fresh = {.tile = tile, .fd = fd, .mappable = true};
 
     fdcache_put(cache, enter(cache, &fresh));
+}
+
+/* Takes the mapping of one idle file away. False when there is none, or it is too soon. */
+static bool unmap_one(struct fdcache *cache)
+{
+    long long before = atomic_load(&cache->unmapped);
+    struct timespec t;
+    long long now;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    now = t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+    if (now - before < UNMAP_MS || !atomic_compare_exchange_strong(&cache->unmapped, &before, now))
+        return false;
+    for (unsigned i = 0; i < cache->nsets; i++) {
+        struct set *set = &cache->sets[atomic_fetch_add(&cache->hand, 1) % cache->nsets];
+        struct remains remains = {-1, NULL};
+
+        mutex_lock(&set->mutex);
+        for (unsigned way = 0; way < FDCACHE_WAYS && !remains.map; way++) {
+            struct fdcache_file *file = &set->files[way];
+
+            if (file->open && file->pins == 0 && atomic_load(&file->map)) {
+                remains.map = atomic_exchange(&file->map, NULL);
+                atomic_store(&file->wanted, 0);
+            }
+        }
+        mutex_unlock(&set->mutex);
+        if (remains.map) {
+            give_back(cache, remains);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Locked memory is for ourselves: the page cache stays free to go. NULL where it cannot be. */
+static char *map_unlocked(const struct fdcache *cache, int fd)
+{
+    char *map = mmap(NULL, cache->file_len, PROT_READ, MAP_SHARED, fd, 0);
+
+    if (map == MAP_FAILED)
+        return NULL;
+    if (munlock(map, cache->file_len)) {
+        munmap(map, cache->file_len);
+        return NULL;
+    }
+    /* That we read there is no reason to keep pages longer than those that are read(2). */
+    (void)!madvise(map, cache->file_len, MADV_RANDOM);
+    return map;
+}
+
+/* Maps a file that the caller holds. NULL where that is not possible. */
+static char *map_file(struct fdcache *cache, struct fdcache_file *file)
+{
+    struct remains mine = {-1, NULL};
+    char *before = NULL;
+
+    if (atomic_fetch_add(&cache->maps, 1) < cache->max_maps || unmap_one(cache))
+        mine.map = map_unlocked(cache, file->fd);
+    if (mine.map && atomic_compare_exchange_strong(&file->map, &before, mine.map))
+        return mine.map;
+    if (mine.map) {
+        give_back(cache, mine); /* another thread was faster */
+    } else {
+        atomic_fetch_sub(&cache->maps, 1);
+        atomic_store(&file->wanted, 0);
+    }
+    return before;
+}
+
+/* Whether all of it is in memory, so that nobody waits for a disk. */
+static bool is_cached(const struct fdcache *cache, const char *from, size_t len)
+{
+    size_t before = (uintptr_t)from % cache->page;
+    unsigned char pages[PAGES_ASKED];
+    size_t npages = (before + len + cache->page - 1) / cache->page;
+
+    if (npages > PAGES_ASKED || mincore((void *)(from - before), before + len, pages))
+        return false;
+    for (size_t i = 0; i < npages; i++)
+        if (!(pages[i] & 1))
+            return false;
+    return true;
+}
+
+const char *fdcache_bytes(struct fdcache *cache, struct fdcache_file *file, uint64_t off,
+                          size_t len)
+{
+    char *map = atomic_load(&file->map);
+
+    if (!map && file->mappable && cache->max_maps &&
+        atomic_fetch_add(&file->wanted, len) >= cache->file_len)
+        map = map_file(cache, file);
+    return map && is_cached(cache, map + off, len) ? map + off : NULL;
 }
 
 void fdcache_leaving(struct fdcache *cache, uint32_t tile, bool leaving)
@@ -271,36 +411,34 @@ void fdcache_leaving(struct fdcache *cache, uint32_t tile, bool leaving)
 void fdcache_forget(struct fdcache *cache, uint32_t tile)
 {
     struct set *set = set_of(cache, tile);
+    struct remains remains = {-1, NULL};
     struct fdcache_file *file;
-    int fd = -1;
 
     mutex_lock(&set->mutex);
     file = find_locked(set, tile);
     if (file) {
         file->forgotten = true;
-        fd = unpin_locked(set, file);
+        remains = unpin_locked(set, file);
     }
     mutex_unlock(&set->mutex);
-    if (fd >= 0)
-        close(fd);
+    give_back(cache, remains);
 }
 
 int fdcache_sync(struct fdcache *cache, uint32_t tile)
 {
     struct set *set = set_of(cache, tile);
+    struct remains remains = {-1, NULL};
     struct fdcache_file *file;
-    int fd = -1;
     int rc = 0;
 
     mutex_lock(&set->mutex);
     file = find_locked(set, tile);
     if (file) {
         rc = sync_locked(cache, set, file);
-        fd = unpin_locked(set, file);
+        remains = unpin_locked(set, file);
     }
     mutex_unlock(&set->mutex);
-    if (fd >= 0)
-        close(fd);
+    give_back(cache, remains);
     return rc;
 }
 

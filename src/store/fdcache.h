@@ -3,6 +3,10 @@
  * A bounded number of open tile files, least recently used ones closed first.
  * Set-associative: a tile has FDCACHE_WAYS places, so a look-up takes one short
  * lock that few other tiles share, and nothing is allocated after init.
+ *
+ * Some of the files are also mapped into memory, for reading. Only the kernel may
+ * look there: a file that somebody else cuts loses its pages, and who touches
+ * them then gets SIGBUS, while a system call gets -EFAULT.
  */
 #ifndef STORE_FDCACHE_H
 #define STORE_FDCACHE_H
@@ -15,6 +19,7 @@
 #include "base/lock.h"
 
 #define FDCACHE_WAYS 8
+#define FDCACHE_MAPPED (UINT64_C(1) << 30) /* bytes of address space for all mappings */
 
 /* An open tile file. Its user holds it between fdcache_get() and fdcache_put(). */
 struct fdcache_file {
@@ -22,10 +27,13 @@ struct fdcache_file {
     uint32_t tile;
     int fd;
     int write_error; /* -errno of opening it for writing, when only reading was possible */
+    bool mappable;   /* mincore(2) tells us the truth about it */
     /* any holder */
-    atomic_uint_fast64_t size; /* of the file, in bytes: never below the true one */
-    atomic_bool dirty;         /* changed since it was last synced; set after the change */
-    atomic_bool leaving;       /* we are about to remove it */
+    atomic_uint_fast64_t wanted; /* bytes that were to be read out of a mapping, without one */
+    _Atomic(char *) map;         /* NULL: not mapped. Taken away only while nobody holds it */
+    atomic_uint_fast64_t size;   /* of the file, in bytes: never below the true one */
+    atomic_bool dirty;           /* changed since it was last synced; set after the change */
+    atomic_bool leaving;         /* we are about to remove it */
     /* guarded by the mutex of the set */
     uint32_t pins; /* holders */
     uint64_t used; /* the set's clock when last got */
@@ -37,15 +45,19 @@ struct fdcache_file {
 struct fdcache;
 
 struct fdcache_ops {
-    /* Opens tile into fd and write_error. 0 or -errno; -ENOENT when absent. */
+    /* Opens tile into fd, write_error and mappable. 0 or -errno; -ENOENT when absent. */
     int (*open)(void *arg, uint32_t tile, struct fdcache_file *file);
     /* Makes the file's bytes durable. 0 or -errno. */
     int (*sync)(void *arg, struct fdcache_file *file);
     void *arg;
 };
 
-/* max_open is rounded down to a multiple of FDCACHE_WAYS. 0 or -ENOMEM. */
-MUST_CHECK int fdcache_new(unsigned max_open, const struct fdcache_ops *ops, struct fdcache **out);
+/*
+ * max_open is rounded down to a multiple of FDCACHE_WAYS. A mapping has file_len
+ * bytes, the length of a whole tile's file. 0 or -ENOMEM.
+ */
+MUST_CHECK int fdcache_new(unsigned max_open, uint64_t file_len, const struct fdcache_ops *ops,
+                           struct fdcache **out);
 /* Nobody holds a file. Closes all, syncs none. NULL is fine. */
 void fdcache_free(struct fdcache *cache);
 
@@ -58,6 +70,14 @@ MUST_CHECK int fdcache_get(struct fdcache *cache, uint32_t tile, struct fdcache_
 
 /* Adds a tile that was just created: takes over the descriptor. Else like fdcache_get(). */
 void fdcache_add(struct fdcache *cache, uint32_t tile, int fd);
+
+/*
+ * Where the len bytes at off of the file lie in memory, until fdcache_put(); NULL
+ * when they cannot be read there: the file is not mapped, which it is once as much
+ * of it was wanted as it is long, or they are not all in the page cache.
+ */
+const char *fdcache_bytes(struct fdcache *cache, struct fdcache_file *file, uint64_t off,
+                          size_t len);
 
 void fdcache_put(struct fdcache *cache, struct fdcache_file *file);
 /* As fdcache_put(), and nobody finds this file any more. */

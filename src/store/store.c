@@ -37,6 +37,12 @@ int store_read(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t 
     return checked(st->ops->read(st, tile, off, buf, len));
 }
 
+int store_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, store_use *use, void *arg)
+{
+    check_range(st, tile, off, len);
+    return st->ops->lend ? checked(st->ops->lend(st, tile, off, len, use, arg)) : -EAGAIN;
+}
+
 int store_write(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len)
 {
     check_range(st, tile, off, len);

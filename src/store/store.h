@@ -14,7 +14,7 @@
  *   space is no matter of one tile and hits many requests at once: except by
  *   flush it is not logged, who answers them tells it.
  * - Bytes of a present tile that were never written read as zeros.
- * - Callers may run read, write, stat, seek and flush of one tile at the same
+ * - Callers may run read, lend, write, stat, seek and flush of one tile at the same
  *   time. create, remove, zero and allocate of a tile exclude everything else
  *   on that tile except flush_start and flush; image/ sees to it with its stripes. Anything may
  *   run at the same time on different tiles.
@@ -43,6 +43,12 @@ struct store_stat {
     struct timespec mtime;
 };
 
+/*
+ * Does something with bytes that are lent to it: 0 or -errno. It leaves looking at
+ * them to a system call, since they may go away meanwhile: -EFAULT tells of that.
+ */
+typedef int store_use(void *arg, const void *bytes, size_t len);
+
 /* Room for the word of an epoch, with its NUL. */
 #define STORE_EPOCH 20
 
@@ -53,6 +59,13 @@ struct store_ops {
 
     /* Fills all of buf. */
     int (*read)(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t len);
+    /*
+     * Instead of a copy, lets use have the bytes where they lie, and calls it once:
+     * then the result is 0, whatever use returns. -EAGAIN: not now, or never; read
+     * may do it. NULL: never.
+     */
+    int (*lend)(struct store *st, uint32_t tile, uint64_t off, size_t len, store_use *use,
+                void *arg);
     /* Writes all of buf, in place. -ENOENT when absent: never creates. */
     int (*write)(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len);
     /* Makes an absent tile that reads as zeros. -EEXIST when it is there. */
@@ -117,6 +130,8 @@ struct store {
 };
 
 MUST_CHECK int store_read(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t len);
+MUST_CHECK int store_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, store_use *use,
+                          void *arg);
 MUST_CHECK int store_write(struct store *st, uint32_t tile, uint64_t off, const void *buf,
                            size_t len);
 MUST_CHECK int store_create(struct store *st, uint32_t tile);

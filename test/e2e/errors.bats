@@ -227,6 +227,84 @@ signed_index() {
     cmp read block
 }
 
+# read_whole NUMBER: a tile of 1 MiB in one request, past all caches.
+read_whole() {
+    dd if=drive of=read bs=1M skip="$1" count=1 iflag=direct
+}
+
+# Long reads of tile 0, $T/content, are answered where it lies in memory from now on.
+drive_with_a_lent_tile() {
+    random "$MiB" >content
+    new_drive -n 4 -s 1M
+    put 0 <content
+    for _ in 1 2 3; do
+        try 0 read_whole 0
+        cmp read content
+    done
+    pid=$(daemon_pid)
+    grep -q '/00/0000$' "/proc/$pid/maps"
+}
+
+@test "a tile that shrinks or vanishes below long reads: no crash, no foreign byte" {
+    drive_with_a_lent_tile
+    truncate -s 300000 drive.img/00/0000
+    read_whole 0
+    cmp -n 300000 read content
+    same 'bytes behind the end' 0 "$(tail -c +300001 read | tr -d '\0' | wc -c)"
+    : >drive.img/00/0000
+    read_whole 0
+    zeros "$MiB" | cmp - read
+    put 0 <content
+    read_whole 0
+    cmp read content
+    lives
+    rm drive.img/00/0000
+    quiet read_whole 0 && cmp read content
+    lives
+}
+
+@test "a tile that is cut and filled without a pause: each long read is right or EIO" {
+    expect_log "cannot read tile '00/0000'"
+    local cutter
+    drive_with_a_lent_tile
+    while :; do
+        truncate -s 0 drive.img/00/0000
+        cat content >drive.img/00/0000
+    done 3>&- 4>&- &
+    cutter=$!
+    for _ in {1..300}; do
+        quiet read_whole 0 || continue
+        # What is there of it, then zeros.
+        tr -d '\0' <read >begin
+        cmp -s -n "$(stat -c %s begin)" begin content || cp begin foreign
+    done
+    kill "$cutter"
+    wait "$cutter" || true
+    refuse test -e foreign
+    lives
+    cat content >drive.img/00/0000
+    read_whole 0
+    cmp read content
+}
+
+@test "tiles that are trimmed beside long reads: data or zeros, and no error" {
+    local trimmer
+    drive_with_a_lent_tile
+    while :; do
+        fallocate -p -o 0 -l 1M drive
+        dd if=content of=drive bs=1M conv=notrunc oflag=direct status=none
+    done 3>&- 4>&- &
+    trimmer=$!
+    for _ in {1..300}; do
+        quiet read_whole 0 || touch failed
+        cmp -s read content || zeros "$MiB" | cmp -s - read || touch failed
+    done
+    kill "$trimmer"
+    wait "$trimmer" || true
+    refuse test -e failed
+    lives
+}
+
 @test "a tile that is longer than a tile: the excess is not shown" {
     new_drive -n 4 -s 4K
     umount_drive
@@ -404,6 +482,22 @@ fails_while() {
     fails_while space EIO 'Input/output error' stat -f drive
     read_tile 1
     zeros 4096 | cmp - read
+}
+
+@test "EIO from below reaches a long read, also when its bytes go away while they are taken" {
+    faulty_drive
+    random "$MiB" >content
+    put 0 <content
+    for _ in 1 2 3; do
+        fails_while lend EFAULT 'Input/output error' read_whole 0
+        cmp read content
+        fails_while lend EIO 'Input/output error' read_whole 0
+        cmp read content
+    done
+    # What is not lent is read.
+    fault lend EAGAIN
+    fails_while read EIO 'Input/output error' read_whole 0
+    cmp read content
 }
 
 @test "EIO from below reaches a buffered reader and writer" {

@@ -488,6 +488,23 @@ median_of_mounts() {
     done
 }
 
+@test "tiles in memory stay the page cache's: not locked, and gone after the unmount" {
+    local pid
+    new_drive -n 64 -s 1M
+    random $((64 * MiB)) >content
+    put 0 <content
+    for _ in 1 2 3; do
+        dd if=drive bs=1M iflag=direct status=none | cmp - content
+    done
+    pid=$(daemon_pid)
+    same 'tiles in memory' 64 "$(grep -c "$T/drive.img/" "/proc/$pid/maps")"
+    same 'KiB of them that are locked' 0 \
+        "$(awk '/-/ { ours = /drive.img/ } ours && /^Locked:/ { n += $2 } END { print n + 0 }' "/proc/$pid/smaps")"
+    fallocate -p -o 0 -l 32M drive
+    same 'tiles in memory after a trim' 32 "$(grep -c "$T/drive.img/" "/proc/$pid/maps")"
+    dd if=drive bs=1M iflag=direct skip=32 status=none | cmp - <(tail -c 32M content)
+}
+
 # Of all threads of the daemon: how often one was put to sleep.
 sleeps() {
     cat "/proc/$(daemon_pid)"/task/*/status | awk '/^voluntary_ctxt/ { n += $2 } END { print n }'

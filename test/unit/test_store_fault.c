@@ -40,6 +40,11 @@ static int teardown(void **state)
     return 0;
 }
 
+static int use_nothing(void *arg, const void *bytes, size_t len)
+{
+    return 0;
+}
+
 /* One call of the operation on tile 0, which is present unless op creates it. */
 static int call(struct store *st, enum fault_op op)
 {
@@ -50,10 +55,14 @@ static int call(struct store *st, enum fault_op op)
     uint32_t found;
     bool empty;
     char byte = 1, epoch[STORE_EPOCH];
+    int rc;
 
     switch (op) {
     case FAULT_READ:
         return store_read(st, 0, 0, &byte, 1);
+    case FAULT_LEND: /* a store in memory has nothing to lend */
+        rc = store_lend(st, 0, 0, 1, use_nothing, NULL);
+        return rc == -EAGAIN ? 0 : rc;
     case FAULT_WRITE:
         return store_write(st, 0, 0, &byte, 1);
     case FAULT_CREATE:
