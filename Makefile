@@ -3,7 +3,8 @@
 #   make                            build/mosaicfs
 #   make check                      all tests that need neither root nor FUSE
 #   make fuzz T=60 [FUZZ=index]     each fuzzer, or one, for T seconds; RUNS=N: N inputs
-#   make crash N=100000             so many power cuts; SEED= begins elsewhere, or shows one state again
+#   make crash N=100000             so many power cuts; SEED= begins elsewhere, or shows one state again;
+#                                   LAYOUT=jpeg: on archives of that layout only
 #   make crash-bugs                 the bugs that are seeded to see that a power cut finds them
 #   make calls                      every call fails once, with every error
 #   make perf-check                 instructions and system calls of requests against recorded ones
@@ -47,10 +48,21 @@ ifeq (0,$(shell $(PKG_CONFIG) --exists jansson; echo $$?))
 jansson_cflags := $(shell $(PKG_CONFIG) --cflags jansson) -DHAVE_JANSSON=1
 jansson_libs := $(shell $(PKG_CONFIG) --libs jansson)
 endif
+# Optional: without libplist sparse bundles of macOS are refused.
+ifeq (0,$(shell $(PKG_CONFIG) --exists libplist-2.0; echo $$?))
+plist_cflags := $(shell $(PKG_CONFIG) --cflags libplist-2.0) -DHAVE_LIBPLIST=1
+plist_libs := $(shell $(PKG_CONFIG) --libs libplist-2.0)
+endif
+# Optional: without libjpeg damage within a cover goes unseen.
+ifeq (0,$(shell $(PKG_CONFIG) --exists libjpeg; echo $$?))
+jpeg_cflags := $(shell $(PKG_CONFIG) --cflags libjpeg) -DHAVE_LIBJPEG=1
+jpeg_libs := $(shell $(PKG_CONFIG) --libs libjpeg)
+endif
 
 all_cflags := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Isrc -pthread \
-	$(fuse_cflags) $(crypto_cflags) $(jansson_cflags) $(warnings) $(sanitize) $(CFLAGS)
-all_libs := $(fuse_libs) $(crypto_libs) $(jansson_libs)
+	$(fuse_cflags) $(crypto_cflags) $(jansson_cflags) $(plist_cflags) $(jpeg_cflags) $(warnings) \
+	$(sanitize) $(CFLAGS)
+all_libs := $(fuse_libs) $(crypto_libs) $(jansson_libs) $(plist_libs) $(jpeg_libs)
 
 sources := $(wildcard src/*/*.c)
 objects := $(sources:%.c=$(BUILD)/%.o)
@@ -93,7 +105,7 @@ fuzzers: $(FUZZ:%=$(BUILD)/test/fuzz/fuzz-%)
 # SEED is a number, or the name of a state as it was told: 7-152-torn-81. BUG goes with the latter.
 crash: $(BUILD)/test/crash/crash
 	$< --states $(or $(N),100000) $(if $(findstring -,$(SEED)),--state,$(if $(SEED),--seed)) $(SEED) \
-		$(if $(BUG),--bug $(BUG))
+		$(if $(BUG),--bug $(BUG)) $(if $(LAYOUT),--layout $(LAYOUT))
 
 calls: $(BUILD)/test/calls/calls
 	$<
@@ -177,6 +189,7 @@ $(BUILD)/test/unit/test_dir_sync: unit_ldflags := -Wl,--wrap=fsync,--wrap=syncfs
 $(BUILD)/test/unit/test_changes_sync: unit_ldflags := -Wl,--wrap=fdatasync,--wrap=fsync
 $(BUILD)/test/unit/test_changes: unit_ldflags := \
 	-Wl,--wrap=fdatasync,--wrap=fstat,--wrap=fstat64,--wrap=pthread_cond_wait
+$(BUILD)/test/unit/test_bundle_archive: unit_ldflags := -Wl,--wrap=changes_noted
 $(BUILD)/test/unit/test_scan: unit_ldflags := \
 	-Wl,--wrap=io_open,--wrap=readdir,--wrap=readdir64
 $(BUILD)/test/unit/test_owner: unit_ldflags := \

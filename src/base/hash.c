@@ -52,6 +52,22 @@ int hash_check(const void *buf, size_t len, unsigned char check[HASH_CHECK])
     return rc;
 }
 
+int hash_check_pair(const void *first, size_t first_len, const void *second, size_t second_len,
+                    unsigned char check[HASH_CHECK])
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    unsigned char md[EVP_MAX_MD_SIZE];
+    bool done = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) &&
+                EVP_DigestUpdate(ctx, first, first_len) &&
+                EVP_DigestUpdate(ctx, second, second_len) && EVP_DigestFinal_ex(ctx, md, NULL);
+
+    EVP_MD_CTX_free(ctx);
+    if (!done)
+        return -ENOMEM;
+    memcpy(check, md, HASH_CHECK);
+    return 0;
+}
+
 /* Up to 256 bytes come whole (random(7)); a signal can still interrupt the wait at boot. */
 int hash_random(void *buf, size_t len)
 {

@@ -21,6 +21,10 @@ MUST_CHECK int hash_sha256(const void *buf, size_t len, char hex[HASH_HEX]);
 /* The first 8 bytes of the SHA-256 of buf: enough to notice damage. 0 or -ENOMEM. Any thread. */
 MUST_CHECK int hash_check(const void *buf, size_t len, unsigned char check[HASH_CHECK]);
 
+/* The same of one buffer followed by another. 0 or -ENOMEM. Any thread. */
+MUST_CHECK int hash_check_pair(const void *first, size_t first_len, const void *second,
+                               size_t second_len, unsigned char check[HASH_CHECK]);
+
 /* Unpredictable bytes, at most 256. 0 or -errno. Any thread. */
 MUST_CHECK int hash_random(void *buf, size_t len);
 

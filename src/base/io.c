@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* openat2(2) reports a race with rename(2) as EAGAIN; so does a leased file, and that may last. */
@@ -323,6 +326,62 @@ int io_flock(int fd, int operation)
         rc = flock(fd, operation);
     while (rc && errno == EINTR);
     return rc ? -errno : 0;
+}
+
+/* From the first byte to the last that there can be: file servers lock far behind the end. */
+static const struct flock whole_file = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+int io_lock(int fd)
+{
+    struct flock lock = whole_file;
+    int rc;
+
+    do
+        rc = fcntl(fd, F_OFD_SETLK, &lock) ? -errno : 0;
+    while (rc == -EINTR);
+    return rc == -EACCES ? -EAGAIN : rc;
+}
+
+int io_locked(int fd)
+{
+    struct flock lock = whole_file;
+
+    if (fcntl(fd, F_OFD_GETLK, &lock))
+        return -errno;
+    return lock.l_type == F_UNLCK ? 0 : -EAGAIN;
+}
+
+/* Where a lease tells who has a file open. Others refuse one for reasons of their own. */
+static bool knows_leases(int fd)
+{
+    struct statfs st;
+
+    if (fstatfs(fd, &st))
+        return false;
+    switch ((unsigned)st.f_type) {
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case F2FS_SUPER_MAGIC:
+    case TMPFS_MAGIC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/*
+ * The kernel gives a lease for reading to nobody while the file is open for
+ * writing. Who opens it in the moment of ours waits until that is over; the
+ * signal that we are sent then must not be one that ends us.
+ */
+int io_opened_to_write(int fd)
+{
+    if (!knows_leases(fd))
+        return -EOPNOTSUPP;
+    if (fcntl(fd, F_SETSIG, SIGURG) || fcntl(fd, F_SETLEASE, F_RDLCK))
+        return -errno;
+    return fcntl(fd, F_SETLEASE, F_UNLCK) ? -errno : 0;
 }
 
 int io_sync_dir(int dirfd, const char *path)

@@ -77,6 +77,22 @@ bool io_is_full(int rc);
 /* flock(2). 0 or -errno. */
 MUST_CHECK int io_flock(int fd, int operation);
 
+/*
+ * Locks the whole file, which is open for writing, as fcntl(2) and file servers do, until it is
+ * closed. 0; -EAGAIN when another holds any lock on any part of it; else -errno.
+ */
+MUST_CHECK int io_lock(int fd);
+
+/* Whether io_lock() would fail for another's lock: 0, -EAGAIN, else -errno. Locks nothing. */
+MUST_CHECK int io_locked(int fd);
+
+/*
+ * Whether anybody has the file open for writing: 0, or -EAGAIN. Any other error
+ * means that it cannot be told: the file is another user's, or on a file
+ * system that would not know. fd is open for reading only.
+ */
+MUST_CHECK int io_opened_to_write(int fd);
+
 MUST_CHECK int io_fsync(int fd);
 MUST_CHECK int io_fdatasync(int fd);
 

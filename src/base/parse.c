@@ -89,6 +89,20 @@ void parse_size_text(uint64_t bytes, char text[PARSE_SIZE_TEXT])
         snprintf(text, PARSE_SIZE_TEXT, "%u %ciB", whole, units[shift / 10 - 1]);
 }
 
+char *parse_escape(const char *s, char *to)
+{
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+
+        if (c <= ' ' || c == '\\' || c == 0x7f)
+            to += sprintf(to, "\\%03o", c);
+        else
+            *to++ = *s;
+    }
+    *to = '\0';
+    return to;
+}
+
 void parse_unescape(char *s)
 {
     char *out = s;

@@ -29,6 +29,14 @@ MUST_CHECK int parse_size(const char *s, uint64_t *out);
  */
 void parse_size_text(uint64_t bytes, char text[PARSE_SIZE_TEXT]);
 
+#define PARSE_ESCAPED 4 /* bytes that one byte may take */
+
+/*
+ * Writes s to to, blanks, backslashes and control characters as \ooo, so that
+ * parse_unescape() gets it back out of a line. Returns the end, which is a NUL.
+ */
+char *parse_escape(const char *s, char *to);
+
 /* Takes \ooo back to the byte it stands for, in place: as proc(5) writes blanks in mountinfo. */
 void parse_unescape(char *s);
 

@@ -80,6 +80,8 @@ static long end(const struct sys_call *call, long result)
 /* What the linker calls the C library's own, and what it gives to the program. */
 int __real_close(int fd);
 int __real_closedir(DIR *dir);
+ssize_t __real_copy_file_range(int from, off_t *from_off, int to, off_t *to_off, size_t len,
+                               unsigned flags);
 int __real_faccessat(int dirfd, const char *path, int mode, int flags);
 int __real_fallocate64(int fd, int mode, off_t off, off_t len);
 int __real_fdatasync(int fd);
@@ -113,6 +115,8 @@ ssize_t __real_write(int fd, const void *buf, size_t len);
 
 int __wrap_close(int fd);
 int __wrap_closedir(DIR *dir);
+ssize_t __wrap_copy_file_range(int from, off_t *from_off, int to, off_t *to_off, size_t len,
+                               unsigned flags);
 int __wrap_faccessat(int dirfd, const char *path, int mode, int flags);
 int __wrap_fallocate(int fd, int mode, off_t off, off_t len);
 int __wrap_fallocate64(int fd, int mode, off_t off, off_t len)
@@ -185,6 +189,16 @@ int __wrap_closedir(DIR *dir)
 
     errno = err ? err : errno;
     return (int)end(&call, err ? -1 : rc);
+}
+
+/* Refused to who is watched, as by a file system that has none: then hooks see reads and writes. */
+ssize_t __wrap_copy_file_range(int from, off_t *from_off, int to, off_t *to_off, size_t len,
+                               unsigned flags)
+{
+    if (paused || !atomic_load(&armed))
+        return __real_copy_file_range(from, from_off, to, to_off, len, flags);
+    errno = EOPNOTSUPP;
+    return -1;
 }
 
 int __wrap_faccessat(int dirfd, const char *path, int mode, int flags)

@@ -46,6 +46,20 @@ static void sha256_of_a_million(void **state)
     free(buf);
 }
 
+/* However a text is cut in two. */
+static void check_of_a_pair_is_that_of_the_whole(void **state)
+{
+    const char *text = known[2].text;
+    unsigned char whole[HASH_CHECK], pair[HASH_CHECK];
+
+    (void)state;
+    assert_int_equal(hash_check(text, strlen(text), whole), 0);
+    for (size_t at = 0; at <= strlen(text); at++) {
+        assert_int_equal(hash_check_pair(text, at, text + at, strlen(text) - at, pair), 0);
+        assert_memory_equal(pair, whole, HASH_CHECK);
+    }
+}
+
 static void uuids_are_valid_and_differ(void **state)
 {
     char seen[64][HASH_UUID];
@@ -114,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_of_known_texts),
         cmocka_unit_test(sha256_of_a_million),
+        cmocka_unit_test(check_of_a_pair_is_that_of_the_whole),
         cmocka_unit_test(uuids_are_valid_and_differ),
         cmocka_unit_test(uuids_use_all_their_bits),
         cmocka_unit_test(uuid_shapes),

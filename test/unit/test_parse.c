@@ -208,6 +208,28 @@ static void unescape_takes_three_octal_digits(void **state)
     }
 }
 
+static void escape_is_one_word_in_one_line(void **state)
+{
+    static const struct {
+        const char *bytes, *text;
+    } rows[] = {
+        {"", ""},
+        {"/plain", "/plain"},
+        {"/a b\\c", "/a\\040b\\134c"},
+        {"\n\t\x7f\x01", "\\012\\011\\177\\001"},
+        {"\xc3\xbc\xff", "\xc3\xbc\xff"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[32];
+
+        assert_ptr_equal(parse_escape(rows[i].bytes, text), text + strlen(rows[i].text));
+        assert_string_equal(text, rows[i].text);
+        parse_unescape(text);
+        assert_string_equal(text, rows[i].bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +238,7 @@ int main(void)
         cmocka_unit_test(no_other_byte_is_a_suffix),
         cmocka_unit_test(sizes_for_people),
         cmocka_unit_test(unescape_takes_three_octal_digits),
+        cmocka_unit_test(escape_is_one_word_in_one_line),
     };
 
     return cmocka_run_group_tests_name("parse", tests, NULL, NULL);

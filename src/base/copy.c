@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/copy.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/io.h"
+
+#define PIECE (1 << 20)
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int copy_by_hand(int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len)
+{
+    char *buf = malloc(PIECE);
+    int rc = buf ? 0 : -ENOMEM;
+    size_t got = 1;
+
+    while (!rc && len > 0 && got > 0) {
+        rc = io_pread(from, buf, least(len, PIECE), from_off, &got);
+        if (!rc)
+            rc = io_pwrite(to, buf, got, to_off);
+        from_off += got;
+        to_off += got;
+        len -= got;
+    }
+    free(buf);
+    return rc;
+}
+
+/* Where the kernel cannot do it (between file systems, for instance), by hand. */
+static int copy_data(int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len)
+{
+    while (len > 0) {
+        off_t in = (off_t)from_off, out = (off_t)to_off;
+        ssize_t n = copy_file_range(from, &in, to, &out, len, 0);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) /* also what claims that a file had ended */
+            return copy_by_hand(from, from_off, to, to_off, len);
+        from_off += (uint64_t)n;
+        to_off += (uint64_t)n;
+        len -= (uint64_t)n;
+    }
+    return 0;
+}
+
+/* The next data in [off, end): false when there is none. Without holes all is data. */
+static bool next_data(int fd, uint64_t off, uint64_t end, uint64_t *data, uint64_t *hole)
+{
+    off_t at = lseek(fd, (off_t)off, SEEK_DATA);
+
+    if (at < 0 && errno == ENXIO)
+        return false;
+    *data = at < 0 ? off : (uint64_t)at;
+    at = at < 0 ? -1 : lseek(fd, at, SEEK_HOLE);
+    *hole = at <= 0 || (uint64_t)at <= *data ? end : least((uint64_t)at, end);
+    return *data < end;
+}
+
+int copy_range(int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len)
+{
+    uint64_t off = from_off, end = from_off + len, data, hole;
+    int rc = 0;
+
+    while (!rc && off < end && next_data(from, off, end, &data, &hole)) {
+        rc = copy_data(from, data, to, to_off + (data - from_off), hole - data);
+        off = hole;
+    }
+    return rc;
+}
