@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An archive in a private directory of its own below TMPDIR, for tests that
- * need real tile files. Failures end the test program: there is nothing to
- * test without it.
+ * An archive of any layout in a private directory of its own below TMPDIR, for
+ * tests that need real tile files. Failures end the test program: there is
+ * nothing to test without it.
  */
 #ifndef TEST_TEMPSTORE_H
 #define TEST_TEMPSTORE_H
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "format/format.h"
+#include "layouts.h"
 #include "store/archive.h"
 #include "store/dir.h"
 #include "tree.h"
@@ -22,7 +23,10 @@
 struct tempstore {
     char base[PATH_MAX - 64]; /* removed with all in it by tempstore_remove() */
     char path[PATH_MAX];      /* of the archive, below base */
-    struct archive archive;   /* open after tempstore_open() */
+    char cover[PATH_MAX];     /* of new tiles, below base */
+    char planted[PATH_MAX +
+                 LAYOUT_PATH]; /* a tile that tells the layout, and goes when that is known */
+    struct archive archive;    /* open after tempstore_open() */
 };
 
 static inline void tempstore_must(bool ok, const char *what)
@@ -41,15 +45,30 @@ static inline void tempstore_make(struct tempstore *temp)
     snprintf(temp->base, sizeof(temp->base), "%s/mosaicfs-test-XXXXXX", tmp ? tmp : "/tmp");
     tempstore_must(mkdtemp(temp->base) != NULL, temp->base);
     snprintf(temp->path, sizeof(temp->path), "%s/drive.img", temp->base);
+    snprintf(temp->cover, sizeof(temp->cover), "%s/cover.jpg", temp->base);
 }
 
-/* Writes a new format 2 archive. */
+/* A new archive without tiles. Format 1 has whole tiles only. */
+static inline void tempstore_create_as(struct tempstore *temp, const struct geometry *geo,
+                                       const struct layout *layout)
+{
+    char name[LAYOUT_PATH];
+    struct index index;
+
+    if (!layouts_original(layout)) {
+        tempstore_must(layouts_index(layout, geo, &index) == 0, "uuid");
+        tempstore_must(archive_create(temp->path, &index) == 0, temp->path);
+        return;
+    }
+    tempstore_must(layouts_make_original(temp->path, layout, geo, 0, COVER_2017) == 0, temp->path);
+    layout->tile_path(0, name);
+    if (layout->head != LAYOUT_BARE)
+        snprintf(temp->planted, sizeof(temp->planted), "%s/%s", temp->path, name);
+}
+
 static inline void tempstore_create(struct tempstore *temp, const struct geometry *geo)
 {
-    struct index index = {.format = FORMAT_CURRENT, .geometry = *geo, .layout = &layout_plain};
-
-    tempstore_must(hash_uuid(index.uuid) == 0, "uuid");
-    tempstore_must(archive_create(temp->path, &index) == 0, temp->path);
+    tempstore_create_as(temp, geo, &layout_plain);
 }
 
 static inline struct store *tempstore_open(struct tempstore *temp, bool read_only,
@@ -58,6 +77,11 @@ static inline struct store *tempstore_open(struct tempstore *temp, bool read_onl
     struct store *st = NULL;
 
     tempstore_must(archive_open(temp->path, &temp->archive) == 0, temp->path);
+    if (!read_only)
+        tempstore_must(layouts_covers(&temp->archive, temp->cover) == 0, temp->cover);
+    if (temp->planted[0])
+        tempstore_must(unlink(temp->planted) == 0, temp->planted);
+    temp->planted[0] = '\0';
     tempstore_must(dir_open(&temp->archive, read_only, max_open, &st) == 0, temp->path);
     return st;
 }

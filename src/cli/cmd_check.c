@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/parse.h"
@@ -19,60 +17,45 @@
 #include "cli/findings.h"
 #include "cli/json.h"
 #include "cli/mounts.h"
+#include "cli/progress.h"
 #include "format/format.h"
 #include "store/adopt.h"
 #include "store/archive.h"
+#include "store/maclock.h"
 #include "store/owner.h"
 #include "store/repair.h"
 #include "store/reread.h"
 #include "store/scan.h"
 
-#define PROGRESS_MS 250
-
 struct check {
     struct archive archive;
     struct scan scan;
     bool repair, deep, json;
-    bool progress;        /* there is a terminal to show it on */
-    int64_t began, shown; /* ms */
-    size_t left;          /* findings that have not been repaired */
+    struct progress progress;
+    size_t left; /* findings that have not been repaired */
     size_t moved;
 };
 
-/* --- progress -------------------------------------------------------------- */
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
+/* --- reading all bytes ------------------------------------------------------ */
 
 static void show_progress(uint64_t done, void *arg)
 {
     struct check *check = arg;
-    int64_t now = now_ms(), took = now - check->began;
     char a[PARSE_SIZE_TEXT], b[PARSE_SIZE_TEXT], rate[PARSE_SIZE_TEXT];
 
-    if (now - check->shown < PROGRESS_MS)
-        return;
-    check->shown = now;
     parse_size_text(done, a);
     parse_size_text(check->scan.bytes, b);
-    parse_size_text(done * 1000 / (uint64_t)(took ? took : 1), rate);
-    fprintf(stderr, "\rread %s of %s, %s/s\033[K", a, b, rate);
+    parse_size_text(done * 1000 / progress_took(&check->progress), rate);
+    progress_show(&check->progress, "read %s of %s, %s/s", a, b, rate);
 }
 
 static int read_all(struct check *check)
 {
     int rc;
 
-    check->began = check->shown = now_ms();
-    check->progress = isatty(STDERR_FILENO);
-    rc = reread_tiles(&check->scan, check->progress ? show_progress : NULL, check);
-    if (check->progress)
-        fprintf(stderr, "\r\033[K");
+    progress_begin(&check->progress);
+    rc = reread_tiles(&check->scan, show_progress, check);
+    progress_end(&check->progress);
     return rc;
 }
 
@@ -84,7 +67,7 @@ static void print_finding(const struct check *check, const struct scan_finding *
 
     if (f->kind == SCAN_JOURNAL_MISSING) /* nothing to worry about; JSON says it */
         return;
-    findings_detail(f, detail);
+    findings_detail(&check->scan, f, detail);
     findings_advice(&check->scan, f, advice);
     if (scan_is_note(f->kind))
         printf("note: ");
@@ -124,7 +107,7 @@ static void add_finding(const struct check *check, const struct scan_finding *f,
 
     json_add_text(json, "kind", findings_word(f->kind));
     json_add_text(json, "path", f->path[0] ? f->path : NULL);
-    findings_detail(f, text);
+    findings_detail(&check->scan, f, text);
     json_add_text(json, "detail", text);
     if (scan_is_note(f->kind))
         return;
@@ -142,6 +125,7 @@ static int print_json(const struct check *check)
 
     if (!rc) {
         json_add_text(json, "archive", check->archive.path);
+        json_add_text(json, "layout", scan->layout->name);
         json_add_number(json, "tiles_present", scan->tiles);
         json_add_bool(json, "deep", check->deep);
         json_add_bool(json, "damaged", check->left > 0);
@@ -225,9 +209,15 @@ static int take_archive(struct check *check, struct owner *owner, struct repair 
 static int move_all(struct check *check, bool locks)
 {
     struct repair repair = {.dirfd = -1};
+    struct maclock maclock = MACLOCK_NONE;
     struct owner owner;
-    int rc = take_archive(check, &owner, &repair, locks);
+    int rc = maclock_take(&maclock, &check->archive);
 
+    if (rc == -EBUSY)
+        log_error("cannot repair archive '%s': it is in use by another program, such as a Mac",
+                  check->archive.path);
+    if (!rc)
+        rc = take_archive(check, &owner, &repair, locks);
     if (!rc) {
         if (!locks)
             rc = repair_open(&check->archive, &repair);
@@ -236,6 +226,7 @@ static int move_all(struct check *check, bool locks)
         owner_drop(&owner);
     }
     repair_close(&repair);
+    maclock_drop(&maclock);
     return rc;
 }
 
@@ -259,17 +250,28 @@ static int repair(struct check *check)
 
 /* --- all ------------------------------------------------------------------- */
 
+/* Beside an index that is of no use, which may be the one that is wrong. */
+static bool has_good_spare(const struct scan *scan)
+{
+    struct index index;
+    const char *why;
+
+    return scan->layout->spare_index &&
+           !archive_read_index(scan->archive, scan->layout->spare_index, &index, &why);
+}
+
 /* What there is can be looked at: an archive, of a version that we know. */
 static int is_archive(const struct check *check)
 {
     const struct scan *scan = &check->scan;
 
-    if (scan->index_err == -ENOTSUP) {
+    if (scan->index_err == -ENOTSUP && !has_good_spare(scan)) {
         log_error("cannot check archive '%s': %s", check->archive.path, scan->why);
-        log_note("a newer version of mosaicfs made this archive; use that one");
+        if (scan->layout != &layout_bundle)
+            log_note("a newer version of mosaicfs made this archive; use that one");
         return -ENOTSUP;
     }
-    if (scan->index_err != -ENOENT || scan->tiles)
+    if (scan->indexed || scan->index_err != -ENOENT || scan->tiles)
         return 0;
     log_error("'%s' is not an archive: it has no file '%s' and no tiles", check->archive.path,
               FORMAT_INDEX_NAME);

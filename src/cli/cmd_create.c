@@ -7,8 +7,10 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/cli.h"
+#include "cli/cover_check.h"
 #include "format/format.h"
 #include "store/archive.h"
+#include "store/covers.h"
 
 #define TILE_SIZE_DEFAULT (UINT64_C(8) << 20)
 #define SIZE_MAX_TEXT "8 EiB - 512 B" /* FORMAT_SIZE_MAX, down to a multiple of FORMAT_SECTOR */
@@ -65,10 +67,53 @@ static int by_tiles(const struct args *args, uint64_t tile_size, uint64_t *size)
     return 0;
 }
 
-static int choose(const struct args *args, struct geometry *geo)
+/* --cover alone says jpeg. 0 or an exit code. */
+static int choose_layout(const struct args *args, const struct layout **layout)
+{
+    bool covers = opt_given(args, "cover");
+    const char *name = covers ? layout_jpeg.name : layout_plain.name;
+
+    if (opt_given(args, "layout"))
+        name = opt_value(args, "layout");
+    *layout = strcmp(name, layout_bundle.name) ? layout_find(name) : &layout_bundle;
+    if (!*layout)
+        return opt_usage_error(args->command, "--layout: '%s' is not one of %s, %s, %s", name,
+                               layout_plain.name, layout_jpeg.name, layout_bundle.name);
+    if (covers != (*layout == &layout_jpeg))
+        return opt_usage_error(args->command,
+                               covers ? "--cover is for layout %s alone"
+                                      : "layout %s needs pictures: give --cover FILE|DIR",
+                               layout_jpeg.name);
+    return 0;
+}
+
+/* What a Mac would not take. 0 or an exit code. */
+static int check_band_size(const struct args *args, uint64_t size)
+{
+    char text[PARSE_SIZE_TEXT];
+
+    if (size >= FORMAT_BUNDLE_BAND_MIN && size <= FORMAT_BUNDLE_BAND_MAX &&
+        size % FORMAT_BUNDLE_BAND_ALIGN == 0)
+        return 0;
+    parse_size_text(size, text);
+    return opt_usage_error(args->command,
+                           "tiles of %s are not for a sparse bundle: a Mac takes 1 MiB to 8 GiB, "
+                           "multiples of %d bytes",
+                           text, FORMAT_BUNDLE_BAND_ALIGN);
+}
+
+/* For an image of that size when nobody has said. */
+static uint64_t default_tile_size(const struct layout *layout, uint64_t size)
+{
+    if (layout == &layout_bundle && size <= (uint64_t)FORMAT_BUNDLE_BAND * FORMAT_TILES_MAX)
+        return FORMAT_BUNDLE_BAND;
+    return geometry_choose(size);
+}
+
+static int choose(const struct args *args, const struct layout *layout, struct geometry *geo)
 {
     bool by_total = opt_given(args, "total");
-    uint64_t tile_size = TILE_SIZE_DEFAULT;
+    uint64_t tile_size = layout == &layout_bundle ? FORMAT_BUNDLE_BAND : TILE_SIZE_DEFAULT;
     uint64_t size;
     int rc = 0;
 
@@ -83,7 +128,11 @@ static int choose(const struct args *args, struct geometry *geo)
     if (rc)
         return rc;
     if (by_total && !opt_given(args, "tile-size"))
-        tile_size = geometry_choose(size);
+        tile_size = default_tile_size(layout, size);
+    if (layout == &layout_bundle)
+        rc = check_band_size(args, tile_size);
+    if (rc)
+        return rc;
     if (geometry_init(geo, size, tile_size))
         return opt_usage_error(
             args->command, "tiles of %s are too small for %s: more than %d would be needed",
@@ -91,21 +140,69 @@ static int choose(const struct args *args, struct geometry *geo)
     return 0;
 }
 
-static int run(const struct args *args)
+/* From --cover and --cover-max. 0 or an exit code. */
+static int choose_covers(const struct args *args, struct covers_source *covers)
 {
-    struct index index = {.format = FORMAT_CURRENT, .layout = &layout_plain};
-    char size[PARSE_SIZE_TEXT], tile_size[PARSE_SIZE_TEXT];
-    int rc = choose(args, &index.geometry);
+    int rc = cover_check_options(args, "cover", covers);
+
+    return rc || !covers->path[0] ? rc : cover_check_all(covers);
+}
+
+/* The archive is there already: without this it only does not know where covers are. */
+static int remember_covers(const char *path, const struct covers_source *covers)
+{
+    struct archive archive;
+    int rc = archive_open(path, &archive);
 
     if (rc)
         return rc;
-    rc = hash_uuid(index.uuid);
+    rc = covers_remember(&archive, covers);
+    if (rc)
+        log_note("the archive has been made; mount it with '--cover'");
+    archive_close(&archive);
+    return rc;
+}
+
+/* A Mac knows it by that, where it is not told otherwise. */
+static void check_name(const char *path, const struct layout *layout)
+{
+    static const char ending[] = ".sparsebundle";
+    size_t len = strlen(path);
+
+    while (len > 0 && path[len - 1] == '/')
+        len--;
+    if (layout == &layout_bundle &&
+        (len <= strlen(ending) || memcmp(path + len - strlen(ending), ending, strlen(ending)) != 0))
+        log_warn("the name of '%s' does not end in '%s': a Mac will not know what it is", path,
+                 ending);
+}
+
+static int run(const struct args *args)
+{
+    struct index index = {.format = FORMAT_CURRENT};
+    char size[PARSE_SIZE_TEXT], tile_size[PARSE_SIZE_TEXT];
+    struct covers_source covers;
+    int rc = choose_layout(args, &index.layout);
+
+    if (!rc)
+        rc = choose(args, index.layout, &index.geometry);
+    if (!rc)
+        rc = choose_covers(args, &covers);
+    if (rc)
+        return rc;
+    if (index.layout == &layout_bundle)
+        index.format = FORMAT_FOREIGN;
+    else
+        rc = hash_uuid(index.uuid);
     if (rc) {
         log_error("cannot make a random identifier: %s", strerror(-rc));
         return CLI_FAILED;
     }
     if (archive_create(args->operands[0], &index))
         return CLI_FAILED;
+    if (covers.path[0] && remember_covers(args->operands[0], &covers))
+        return CLI_FAILED;
+    check_name(args->operands[0], index.layout);
     parse_size_text(index.geometry.size, size);
     parse_size_text(index.geometry.tile_size, tile_size);
     printf("created '%s': %s in %" PRIu32 " tile%s of %s\n", args->operands[0], size,
@@ -117,13 +214,18 @@ static const struct opt opts[] = {
     {"tiles", 'n', "N", "so many tiles, 1 to 1048576"},
     {"total", 0, "SIZE", "the size of the image instead; the last tile may be partial"},
     {"tile-size", 's', "SIZE", "of a tile (default: 8M with -n, chosen to fit with --total)"},
+    {"cover", 0, "FILE|DIR",
+     "tiles are JPEG pictures that show this one, or random ones out of DIR"},
+    {"cover-max", 0, "SIZE", "of a picture (default: 1M)"},
+    {"layout", 0, "NAME", "plain (the default), jpeg or sparsebundle, which a Mac opens, too"},
     {0},
 };
 
 const struct command cmd_create = {
     .name = "create",
     .summary = "make a new, empty archive",
-    .synopsis = "(-n N | --total SIZE) [-s SIZE] ARCHIVE",
+    .synopsis = "(-n N | --total SIZE) [-s SIZE] [--layout NAME] [--cover FILE|DIR] "
+                "[--cover-max SIZE] ARCHIVE",
     .description =
         "Makes ARCHIVE, a new or an empty directory, ready to be mounted. It occupies next\n"
         "to nothing: tiles come into being as they are written to.\n"

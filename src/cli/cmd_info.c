@@ -19,9 +19,12 @@
 #include "cli/json.h"
 #include "cli/mounts.h"
 #include "cli/server.h"
+#include "format/format.h"
 #include "front/control.h"
 #include "store/archive.h"
+#include "store/covers.h"
 #include "store/dir.h"
+#include "store/maclock.h"
 #include "store/owner.h"
 
 #define OPEN_MAX_FILES 64 /* the least that dir_open() takes */
@@ -51,6 +54,9 @@ struct info {
     struct mounts mounts;
     struct record writer; /* what use points into */
     struct use use;
+    struct covers_source covers; /* path "": not known */
+    int covers_err;              /* why they cannot be looked for there, a positive errno, or 0 */
+    bool taken;                  /* by another program, such as a Mac; no mount of ours */
 };
 
 /* Sparse files can be of any length, all of them together longer than there are numbers. */
@@ -156,6 +162,9 @@ static void find_use(struct info *info, const struct mount *named)
         use_of_mount(info, mount, rc == 0);
     else if (!rc && info->writer.mountpoint[0]) /* "": used without a mount */
         use_of_record(info);
+    /* A writer of ours holds what a Mac would. */
+    info->taken =
+        (!info->use.state || info->use.read_only) && rc == -ENOENT && maclock_held(&info->archive);
 }
 
 static void line(const char *name, const char *fmt, ...) PRINTF(2, 3);
@@ -199,6 +208,22 @@ static void print_use(const struct use *use)
         line("", "that process could not be asked how it is");
 }
 
+static void print_covers(const struct info *info)
+{
+    const struct covers_source *covers = &info->covers;
+    char max[PARSE_SIZE_TEXT];
+
+    if (!covers->path[0]) {
+        line("covers", "not known on this machine: new tiles show pictures of other tiles");
+        return;
+    }
+    parse_size_text(covers->max, max);
+    line("covers", "from '%s', each at most %s", covers->path, max);
+    if (info->covers_err)
+        line("", "nothing can be read there (%s): new tiles show pictures of other tiles",
+             strerror(info->covers_err));
+}
+
 static void print_text(const struct info *info)
 {
     const struct index *index = &info->archive.index;
@@ -216,10 +241,17 @@ static void print_text(const struct info *info)
     parse_size_text(usage->blocks * 512, b);
     line("stored", "%s (%" PRIu64 " bytes), occupying %s (%" PRIu64 " bytes)", a, usage->bytes, b,
          usage->blocks * 512);
-    line("format", "%d, layout %s", index->format, index->layout->name);
+    if (index->format == FORMAT_FOREIGN)
+        line("format", "of another program, layout %s", index->layout->name);
+    else
+        line("format", "%d, layout %s", index->format, index->layout->name);
     if (index->uuid[0])
         line("uuid", "%s", index->uuid);
+    if (index->layout->head == LAYOUT_PICTURE)
+        print_covers(info);
     print_use(&info->use);
+    if (info->taken)
+        line("in use", "by another program, such as a Mac: it can only be mounted read-only");
 }
 
 static void add_use(struct json_object *json, const struct use *use)
@@ -241,15 +273,34 @@ static void add_use(struct json_object *json, const struct use *use)
     json_add_text(group, "waiting_since", use->waiting ? use->waiting_since : NULL);
 }
 
+static void add_covers(struct json_object *json, const struct info *info)
+{
+    const struct covers_source *covers = &info->covers;
+    struct json_object *group;
+
+    if (!covers->path[0]) {
+        json_add_text(json, "cover", NULL);
+        return;
+    }
+    group = json_add_group(json, "cover");
+    json_add_text(group, "path", covers->path);
+    json_add_number(group, "max", covers->max);
+    json_add_bool(group, "found", !info->covers_err);
+}
+
 static void add_all(struct json_object *json, const struct info *info)
 {
     const struct index *index = &info->archive.index;
     const struct geometry *geo = &index->geometry;
 
     json_add_text(json, "archive", info->archive.path);
-    json_add_number(json, "format", (uint64_t)index->format);
+    if (index->format == FORMAT_FOREIGN)
+        json_add_text(json, "format", NULL);
+    else
+        json_add_number(json, "format", (uint64_t)index->format);
     json_add_text(json, "layout", index->layout->name);
     json_add_text(json, "uuid", index->uuid[0] ? index->uuid : NULL);
+    add_covers(json, info);
     json_add_number(json, "size", geo->size);
     json_add_number(json, "tile_size", geo->tile_size);
     json_add_number(json, "tiles", geo->ntiles);
@@ -257,6 +308,7 @@ static void add_all(struct json_object *json, const struct info *info)
     json_add_number(json, "bytes_stored", info->usage.bytes);
     json_add_number(json, "bytes_allocated", info->usage.blocks * 512);
     add_use(json, &info->use);
+    json_add_bool(json, "taken", info->taken);
 }
 
 static int print_json(const struct info *info)
@@ -271,6 +323,13 @@ static int print_json(const struct info *info)
     return json_complain(rc);
 }
 
+static void find_covers(struct info *info)
+{
+    (void)!covers_recall(&info->archive, &info->covers); /* it has said why not */
+    if (info->covers.path[0] && access(info->covers.path, R_OK))
+        info->covers_err = errno;
+}
+
 static int gather(struct info *info, const char *path)
 {
     const struct mount *named;
@@ -283,9 +342,12 @@ static int gather(struct info *info, const char *path)
     if (rc)
         return rc;
     rc = count(&info->archive, &info->usage);
-    if (!rc)
-        find_use(info, named);
-    return rc;
+    if (rc)
+        return rc;
+    if (info->archive.index.layout->head == LAYOUT_PICTURE)
+        find_covers(info);
+    find_use(info, named);
+    return 0;
 }
 
 static int run(const struct args *args)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Order: look at the arguments, make the daemon's process, and in it: start the
- * janitor, open the archive, take its lock, prepare the mount point, open the
- * image, mount, confine ourselves, serve. The lock comes before the mount point
+ * janitor, open the archive, take its lock (and that of a Mac), prepare the mount point,
+ * open the image, mount, confine ourselves, serve. The lock comes before the mount point
  * because the daemon before us removes its own mount point while it holds the
  * lock. Back in reverse: flush and close the image, have the mount point
  * removed, drop the lock, end.
@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/confine.h"
+#include "cli/cover_check.h"
 #include "cli/mount_args.h"
 #include "cli/mountpoint.h"
 #include "cli/process.h"
@@ -32,7 +33,9 @@
 #include "front/unmount.h"
 #include "image/image.h"
 #include "store/archive.h"
+#include "store/covers.h"
 #include "store/dir.h"
+#include "store/maclock.h"
 #include "store/owner.h"
 
 #define FUSE_CONF "/etc/fuse.conf"
@@ -41,7 +44,8 @@ struct plan {
     const char *archive;
     char mountpoint[PATH_MAX];
     struct mount_args mount;
-    bool logging;     /* to a file of the user's choice */
+    struct covers_source covers; /* that were given; path "": none */
+    bool logging;                /* to a file of the user's choice */
     bool keep_record; /* of the lock: the next writer must know that data may be missing */
     int ready_fd;     /* the parent listens at the other end; -1: nobody does */
 };
@@ -90,6 +94,11 @@ static int make_plan(struct plan *plan, const struct args *args)
     rc = mount_args_collect(&plan->mount, args);
     if (plan->mount.debug)
         log_debug_on();
+    if (!rc)
+        rc = cover_check_options(args, "cover", &plan->covers);
+    if (!rc && plan->covers.path[0] && plan->mount.read_only)
+        rc = opt_usage_error(args->command, "--cover is for new tiles, and a read-only mount makes "
+                                            "none");
     if (!rc)
         rc = check_sharing(plan, args->operands[1]);
     if (!rc && mountpoint_resolve(args->operands[1], plan->mountpoint))
@@ -144,11 +153,24 @@ static int serve_mounted(struct plan *plan, const struct archive *archive, struc
     if (unmount_top_id(plan->mountpoint, &mount_id))
         mount_id = 0;
     process_harden();
-    confine_enter(archive->dirfd, plan->mount.read_only, fuse_front_rings(front));
+    confine_enter(archive->dirfd, covers_fd(archive->covers), plan->mount.read_only,
+                  fuse_front_rings(front));
     rc = fuse_front_run(front, img, on_ready, plan);
     if (rc)
         detach(plan, mount_id);
     return rc ? CLI_FAILED : CLI_DONE;
+}
+
+/* For new tiles that are pictures. 0 or -errno, logged. */
+static int open_covers(struct plan *plan, struct archive *archive)
+{
+    int rc;
+
+    if (plan->mount.read_only || archive->index.layout->head == LAYOUT_BARE)
+        return 0;
+    rc = plan->covers.path[0] ? covers_remember(archive, &plan->covers)
+                              : covers_recall(archive, &plan->covers);
+    return rc ? rc : covers_open(archive, &plan->covers, &archive->covers);
 }
 
 /* With the lock and the mount point in hand. Closes mountpoint_fd. */
@@ -157,7 +179,13 @@ static int serve_image(struct plan *plan, struct archive *archive, struct fuse_f
 {
     struct store *store;
     struct image *img;
-    int rc = dir_open(archive, plan->mount.read_only, process_open_limit(), &store);
+    int rc = open_covers(plan, archive);
+
+    if (rc) {
+        close(mountpoint_fd);
+        return CLI_FAILED;
+    }
+    rc = dir_open(archive, plan->mount.read_only, process_open_limit(), &store);
 
     if (!rc)
         rc = image_open(store, plan->mount.read_only, &img);
@@ -225,8 +253,31 @@ static int new_front(const struct plan *plan, const struct archive *archive,
     return rc == -EINVAL ? CLI_USAGE : rc ? CLI_FAILED : 0;
 }
 
+static int refuse_covers(const struct archive *archive)
+{
+    log_error("cannot use covers for archive '%s': %s", archive->path,
+              archive->index.layout->head == LAYOUT_BARE
+                  ? "its tiles are no pictures"
+                  : "all of its tiles show the same picture, and new ones have to show it, too");
+    log_note("mount it without --cover; 'mosaicfs create --cover' makes an archive of pictures");
+    return CLI_FAILED;
+}
+
+/* May take long, and who interrupts that reaches the parent only. */
+static int check_covers(struct plan *plan, const struct archive *archive)
+{
+    int rc;
+
+    if (archive->index.layout->head != LAYOUT_PICTURE)
+        return refuse_covers(archive);
+    process_follow_parent(plan->ready_fd >= 0);
+    rc = cover_check_all(&plan->covers);
+    process_follow_parent(false);
+    return rc;
+}
+
 /* What stands against mounting this archive there, as far as one can see beforehand. */
-static int check_archive(const struct plan *plan, const struct archive *archive)
+static int check_archive(struct plan *plan, const struct archive *archive)
 {
     size_t len = strlen(archive->path);
 
@@ -234,14 +285,53 @@ static int check_archive(const struct plan *plan, const struct archive *archive)
         log_error("cannot mount on '%s': that is inside the archive", plan->mountpoint);
         return CLI_FAILED;
     }
-    return 0;
+    return plan->covers.path[0] ? check_covers(plan, archive) : 0;
+}
+
+/*
+ * The archive's lock and, of a sparse bundle, that of a Mac. What a Mac uses is
+ * mounted read-only. 0 or an exit code, then with nothing taken.
+ */
+static int take_locks(struct plan *plan, const struct archive *archive, struct owner *owner,
+                      struct maclock *maclock, struct record *previous)
+{
+    int rc = owner_take(owner, archive, plan->mountpoint, plan->mount.read_only, previous);
+
+    if (rc)
+        return CLI_FAILED;
+    if (plan->mount.read_only)
+        return 0;
+    rc = maclock_take(maclock, archive);
+    if (!rc)
+        return 0;
+    owner_drop(owner);
+    if (rc != -EBUSY)
+        return CLI_FAILED;
+    log_warn("'%s' is in use by another program, such as a Mac: it is mounted read-only, and may "
+             "change meanwhile",
+             archive->path);
+    plan->mount.read_only = true;
+    return owner_take(owner, archive, plan->mountpoint, true, previous) ? CLI_FAILED : 0;
+}
+
+/* With the locks in hand. */
+static int serve_taken(struct plan *plan, struct archive *archive, struct owner *owner,
+                       const struct record *previous)
+{
+    struct fuse_front *front;
+    int rc = new_front(plan, archive, &front);
+
+    if (rc)
+        return rc;
+    (void)!chdir("/"); /* stay out of the way of whoever wants to unmount the place */
+    return serve_locked(plan, archive, front, owner, previous);
 }
 
 /* The daemon with its janitor. */
 static int serve_archive(struct plan *plan)
 {
+    struct maclock maclock = MACLOCK_NONE;
     struct archive archive;
-    struct fuse_front *front;
     struct record previous;
     struct owner owner;
     int rc;
@@ -250,13 +340,10 @@ static int serve_archive(struct plan *plan)
         return CLI_FAILED;
     rc = check_archive(plan, &archive);
     if (!rc)
-        rc = new_front(plan, &archive, &front);
-    if (!rc && owner_take(&owner, &archive, plan->mountpoint, plan->mount.read_only, &previous)) {
-        fuse_front_free(front);
-        rc = CLI_FAILED;
-    } else if (!rc) {
-        (void)!chdir("/"); /* stay out of the way of whoever wants to unmount the place */
-        rc = serve_locked(plan, &archive, front, &owner, &previous);
+        rc = take_locks(plan, &archive, &owner, &maclock, &previous);
+    if (!rc) {
+        rc = serve_taken(plan, &archive, &owner, &previous);
+        maclock_drop(&maclock);
         if (!plan->keep_record)
             owner_drop(&owner);
     }
@@ -361,6 +448,10 @@ static const struct opt opts[] = {
     {"fuse", 0, "ARGS", "arguments for libfuse, e.g. --fuse=\"-o allow_root\""},
     {"on-full", 0, "WHAT",
      "writes that find no space 'wait' for it (the default), 'wait:SECONDS'\nor fail: 'error'"},
+    {"cover", 0, "FILE|DIR",
+     "new tiles show this picture, or random ones out of DIR, from now on;\n"
+     "for archives made with 'create --cover'"},
+    {"cover-max", 0, "SIZE", "of a picture (default: 1M)"},
     {"log", 0, "FILE", "append log lines to FILE instead of syslog"},
     {"debug", 0, NULL, "log more"},
     {0},
@@ -369,8 +460,8 @@ static const struct opt opts[] = {
 const struct command cmd_mount = {
     .name = "mount",
     .summary = "present an archive as one file of fixed size",
-    .synopsis = "[-r] [-f] [-o OPT,OPT] [--fuse=\"ARGS\"] [--on-full=WHAT] [--log FILE] [--debug] "
-                "ARCHIVE PATH",
+    .synopsis = "[-r] [-f] [-o OPT,OPT] [--fuse=\"ARGS\"] [--on-full=WHAT] [--cover FILE|DIR] "
+                "[--cover-max SIZE] [--log FILE] [--debug] ARCHIVE PATH",
     .description =
         "Mounts ARCHIVE as the file PATH and returns when it can be used. PATH is an empty\n"
         "file, or is made, and removed again at unmount. Attach it to a loop device with\n"

@@ -17,7 +17,6 @@
 #include "cli/mountpoint.h"
 #include "cli/mounts.h"
 #include "cli/server.h"
-#include "format/format.h"
 #include "front/unmount.h"
 #include "store/owner.h"
 
@@ -26,9 +25,8 @@
 
 static bool has_index(const char *path)
 {
-    struct stat st;
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    bool found = fd >= 0 && fstatat(fd, FORMAT_INDEX_NAME, &st, 0) == 0;
+    bool found = fd >= 0 && archive_has_index(fd);
 
     if (fd >= 0)
         close(fd);
@@ -46,7 +44,7 @@ static pid_t lock_holder(const char *path, char mountpoint[PATH_MAX])
     pid_t pid = 0;
 
     mountpoint[0] = '\0';
-    if (!has_index(path) || archive_open(path, &archive))
+    if (!has_index(path) || archive_open_dir(path, &archive))
         return 0;
     pid = owner_holder(&archive);
     if (pid && owner_read(&archive, &record) == 0 && record.pid == pid)
@@ -142,7 +140,7 @@ static void remove_mountpoint(const struct mount *mount)
     struct archive archive;
     struct record record;
 
-    if (!has_index(mount->source) || archive_open(mount->source, &archive))
+    if (!has_index(mount->source) || archive_open_dir(mount->source, &archive))
         return;
     if (owner_record(&archive, &record) == 0 && record.made_mountpoint &&
         strcmp(record.mountpoint, mount->mountpoint) == 0)
@@ -172,7 +170,7 @@ static bool left_record(const char *path, pid_t pid)
     struct record record;
     bool left;
 
-    if (!pid || !has_index(path) || archive_open(path, &archive))
+    if (!pid || !has_index(path) || archive_open_dir(path, &archive))
         return false;
     left = owner_record(&archive, &record) == 0 && record.pid == pid;
     archive_close(&archive);

@@ -8,8 +8,9 @@
  *                      as root does: those of others, in the reserve of a full
  *                      disk, with memory locked.
  *   Landlock           every file that is opened, made, removed or executed
- *                      lies beneath the archive's directory; no mounting, no
- *                      TCP, no signals to others, no looking into them.
+ *                      lies beneath the archive's directory, or for reading
+ *                      beneath that of its covers; no mounting, no TCP, no
+ *                      signals to others, no looking into them.
  *   seccomp            what Landlock does not see: modes, owners, times and
  *                      attributes of any path, and sockets other than that of
  *                      syslog.
@@ -75,36 +76,44 @@ static struct ruleset everything(long version)
     return all;
 }
 
-static int landlock(int archive_dirfd, uint64_t may, long version)
+/* fd of -1: nothing. */
+static int allow(int ruleset, int fd, uint64_t may)
+{
+    struct landlock_path_beneath_attr beneath = {.allowed_access = may, .parent_fd = fd};
+
+    if (fd < 0 || !syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0))
+        return 0;
+    return -errno;
+}
+
+static int landlock(int archive_dirfd, int covers_fd, bool read_only, long version)
 {
     struct ruleset all = everything(version);
-    struct landlock_path_beneath_attr archive = {
-        .allowed_access = may & all.fs,
-        .parent_fd = archive_dirfd,
-    };
     int fd = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
-    int rc = 0;
+    int rc;
 
     if (fd < 0)
         return -errno;
-    if (syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &archive, 0) ||
-        syscall(SYS_landlock_restrict_self, fd, 0))
+    rc = allow(fd, archive_dirfd, (MAY_READ | (read_only ? 0 : MAY_WRITE)) & all.fs);
+    if (!rc)
+        rc = allow(fd, covers_fd, MAY_READ);
+    if (!rc && syscall(SYS_landlock_restrict_self, fd, 0))
         rc = -errno;
     close(fd);
     return rc;
 }
 
-static void enter_landlock(int archive_dirfd, bool read_only)
+static void enter_landlock(int archive_dirfd, int covers_fd, bool read_only)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    int rc = version < 0 ? -errno
-                         : landlock(archive_dirfd, MAY_READ | (read_only ? 0 : MAY_WRITE), version);
+    int rc = version < 0 ? -errno : landlock(archive_dirfd, covers_fd, read_only, version);
 
     if (rc)
         log_debug("not confined by Landlock: %s", strerror(-rc));
     else
-        log_debug("confined by Landlock (version %ld): %s beneath the archive, no other files",
-                  version, read_only ? "reading" : "reading and writing");
+        log_debug("confined by Landlock (version %ld): %s beneath the archive, %sno other files",
+                  version, read_only ? "reading" : "reading and writing",
+                  covers_fd < 0 ? "" : "reading beneath the covers, ");
 }
 
 /* --- seccomp ---------------------------------------------------------------------------------- */
@@ -244,7 +253,7 @@ static void drop_capabilities(void)
         log_debug("cannot give up capabilities: %s", strerror(errno));
 }
 
-void confine_enter(int archive_dirfd, bool read_only, bool rings)
+void confine_enter(int archive_dirfd, int covers_fd, bool read_only, bool rings)
 {
     tzset(); /* syslog(3) tells the local time: the zone is read now */
 #ifdef SANITIZED
@@ -254,6 +263,6 @@ void confine_enter(int archive_dirfd, bool read_only, bool rings)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         log_debug("cannot renounce new privileges: %s", strerror(errno));
     drop_capabilities();
-    enter_landlock(archive_dirfd, read_only);
+    enter_landlock(archive_dirfd, covers_fd, read_only);
     enter_seccomp(rings);
 }

@@ -14,8 +14,9 @@
  * For the calling process, for ever. Before threads start: those that run
  * already stay free. What the kernel does not know is left out; what is in
  * force, and what is not, goes to the debug log. With rings, io_uring may be
- * used, which does some of what is forbidden.
+ * used, which does some of what is forbidden. Beneath covers_fd, unless that is -1,
+ * files may be read.
  */
-void confine_enter(int archive_dirfd, bool read_only, bool rings);
+void confine_enter(int archive_dirfd, int covers_fd, bool read_only, bool rings);
 
 #endif

@@ -10,76 +10,62 @@
 #include "base/io.h"
 #include "format/format.h"
 
-#define BY_REPAIR "; 'mosaicfs check --repair' moves it away"
-#define NOT_IN_JOURNAL ", and remove '" FORMAT_JOURNAL_NAME "', which does not know of that"
+#define FEW 8 /* so many times fewer than tiles */
 
-/* Of each kind: its word, and advice that is always the same. */
-static const struct {
-    const char *word;
-    const char *advice;
-} texts[SCAN_KINDS] = {
-    [SCAN_INDEX_MISSING] = {"index-missing", "put back a good copy of 'mosaicfs.index', from a "
-                                             "mirror or a backup; the tiles are untouched"},
-    [SCAN_INDEX_DAMAGED] = {"index-damaged", "put back a good copy of 'mosaicfs.index', from a "
-                                             "mirror or a backup; the tiles are untouched"},
-    [SCAN_INDEX_UNREADABLE] = {"index-unreadable",
-                               "run this as the owner of the archive; if that does not help, put "
-                               "back a good copy of 'mosaicfs.index', from a mirror or a backup"},
-    [SCAN_LOCK_DAMAGED] = {"lock-damaged", "make sure that no machine uses the archive"},
-    [SCAN_LOCK_STALE] = {"lock-stale",
-                         "check the file system on the drive when it is mounted next; that mount "
-                         "clears the record, and so does 'mosaicfs check --repair'"},
-    [SCAN_LOCK_UNREADABLE] = {"lock-unreadable", "run this as the owner of the archive"},
-    [SCAN_JOURNAL_DAMAGED] = {"journal-damaged",
-                              "compare all tiles when you mirror the drive next, as if "
-                              "everything had changed"},
-    [SCAN_PRIVATE_TYPE] = {"private-type",
-                           "look what it is and move it elsewhere; a directory is made when it is "
-                           "needed"},
-    [SCAN_LOST_TYPE] = {"lost-found-type",
-                        "look what it is and move it elsewhere by hand; a repair needs a "
-                        "directory there, and makes it"},
-    [SCAN_HARD_LINKS] = {"hard-links", "put a copy in the place of each (cp -p; see mosaicfs(1)); "
-                                       "'find ARCHIVE -links +1 -type f' lists them"},
-    [SCAN_FOLDER_TYPE] = {"folder-type",
-                          "its tiles cannot be read; bring the folder back from a "
-                          "mirror" NOT_IN_JOURNAL ". Without it all of them would read as zeros, "
-                          "so it is not moved away"},
-    [SCAN_FOLDER_UNREADABLE] = {"folder-unreadable",
-                                "run this as the owner of the archive; if that does not help, "
-                                "bring the folder back from a mirror" NOT_IN_JOURNAL},
-    [SCAN_TILE_TYPE] = {"tile-type",
-                        "bring the tile back from a mirror" NOT_IN_JOURNAL
-                        ". Without it that part of the drive would read as zeros, so it is not "
-                        "moved away"},
-    [SCAN_TILE_UNREADABLE] = {"tile-unreadable",
-                              "run this as the owner of the archive; if that does not help, bring "
-                              "the tile back from a mirror" NOT_IN_JOURNAL},
-    [SCAN_TILE_LONG] = {"tile-too-long", NULL},
-    [SCAN_TILE_SHORT] = {"tile-too-short", NULL},
-    [SCAN_TILE_BYTES] = {"tile-bytes-unreadable",
-                         "the disk below is failing: copy the archive to another one, and bring "
-                         "this tile back from a mirror" NOT_IN_JOURNAL},
-    [SCAN_TILE_OUTSIDE] = {"tile-outside",
-                           "no part of the drive shows it; see whether 'mosaicfs.index' is the "
-                           "right one"},
-    [SCAN_TILE_MISPLACED] = {"tile-misplaced", NULL},
-    [SCAN_SPELLING] = {"other-spelling", NULL},
-    [SCAN_PICTURE] = {"tile-picture", NULL},
-    [SCAN_CONFLICT] = {"conflict-copy", NULL},
-    [SCAN_UNFINISHED] = {"unfinished-transfer",
-                         "let the program that copies finish, or run it again"},
-    [SCAN_TEMPORARY] = {"temporary-file", NULL},
-    [SCAN_FOREIGN] = {"foreign-file", "see whether somebody needs it"},
-    [SCAN_SERVICE] = {"service-file", ""},
-    [SCAN_RESERVED] = {"reserved-name", ""},
-    [SCAN_LOCK_ELSEWHERE] = {"lock-elsewhere", ""},
-    [SCAN_JOURNAL_MISSING] = {"journal-missing", ""},
+static const char *const words[SCAN_KINDS] = {
+    [SCAN_INDEX_MISSING] = "index-missing",
+    [SCAN_INDEX_DAMAGED] = "index-damaged",
+    [SCAN_INDEX_UNREADABLE] = "index-unreadable",
+    [SCAN_INDEX_UNUSABLE] = "index-unusable",
+    [SCAN_SPARE_MISSING] = "spare-index-missing",
+    [SCAN_SPARE_DAMAGED] = "spare-index-damaged",
+    [SCAN_SPARE_DIFFERS] = "spare-index-differs",
+    [SCAN_TOKEN_MISSING] = "token-missing",
+    [SCAN_TOKEN_UNREADABLE] = "token-unreadable",
+    [SCAN_TOKEN_ENCRYPTED] = "token-encrypted",
+    [SCAN_LOCK_DAMAGED] = "lock-damaged",
+    [SCAN_LOCK_STALE] = "lock-stale",
+    [SCAN_LOCK_UNREADABLE] = "lock-unreadable",
+    [SCAN_JOURNAL_DAMAGED] = "journal-damaged",
+    [SCAN_COVER_DAMAGED] = "cover-damaged",
+    [SCAN_COVER_UNREADABLE] = "cover-unreadable",
+    [SCAN_REINDEX_UNFINISHED] = "reindex-unfinished",
+    [SCAN_PRIVATE_TYPE] = "private-type",
+    [SCAN_LOST_TYPE] = "lost-found-type",
+    [SCAN_HARD_LINKS] = "hard-links",
+    [SCAN_LAYOUTS_MIXED] = "layouts-mixed",
+    [SCAN_HEADS_UNKNOWN] = "pictures-differ",
+    [SCAN_FOLDER_MISSING] = "folder-missing",
+    [SCAN_FOLDER_TYPE] = "folder-type",
+    [SCAN_FOLDER_UNREADABLE] = "folder-unreadable",
+    [SCAN_TILE_TYPE] = "tile-type",
+    [SCAN_TILE_UNREADABLE] = "tile-unreadable",
+    [SCAN_TILE_LONG] = "tile-too-long",
+    [SCAN_TILE_SHORT] = "tile-too-short",
+    [SCAN_TILE_CUT] = "tile-cut",
+    [SCAN_TILE_HEAD] = "tile-head-damaged",
+    [SCAN_TILE_NONE] = "tile-is-none",
+    [SCAN_TILE_STRANGER] = "tile-of-other-archive",
+    [SCAN_TILE_SWAPPED] = "tile-of-other-number",
+    [SCAN_TILE_BYTES] = "tile-bytes-unreadable",
+    [SCAN_PICTURE_CHANGED] = "picture-changed",
+    [SCAN_TILE_OUTSIDE] = "tile-outside",
+    [SCAN_TILE_MISPLACED] = "tile-misplaced",
+    [SCAN_SPELLING] = "other-spelling",
+    [SCAN_LAYOUT] = "tile-of-other-layout",
+    [SCAN_CONFLICT] = "conflict-copy",
+    [SCAN_UNFINISHED] = "unfinished-transfer",
+    [SCAN_TEMPORARY] = "temporary-file",
+    [SCAN_FOREIGN] = "foreign-file",
+    [SCAN_SERVICE] = "service-file",
+    [SCAN_RESERVED] = "reserved-name",
+    [SCAN_LOCK_ELSEWHERE] = "lock-elsewhere",
+    [SCAN_JOURNAL_MISSING] = "journal-missing",
 };
 
 const char *findings_word(enum scan_kind kind)
 {
-    return texts[kind].word;
+    return words[kind];
 }
 
 static void put(char text[FINDINGS_TEXT], const char *fmt, ...) PRINTF(2, 3);
@@ -92,50 +78,104 @@ static void put(char text[FINDINGS_TEXT], const char *fmt, ...)
     va_end(ap);
 }
 
-/* "tile '00/0001'", "the index": what a file is a copy of. */
-static void original(const struct scan_finding *f, char text[64])
-{
-    const char *what = strchr(f->of, '.') ? "file" : "folder";
-    char path[SCAN_ORIGINAL];
+/* --- what is so -------------------------------------------------------------- */
 
-    scan_original(f, path);
-    if (!strcmp(f->of, FORMAT_INDEX_NAME)) {
+void findings_original(const struct scan_finding *f, char text[FINDINGS_ORIGINAL])
+{
+    const char *what = "file";
+
+    if (f->what == NAMES_THE_INDEX) {
         strcpy(text, "the index");
         return;
     }
-    if (f->where == NAMES_PRIVATE)
-        what = "file";
-    else if (strchr(path, '/'))
+    if (f->what == NAMES_A_TILE)
         what = "tile";
-    else if (!strcmp(f->of, FORMAT_PRIVATE_DIR))
+    else if (f->what == NAMES_A_FOLDER)
+        what = "folder";
+    else if (f->what == NAMES_A_DIRECTORY)
         what = "directory";
-    snprintf(text, 64, "%s '%s'", what, path);
+    snprintf(text, FINDINGS_ORIGINAL, "%s '%s'", what, f->of);
+}
+
+/* In which way a name is not that of f->of. */
+static const char *spelling(const struct scan_finding *f)
+{
+    const char *name = strrchr(f->path, '/'), *of = strrchr(f->of, '/');
+
+    name = name ? name : f->path;
+    of = of ? of : f->of;
+    if (strcasecmp(name, of) == 0)
+        return "in upper case";
+    return strchr(name, '.') ? "with another ending" : "with zeros before the number";
 }
 
 /* Details that tell what a file is a copy of. */
-static void detail_of_copy(const struct scan_finding *f, char text[FINDINGS_TEXT])
+static void detail_of_copy(const struct scan *scan, const struct scan_finding *f,
+                           char text[FINDINGS_TEXT])
 {
-    const char *absent = f->lone ? ", which is missing or damaged" : "";
+    /* Without an index nobody can tell what is wrong with a tile. */
+    bool lone = f->lone && (scan->indexed || f->what == NAMES_THE_INDEX);
+    const char *absent = lone ? ", which is missing or damaged" : "";
+    const char *that_one = lone ? "; that one is missing or damaged" : "";
     const char *as = f->program ? ", as it is named by " : "";
     const char *program = f->program ? f->program : "";
-    char of[64];
+    char of[FINDINGS_ORIGINAL];
 
-    original(f, of);
+    findings_original(f, of);
     if (f->kind == SCAN_TILE_MISPLACED)
-        put(text, "it is named like %s and lies elsewhere%s", of,
-            f->lone ? "; that one is missing or damaged" : "");
+        put(text,
+            f->claim ? "it says that it is %s and lies elsewhere%s"
+                     : "it is named like %s and lies elsewhere%s",
+            of, that_one);
     else if (f->kind == SCAN_SPELLING)
-        put(text, "it is named like %s, but in upper case%s", of,
-            f->lone ? "; that one is missing or damaged" : "");
-    else if (f->kind == SCAN_PICTURE)
-        put(text, "%s as the JPEG variant of the original MosaicFS keeps it", of);
+        put(text, "it is named like %s, but %s%s", of, spelling(f), that_one);
+    else if (f->kind == SCAN_LAYOUT)
+        put(text, "%s by a name of another layout%s", of,
+            lone            ? "; under its own it is missing or damaged"
+            : scan->indexed ? "; under its own it is there, too"
+                            : "");
     else if (f->kind == SCAN_CONFLICT)
         put(text, "a conflict copy of %s%s%s%s", of, absent, as, program);
     else if (f->kind == SCAN_UNFINISHED)
-        put(text, "a transfer of %s that has not ended%s%s", of, as, program);
+        put(text, "a transfer of %s that has not ended%s%s%s", of, as, program,
+            f->claim ? that_one : "");
     else
-        put(text, "a temporary file of %s that a crash left%s", of,
-            f->whole ? "; it is a whole index" : "");
+        put(text, "a temporary file of %s that a crash left%s%s", of,
+            f->whole ? "; it is a whole index" : "", f->claim ? that_one : "");
+}
+
+/* In the place of a tile behind a picture. */
+static void detail_of_picture(const struct scan_finding *f, char text[FINDINGS_TEXT])
+{
+    char of[FINDINGS_ORIGINAL];
+
+    switch (f->kind) {
+    case SCAN_TILE_CUT:
+        if (f->want)
+            put(text,
+                "it has been cut short: the picture before the tile has %" PRIu64
+                " bytes, the file %" PRIu64,
+                f->want, f->size);
+        else
+            put(text, "it has been cut short: the file has %" PRIu64 " bytes", f->size);
+        break;
+    case SCAN_TILE_HEAD:
+        put(text, "the tile cannot be used: %s",
+            f->why ? f->why : "what it says of itself is damaged");
+        break;
+    case SCAN_TILE_NONE:
+        put(text, "it says nowhere that it is a tile");
+        break;
+    case SCAN_TILE_STRANGER:
+        put(text, "it says that it is a tile of another archive");
+        break;
+    case SCAN_TILE_SWAPPED:
+        findings_original(f, of);
+        put(text, "it says that it is %s", of);
+        break;
+    default:
+        put(text, "the picture before the tile is not as it was written");
+    }
 }
 
 static void detail_of_tile(const struct scan_finding *f, char text[FINDINGS_TEXT])
@@ -159,9 +199,85 @@ static void detail_of_tile(const struct scan_finding *f, char text[FINDINGS_TEXT
         put(text, "%" PRIu64 " bytes of it cannot be read, the first at %" PRIu64 ": %s", f->size,
             f->want, strerror(f->err));
         break;
-    default:
+    case SCAN_TILE_OUTSIDE:
         put(text, "a tile behind the end of the image");
+        break;
+    default:
+        detail_of_picture(f, text);
     }
+}
+
+static void detail_of_index(const struct scan_finding *f, char text[FINDINGS_TEXT])
+{
+    switch (f->kind) {
+    case SCAN_INDEX_MISSING:
+        put(text, "the index is missing");
+        break;
+    case SCAN_INDEX_DAMAGED:
+        put(text, "the index is damaged: %s", f->why);
+        break;
+    case SCAN_INDEX_UNREADABLE:
+        put(text, "the index cannot be read: %s", io_why(-f->err));
+        break;
+    case SCAN_INDEX_UNUSABLE:
+        put(text, "the index cannot be used: %s; the copy of it can", f->why);
+        break;
+    case SCAN_SPARE_MISSING:
+        put(text, "the copy of the index is missing");
+        break;
+    case SCAN_SPARE_DAMAGED:
+        put(text, "the copy of the index cannot be used: %s", f->why ? f->why : io_why(-f->err));
+        break;
+    case SCAN_SPARE_DIFFERS:
+        if (f->size != f->want)
+            put(text,
+                "the copy of the index differs from it: there the image has %" PRIu64
+                " bytes, in the index %" PRIu64,
+                f->size, f->want);
+        else
+            put(text, "the copy of the index differs from it: its bands have another size");
+        break;
+    case SCAN_TOKEN_MISSING:
+        put(text, "the token is missing, which each sparse bundle has");
+        break;
+    case SCAN_TOKEN_UNREADABLE:
+        put(text, "the token cannot be read: %s", io_why(-f->err));
+        break;
+    default:
+        put(text, "the sparse bundle is encrypted, and cannot be used here");
+    }
+}
+
+/* Strays rather than half an archive. */
+bool findings_few_rivals(const struct scan *scan, const struct scan_finding *f)
+{
+    return !scan->rivals_filled || (f->want + f->both) * FEW <= f->size + f->both;
+}
+
+static void detail_of_mixture(const struct scan *scan, const struct scan_finding *f,
+                              char text[FINDINGS_TEXT])
+{
+    char ours[LAYOUT_PATH], other[LAYOUT_PATH] = "";
+
+    scan->layout->tile_path(0, ours);
+    if (scan->layout->rival_path)
+        (void)!scan->layout->rival_path(0, 0, other);
+    if (findings_few_rivals(scan, f)) {
+        uint64_t n = f->want + f->both;
+
+        put(text,
+            "%" PRIu64 " file%s%s named as tiles of another layout are ('%s'): %" PRIu64
+            " beside tiles that are there, %" PRIu64 " where there is none%s",
+            n, n == 1 ? "" : "s", n == 1 ? " is" : " are", other, (uint64_t)f->both, f->want,
+            scan->rivals_filled ? ""
+            : n == 1            ? "; it is empty"
+                                : "; all are empty");
+        return;
+    }
+    put(text,
+        "its tiles are named in two ways: %" PRIu64 " only like '%s', %" PRIu64
+        " only like '%s', %" PRIu32 " in both ways",
+        f->size, ours, f->want, other, f->both);
 }
 
 static void detail_of_journal(const struct scan_finding *f, char text[FINDINGS_TEXT])
@@ -181,33 +297,36 @@ static void detail_of_note(const struct scan_finding *f, char text[FINDINGS_TEXT
     else if (f->kind == SCAN_RESERVED)
         put(text, "its name is reserved for versions to come; it is left alone");
     else if (f->kind == SCAN_LOCK_ELSEWHERE)
-        put(text, "host '%s' has the archive mounted (process %d), or had when it ended", f->host,
-            (int)f->pid);
+        put(text, "host '%s' %s the archive%s (process %d), or %s when it ended", f->host,
+            f->mounted ? "has" : "works on", f->mounted ? " mounted" : "", (int)f->pid,
+            f->mounted ? "had" : "did");
     else
         put(text, "there is no journal of changed tiles: everything may have changed");
 }
 
-void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
+static void detail(const struct scan *scan, const struct scan_finding *f, char text[FINDINGS_TEXT])
 {
-    if (scan_is_note(f->kind)) {
-        detail_of_note(f, text);
-        return;
-    }
     switch (f->kind) {
     case SCAN_INDEX_MISSING:
-        put(text, "the index is missing");
-        break;
     case SCAN_INDEX_DAMAGED:
-        put(text, "the index is damaged: %s", f->why);
-        break;
     case SCAN_INDEX_UNREADABLE:
-        put(text, "the index cannot be read: %s", io_why(-f->err));
+    case SCAN_INDEX_UNUSABLE:
+    case SCAN_SPARE_MISSING:
+    case SCAN_SPARE_DAMAGED:
+    case SCAN_SPARE_DIFFERS:
+    case SCAN_TOKEN_MISSING:
+    case SCAN_TOKEN_UNREADABLE:
+    case SCAN_TOKEN_ENCRYPTED:
+        detail_of_index(f, text);
         break;
     case SCAN_LOCK_DAMAGED:
         put(text, "the record of the writer is damaged");
         break;
     case SCAN_LOCK_STALE:
-        put(text, "process %d, which had the archive mounted, ended without unmounting",
+        put(text,
+            f->mounted
+                ? "process %d, which had the archive mounted, ended without unmounting"
+                : "process %d, which was at work on the archive without mounting it, ended early",
             (int)f->pid);
         break;
     case SCAN_LOCK_UNREADABLE:
@@ -216,9 +335,28 @@ void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
     case SCAN_JOURNAL_DAMAGED:
         detail_of_journal(f, text);
         break;
+    case SCAN_COVER_DAMAGED:
+    case SCAN_COVER_UNREADABLE:
+        put(text, "the note where covers come from cannot be read: %s",
+            f->err ? io_why(-f->err) : "it is damaged");
+        break;
+    case SCAN_REINDEX_UNFINISHED:
+        put(text, "a reindex has not ended: places of tiles may be empty, so the archive cannot be "
+                  "mounted");
+        break;
     case SCAN_PRIVATE_TYPE:
     case SCAN_LOST_TYPE:
         put(text, "it is not a directory");
+        break;
+    case SCAN_LAYOUTS_MIXED:
+        detail_of_mixture(scan, f, text);
+        break;
+    case SCAN_HEADS_UNKNOWN:
+        put(text, "how long the pictures before its tiles are cannot be told: no whole one was "
+                  "found, and no two of one length");
+        break;
+    case SCAN_FOLDER_MISSING:
+        put(text, "the folder of the tiles is missing");
         break;
     case SCAN_FOLDER_TYPE:
         put(text, "it is in the place of a folder of tiles and is not a directory");
@@ -228,11 +366,11 @@ void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
         break;
     case SCAN_TILE_MISPLACED:
     case SCAN_SPELLING:
-    case SCAN_PICTURE:
+    case SCAN_LAYOUT:
     case SCAN_CONFLICT:
     case SCAN_UNFINISHED:
     case SCAN_TEMPORARY:
-        detail_of_copy(f, text);
+        detail_of_copy(scan, f, text);
         break;
     case SCAN_FOREIGN:
         put(text, "it does not belong to the archive");
@@ -248,59 +386,22 @@ void findings_detail(const struct scan_finding *f, char text[FINDINGS_TEXT])
     }
 }
 
-/* What to do with it, whether a repair moves it or not. */
-static void advice(const struct scan *scan, const struct scan_finding *f, char text[FINDINGS_TEXT])
-{
-    char path[SCAN_ORIGINAL] = "", of[64] = "";
-
-    if (f->of[0]) {
-        scan_original(f, path);
-        original(f, of);
-    }
-    if (f->kind == SCAN_FOLDER_UNREADABLE && !strcmp(f->path, FORMAT_PRIVATE_DIR))
-        put(text, "run this as the owner of the archive");
-    else if (texts[f->kind].advice)
-        put(text, "%s", texts[f->kind].advice);
-    else if (f->kind == SCAN_TILE_LONG)
-        put(text,
-            "what is behind its end is ignored; unless it is the tile of another archive, "
-            "'truncate -s %" PRIu64 "' cuts it",
-            f->want);
-    else if (f->kind == SCAN_TILE_SHORT)
-        put(text,
-            "bring the tile back from a mirror; if none has it, 'truncate -s %" PRIu64
-            "' makes it readable, with zeros for what is lost" NOT_IN_JOURNAL,
-            f->want);
-    else if (f->kind == SCAN_PICTURE && !scan_may_move(scan, f))
-        put(text, "this version cannot read it, and refuses the archive or that tile; use the "
-                  "program that wrote it, or move the file elsewhere if it is not needed");
-    else if (f->whole)
-        put(text, "it is whole: if it is of this archive, rename it to '%s'", path);
-    else if (f->lone && !scan_may_move(scan, f))
-        put(text,
-            "it may be all there is of %s: if it belongs there, move it to '%s'%s; else move it "
-            "out of the archive",
-            of, path, strchr(path, '/') ? NOT_IN_JOURNAL : "");
-    else if (f->directory && !scan_may_move(scan, f))
-        put(text, "see whether something in it is newer than in %s, and move it out of the archive",
-            of);
-    else if (f->kind == SCAN_CONFLICT)
-        put(text,
-            "two machines changed %s, and the other version is the one in use; see that one "
-            "side alone writes",
-            of);
-    else
-        put(text, "the drive does not show it");
-}
-
-void findings_advice(const struct scan *scan, const struct scan_finding *f,
+void findings_detail(const struct scan *scan, const struct scan_finding *f,
                      char text[FINDINGS_TEXT])
 {
     size_t len;
 
-    advice(scan, f, text);
+    if (scan_is_note(f->kind)) {
+        detail_of_note(f, text);
+        return;
+    }
+    detail(scan, f, text);
     len = strlen(text);
-    /* That of a stale lock says it already. */
-    if (scan_may_move(scan, f) && f->kind != SCAN_LOCK_STALE)
-        snprintf(text + len, FINDINGS_TEXT - len, BY_REPAIR);
+    if (f->claim == SCAN_CLAIMS_OTHER)
+        snprintf(text + len, FINDINGS_TEXT - len, "; it says that it is a tile of another archive");
+    else if (f->claim == SCAN_CLAIMS_SOME)
+        snprintf(text + len, FINDINGS_TEXT - len,
+                 "; it was made as a tile, of which one is damaged");
+    else if (f->claim == SCAN_CLAIMS_OURS && f->kind != SCAN_TILE_MISPLACED)
+        snprintf(text + len, FINDINGS_TEXT - len, "; it says that it is a tile of this archive");
 }

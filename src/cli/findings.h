@@ -9,12 +9,20 @@
 #include "store/scan.h"
 
 #define FINDINGS_TEXT 512
+#define FINDINGS_ORIGINAL 64
 
 /* "tile-too-long": stays what it is. */
 const char *findings_word(enum scan_kind kind);
 
 /* What is so, for people. Holds no foreign bytes. */
-void findings_detail(const struct scan_finding *finding, char text[FINDINGS_TEXT]);
+void findings_detail(const struct scan *scan, const struct scan_finding *finding,
+                     char text[FINDINGS_TEXT]);
+
+/* "tile '00/0001'", "the index": what a file is, or is a copy of. */
+void findings_original(const struct scan_finding *finding, char text[FINDINGS_ORIGINAL]);
+
+/* Of tiles under names of two layouts, those of the other one are a few strays, or empty. */
+bool findings_few_rivals(const struct scan *scan, const struct scan_finding *finding);
 
 /* What to do next; "" for a note. */
 void findings_advice(const struct scan *scan, const struct scan_finding *finding,

@@ -133,11 +133,12 @@ static int check_operands(const struct command *command, const struct args *args
         max++;
     if (args->noperands < command->required)
         return opt_usage_error(command, "missing operand %s", command->operands[args->noperands]);
-    if (args->noperands > max)
+    if (args->noperands > max && !command->more)
         return opt_usage_error(command, "unexpected operand '%s'", args->operands[max]);
     for (unsigned i = 0; i < args->noperands; i++)
         if (!args->operands[i][0])
-            return opt_usage_error(command, "operand %s is empty", command->operands[i]);
+            return opt_usage_error(command, "operand %s is empty",
+                                   command->operands[i < max ? i : max - 1]);
     return 0;
 }
 

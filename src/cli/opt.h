@@ -34,6 +34,7 @@ struct command {
     const struct opt *opts;              /* ends with a NULL name; NULL: none */
     const char *operands[OPERANDS_MAX];  /* what messages call them, in order */
     unsigned required;                   /* how many operands must be given */
+    bool more;                           /* the last of them may be given many times */
     int (*run)(const struct args *args); /* returns an exit code (cli.h) */
 };
 

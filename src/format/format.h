@@ -6,6 +6,7 @@
 #ifndef FORMAT_FORMAT_H
 #define FORMAT_FORMAT_H
 
+#define FORMAT_FOREIGN 0  /* not ours: a sparse bundle */
 #define FORMAT_ORIGINAL 1 /* MosaicFS of 2016 */
 #define FORMAT_CURRENT 2
 
@@ -14,6 +15,8 @@
 #define FORMAT_PRIVATE_DIR ".mosaicfs" /* of this machine alone, never mirrored */
 #define FORMAT_LOCK_NAME ".mosaicfs/lock"
 #define FORMAT_JOURNAL_NAME ".mosaicfs/journal"
+#define FORMAT_COVER_NAME ".mosaicfs/cover"
+#define FORMAT_REINDEX_NAME ".mosaicfs/reindex" /* tiles are on their way to their places */
 
 #define FORMAT_TILES_MAX 1048576            /* 2^20: four base-32 digits */
 #define FORMAT_TILES_PER_FOLDER 1024        /* 2^10: the last two of them */
@@ -23,5 +26,23 @@
 
 #define FORMAT_JOURNAL_SECTOR 512 /* bytes that a disk writes whole or not at all */
 #define FORMAT_JOURNAL_CELLS 124  /* tiles per sector of the journal */
+
+#define FORMAT_JPEG_ALIGN 4096      /* payloads behind pictures begin at a multiple of it */
+#define FORMAT_JPEG_PROBE 6         /* bytes of a file that tell where our segment is */
+#define FORMAT_JPEG_SEGMENT 74      /* bytes of our segment, its marker included */
+#define FORMAT_COVER_MAX 1048576    /* bytes of a cover, unless told otherwise */
+#define FORMAT_COVER_LIMIT 67108864 /* and what that may be told at most */
+
+/* A sparse bundle of macOS. */
+#define FORMAT_BUNDLE_INDEX "Info.plist"
+#define FORMAT_BUNDLE_SPARE "Info.bckup"
+#define FORMAT_BUNDLE_BANDS "bands"
+#define FORMAT_BUNDLE_TOKEN "token"
+#define FORMAT_BUNDLE_LOCK "lock"
+#define FORMAT_BUNDLE_MAPS "mapped"
+#define FORMAT_BUNDLE_BAND 8388608     /* bytes of a band, unless told otherwise */
+#define FORMAT_BUNDLE_BAND_MIN 1048576 /* what a Mac takes */
+#define FORMAT_BUNDLE_BAND_MAX 8589934592
+#define FORMAT_BUNDLE_BAND_ALIGN 4096
 
 #endif

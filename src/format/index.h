@@ -14,10 +14,10 @@
 #include "format/layout.h"
 
 struct index {
-    int format; /* FORMAT_ORIGINAL or FORMAT_CURRENT */
+    int format; /* FORMAT_ORIGINAL or FORMAT_CURRENT; FORMAT_FOREIGN: of another program */
     struct geometry geometry;
     const struct layout *layout;
-    char uuid[HASH_UUID]; /* "" in format 1 */
+    char uuid[HASH_UUID]; /* "" in formats other than 2 */
     bool read_only;       /* it names a read-only compatible feature we do not know */
 };
 

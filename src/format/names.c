@@ -3,215 +3,167 @@
  * A copy is called as its original is, with a tag: behind the name or, where
  * the name has an ending as mosaicfs.index has, before that. So a name is cut
  * into a name of ours and the rest, and the rest is held against the tags.
- *
- * Where the tags come from:
- *
- *   Syncthing   conflictName() in lib/model/folder_sendrecv.go, lib/fs/tempname.go
- *   Nextcloud   and ownCloud: Utility::makeConflictFileName() in
- *               src/common/utility.cpp; before 2.5 in propagatedownload.cpp;
- *               createDownloadTmpFileName() there
- *   Dropbox     its help on conflicted copies, and on case and Unicode conflicts
- *   rclone      bisync's --conflict-suffix, "..path1" before 1.66; --partial-suffix
- *   OneDrive    the name of the computer behind a hyphen; the Linux client
- *               (abraunegg/onedrive) adds "safeBackup" and a number
- *   others      Google Drive, iCloud and desktops number copies
- *   rsync       the name behind a dot, with six characters of mkstemp(3)
+ * Which names are ours, a table for each kind of layout says.
  */
 #include "format/names.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/compiler.h"
 #include "format/format.h"
-#include "format/layout.h"
+#include "format/tags.h"
 
-#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define LOWER "abcdefghijklmnopqrstuvwxyz"
-#define DECIMAL "0123456789"
-#define DATE "####-##-##"
+#define HEX "0123456789abcdef"
+#define HEX_MAX 15 /* digits of a number that is looked at */
+#define PICTURE ".jpg"
+#define PICTURE_TOO ".jpeg"
 #define TAG_MAX 256 /* file names are not longer */
 
-/*
- * In a pattern # is a decimal digit, % one of 0-9a-f, ? a letter or a digit,
- * $ one or more decimal digits, * one or more of anything.
- */
-struct tag {
-    const char *pattern;
-    const char *program;
-    enum names_kind kind;
+enum form {
+    WORD,
+    FOLDER32, /* so many digits of base 32 */
+    TILE32,
+    OTHER32, /* as another layout names that tile */
+    SPELT32, /* with an ending that stands for ours */
+    TILE16,  /* any number of hexadecimal digits */
 };
-
-/* The first that fits decides. */
-static const struct tag tags[] = {
-    {".sync-conflict-########-######-*", "Syncthing", NAMES_CONFLICT},
-    {".sync-conflict-########-######", "Syncthing", NAMES_CONFLICT},
-    {" (conflicted copy " DATE " ######)", "Nextcloud or ownCloud", NAMES_CONFLICT},
-    {" (conflicted copy * " DATE " ######)", "Nextcloud or ownCloud", NAMES_CONFLICT},
-    {"_conflict-########-######", "Nextcloud or ownCloud", NAMES_CONFLICT},
-    {"_conflict-*-########-######", "Nextcloud or ownCloud", NAMES_CONFLICT},
-    {" (* conflicted copy " DATE ")", "Dropbox", NAMES_CONFLICT},
-    {" (* conflicted copy " DATE " ($))", "Dropbox", NAMES_CONFLICT},
-    {" (* conflicted copy)", "Dropbox", NAMES_CONFLICT},
-    {" (Case Conflict)", "Dropbox", NAMES_CONFLICT},
-    {" (Case Conflict $)", "Dropbox", NAMES_CONFLICT},
-    {" (Unicode Encoding Conflict)", "Dropbox", NAMES_CONFLICT},
-    {" (Selective Sync Conflict)", "Dropbox", NAMES_CONFLICT},
-    {".conflict$", "rclone", NAMES_CONFLICT},
-    {"..path$", "rclone", NAMES_CONFLICT},
-    {".%%%%%%%%.partial", "rclone", NAMES_UNFINISHED},
-    {".????????.partial", "rclone", NAMES_UNFINISHED},
-    {".partial", NULL, NAMES_UNFINISHED},
-    {"-*-safeBackup-####", "OneDrive", NAMES_CONFLICT},
-    {" ($)", "Google Drive, or another that numbers copies", NAMES_CONFLICT},
-    {" $", "iCloud, or another that numbers copies", NAMES_CONFLICT},
-    {".tmp", NULL, NAMES_TEMPORARY},
-    {".jpg", NULL, NAMES_PICTURE},
-};
-
-/* Tried last, since nearly everything fits. */
-static const struct tag vague_tags[] = {
-    {"*conflict*", NULL, NAMES_CONFLICT},
-    {"*Conflict*", NULL, NAMES_CONFLICT},
-    {"-*", "OneDrive", NAMES_CONFLICT},
-};
-
-/* Around a whole name. */
-static const struct {
-    const char *prefix;
-    struct tag suffix;
-} wraps[] = {
-    {".syncthing.", {".tmp", "Syncthing", NAMES_UNFINISHED}},
-    {"~syncthing~", {".tmp", "Syncthing", NAMES_UNFINISHED}},
-    {".", {".~*", "Nextcloud or ownCloud", NAMES_UNFINISHED}},
-    {".", {".??????", "rsync", NAMES_UNFINISHED}},
-};
-
-/* What belongs to a program, at the top of a directory that it looks after. */
-static const struct tag services[] = {
-    {".stfolder", "Syncthing", NAMES_SERVICE},
-    {".stfolder.removed-*", "Syncthing", NAMES_SERVICE},
-    {".stignore", "Syncthing", NAMES_SERVICE},
-    {".stversions", "Syncthing", NAMES_SERVICE},
-    {".sync_*.db", "Nextcloud or ownCloud", NAMES_SERVICE},
-    {".sync_*.db-*", "Nextcloud or ownCloud", NAMES_SERVICE},
-    {"._sync_*.db", "Nextcloud or ownCloud", NAMES_SERVICE},
-    {"._sync_*.db-*", "Nextcloud or ownCloud", NAMES_SERVICE},
-    {".owncloudsync.log*", "ownCloud", NAMES_SERVICE},
-    {".owncloudsync.log", "ownCloud", NAMES_SERVICE},
-    {".nextcloudsync.log*", "Nextcloud", NAMES_SERVICE},
-    {".nextcloudsync.log", "Nextcloud", NAMES_SERVICE},
-    {".dropbox", "Dropbox", NAMES_SERVICE},
-    {".dropbox.*", "Dropbox", NAMES_SERVICE},
-    {"RCLONE_TEST", "rclone", NAMES_SERVICE},
-    {"lost+found", "the file system", NAMES_SERVICE},
-};
-
-static bool is_one_of(char c, const char *set)
-{
-    return c && strchr(set, c);
-}
-
-static bool fits_one(char wanted, char c)
-{
-    switch (wanted) {
-    case '#':
-        return is_one_of(c, DECIMAL);
-    case '%':
-        return is_one_of(c, DECIMAL "abcdef");
-    case '?':
-        return is_one_of(c, DECIMAL LOWER UPPER);
-    default:
-        return c == wanted;
-    }
-}
-
-/* Where pattern is at a '*' or '$', which takes at least one byte: text behind it. */
-static bool fits(const char *pattern, const char *text);
-
-static bool fits_run(char wanted, const char *pattern, const char *text)
-{
-    while (wanted == '*' ? *text != '\0' : is_one_of(*text, DECIMAL))
-        if (fits(pattern, ++text))
-            return true;
-    return false;
-}
-
-/* No pattern has more than two runs, so the cost is at most the square of the length. */
-static bool fits(const char *pattern, const char *text)
-{
-    for (; *pattern; pattern++, text++) {
-        if (*pattern == '*' || *pattern == '$')
-            return fits_run(*pattern, pattern + 1, text);
-        if (!fits_one(*pattern, *text))
-            return false;
-    }
-    return !*text;
-}
-
-static const struct tag *find(const struct tag *table, size_t n, const char *text)
-{
-    for (size_t i = 0; i < n; i++)
-        if (fits(table[i].pattern, text))
-            return &table[i];
-    return NULL;
-}
-
-/* --- names of ours --------------------------------------------------------- */
 
 /* Where which of our names is looked for, and with which tags. */
 struct base {
     enum names_where where;
-    unsigned digits;  /* so many of base 32, or */
-    const char *word; /* this */
+    enum names_what what;
+    enum form form;
+    const char *word;
     const char *ending;
     enum { BARE, TAGGED, VAGUE } tagged;
 };
 
-static const struct base bases[] = {
-    {NAMES_FOLDER, LAYOUT_TILE_DIGITS, NULL, "", VAGUE},
-    {NAMES_TOP, 0, "mosaicfs", ".index", VAGUE},
-    {NAMES_TOP, 0, FORMAT_PRIVATE_DIR, "", TAGGED},
-    {NAMES_TOP, LAYOUT_FOLDER_DIGITS, NULL, "", TAGGED},
-    {NAMES_TOP, LAYOUT_TILE_DIGITS, NULL, "", BARE}, /* many a word has just four letters */
-    {NAMES_PRIVATE, 0, "lock", "", TAGGED},
-    {NAMES_PRIVATE, 0, "journal", "", TAGGED},
+static const struct base everywhere[] = {
+    {NAMES_TOP, NAMES_A_DIRECTORY, WORD, FORMAT_PRIVATE_DIR, "", TAGGED},
+    {NAMES_PRIVATE, NAMES_A_FILE, WORD, "lock", "", TAGGED},
+    {NAMES_PRIVATE, NAMES_A_FILE, WORD, "journal", "", TAGGED},
+    {NAMES_PRIVATE, NAMES_A_FILE, WORD, "cover", "", TAGGED},
+    {NAMES_PRIVATE, NAMES_A_FILE, WORD, "reindex", "", TAGGED},
+};
+
+/* Many a word has just four letters: at the top, tiles are known by their bare names alone. */
+static const struct base bare[] = {
+    {NAMES_FOLDER, NAMES_A_TILE, TILE32, NULL, "", VAGUE},
+    {NAMES_FOLDER, NAMES_A_TILE, OTHER32, NULL, PICTURE, VAGUE},
+    {NAMES_FOLDER, NAMES_A_TILE, OTHER32, NULL, PICTURE_TOO, BARE},
+    {NAMES_TOP, NAMES_THE_INDEX, WORD, "mosaicfs", ".index", VAGUE},
+    {NAMES_TOP, NAMES_A_FOLDER, FOLDER32, NULL, "", TAGGED},
+    {NAMES_TOP, NAMES_A_TILE, TILE32, NULL, "", BARE},
+    {NAMES_TOP, NAMES_A_TILE, OTHER32, NULL, PICTURE, BARE},
+};
+
+static const struct base pictures[] = {
+    {NAMES_FOLDER, NAMES_A_TILE, TILE32, NULL, PICTURE, VAGUE},
+    {NAMES_FOLDER, NAMES_A_TILE, OTHER32, NULL, "", VAGUE},
+    {NAMES_FOLDER, NAMES_A_TILE, SPELT32, NULL, PICTURE_TOO, BARE},
+    {NAMES_TOP, NAMES_THE_INDEX, WORD, "mosaicfs", ".index", VAGUE},
+    {NAMES_TOP, NAMES_A_FOLDER, FOLDER32, NULL, "", TAGGED},
+    {NAMES_TOP, NAMES_A_TILE, TILE32, NULL, PICTURE, BARE},
+    {NAMES_TOP, NAMES_A_TILE, OTHER32, NULL, "", BARE},
+};
+
+static const struct base bundle[] = {
+    {NAMES_FOLDER, NAMES_A_TILE, TILE16, NULL, "", VAGUE},
+    {NAMES_TOP, NAMES_THE_INDEX, WORD, "Info", ".plist", VAGUE},
+    {NAMES_TOP, NAMES_THE_INDEX, WORD, "Info", ".bckup", VAGUE},
+    {NAMES_TOP, NAMES_A_FILE, WORD, FORMAT_BUNDLE_TOKEN, "", TAGGED},
+    {NAMES_TOP, NAMES_A_FILE, WORD, FORMAT_BUNDLE_LOCK, "", TAGGED},
+    {NAMES_TOP, NAMES_A_DIRECTORY, WORD, FORMAT_BUNDLE_MAPS, "", TAGGED},
+    {NAMES_TOP, NAMES_A_FOLDER, WORD, FORMAT_BUNDLE_BANDS, "", TAGGED},
+    {NAMES_TOP, NAMES_A_TILE, TILE16, NULL, "", BARE},
 };
 
 /* A name cut in two. */
 struct cut {
-    char of[NAMES_OF]; /* the name of ours as it should be spelt */
-    bool exact;        /* and is */
-    char tag[TAG_MAX]; /* what stands behind it, or before its ending */
+    char of[LAYOUT_PATH]; /* the path of what is called so, as it should be spelt */
+    uint32_t tile;
+    bool exact;        /* it is spelt so */
+    bool outside;      /* a tile by a number that no image has */
+    char tag[TAG_MAX]; /* what stands behind the name of ours, or before its ending */
 };
 
 static char lower(char c)
 {
-    return is_one_of(c, UPPER) ? (char)(c - 'A' + 'a') : c;
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
 /* text begins with word, case aside. */
 static bool begins(const char *text, const char *word, bool *exact)
 {
     for (; *word; word++, text++) {
-        if (lower(*text) != *word)
+        if (lower(*text) != lower(*word))
             return false;
         *exact = *exact && *text == *word;
     }
     return true;
 }
 
-static bool take_digits(const char *name, unsigned n, struct cut *cut)
+/* Reads n digits of name. */
+static bool read_number(const char *name, size_t n, const char *digits, struct cut *cut,
+                        uint64_t *number)
 {
-    for (unsigned i = 0; i < n; i++) {
-        cut->of[i] = lower(name[i]);
-        if (!is_one_of(cut->of[i], LAYOUT_DIGITS))
+    *number = 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = lower(name[i]);
+
+        const char *digit = c ? strchr(digits, c) : NULL;
+
+        if (!digit)
             return false;
+        cut->exact = cut->exact && c == name[i];
+        *number = *number * strlen(digits) + (uint64_t)(digit - digits);
     }
-    cut->of[n] = '\0';
-    return begins(name, cut->of, &cut->exact);
+    return true;
+}
+
+static bool take_folder(const struct layout *layout, const char *name, struct cut *cut,
+                        const char **rest)
+{
+    uint64_t number;
+
+    if (!read_number(name, LAYOUT_FOLDER_DIGITS, LAYOUT_DIGITS, cut, &number))
+        return false;
+    layout->folder_path((uint32_t)number, cut->of);
+    *rest = name + LAYOUT_FOLDER_DIGITS;
+    return true;
+}
+
+static bool take_tile(const struct layout *layout, bool hex, const char *name, struct cut *cut,
+                      const char **rest)
+{
+    size_t n = hex ? strspn(name, HEX "ABCDEF") : LAYOUT_TILE_DIGITS;
+    uint64_t number;
+
+    if (n == 0 || (hex && n - strspn(name, "0") > HEX_MAX) ||
+        !read_number(name, n, hex ? HEX : LAYOUT_DIGITS, cut, &number))
+        return false;
+    *rest = name + n;
+    if (hex && n > 1 && *name == '0')
+        cut->exact = false;
+    cut->outside = number >= FORMAT_TILES_MAX;
+    if (cut->outside)
+        return true;
+    cut->tile = (uint32_t)number;
+    layout->tile_path(cut->tile, cut->of);
+    return true;
+}
+
+static bool take_word(const struct base *base, const char *name, struct cut *cut, const char **rest)
+{
+    if (!begins(name, base->word, &cut->exact))
+        return false;
+    *rest = name + strlen(base->word);
+    snprintf(cut->of, sizeof(cut->of), "%s%s%s",
+             base->where == NAMES_PRIVATE ? FORMAT_PRIVATE_DIR "/" : "", base->word, base->ending);
+    return true;
 }
 
 /* rest is "TAG" and the ending, in either order. */
@@ -230,23 +182,35 @@ static bool take_tag(const char *rest, const char *ending, struct cut *cut)
     return true;
 }
 
-static bool cut_name(const struct base *base, const char *name, struct cut *cut)
+static bool cut_name(const struct layout *layout, const struct base *base, const char *name,
+                     struct cut *cut)
 {
+    const char *rest;
+    bool taken;
+
     *cut = (struct cut){.exact = true};
-    if (base->digits && !take_digits(name, base->digits, cut))
-        return false;
-    if (base->word && !begins(name, base->word, &cut->exact))
-        return false;
-    if (base->word)
-        strcat(strcpy(cut->of, base->word), base->ending);
-    return take_tag(name + (base->word ? strlen(base->word) : base->digits), base->ending, cut);
+    if (base->form == WORD)
+        taken = take_word(base, name, cut, &rest);
+    else if (base->form == FOLDER32)
+        taken = take_folder(layout, name, cut, &rest);
+    else
+        taken = take_tile(layout, base->form == TILE16, name, cut, &rest);
+    return taken && take_tag(rest, base->ending, cut);
 }
 
-static void tell(struct names *out, const struct tag *tag, const char *of)
+static enum names_kind untagged(const struct base *base, const struct cut *cut)
 {
-    out->kind = tag->kind;
-    out->program = tag->program;
-    strcpy(out->of, of);
+    if (base->form == OTHER32)
+        return NAMES_LAYOUT;
+    return cut->exact && base->form != SPELT32 ? NAMES_OURS : NAMES_SPELLING;
+}
+
+static const struct tag *find_tag(const struct base *base, const struct cut *cut,
+                                  const struct tag *suffix)
+{
+    if (suffix)
+        return tags_fit(suffix, cut->tag) ? suffix : NULL;
+    return base->tagged == BARE ? NULL : tags_copy(cut->tag, base->tagged == VAGUE);
 }
 
 /* What a cut name is, by a wrap's suffix or, with NULL, by all tags. */
@@ -255,55 +219,77 @@ static bool judge(const struct base *base, const struct cut *cut, const struct t
 {
     const struct tag *tag = NULL;
 
-    if (suffix) {
-        tag = find(suffix, 1, cut->tag);
-    } else if (!*cut->tag) {
-        out->kind = cut->exact ? NAMES_OURS : NAMES_SPELLING;
-        strcpy(out->of, cut->of);
+    if (cut->outside) {
+        if (base->where != NAMES_FOLDER || suffix || *cut->tag)
+            return false;
+        out->kind = NAMES_OUTSIDE;
         return true;
-    } else if (base->tagged != BARE) {
-        tag = find(tags, ARRAY_LEN(tags), cut->tag);
-        if (!tag && base->tagged == VAGUE)
-            tag = find(vague_tags, ARRAY_LEN(vague_tags), cut->tag);
     }
-    if (!tag || (tag->kind == NAMES_PICTURE && base->digits != LAYOUT_TILE_DIGITS))
-        return false;
-    tell(out, tag, cut->of);
+    if (suffix || *cut->tag) {
+        tag = find_tag(base, cut, suffix);
+        if (!tag)
+            return false;
+    }
+    out->kind = tag ? tag->kind : untagged(base, cut);
+    out->program = tag ? tag->program : NULL;
+    out->what = base->what;
+    out->tile = cut->tile;
+    strcpy(out->of, cut->of);
     return true;
 }
 
-static bool take(enum names_where where, const char *name, const struct tag *suffix,
-                 struct names *out)
+static bool take_from(const struct layout *layout, const struct base *bases, size_t n,
+                      enum names_where where, const char *name, const struct tag *suffix,
+                      struct names *out)
 {
     struct cut cut;
 
-    for (size_t i = 0; i < ARRAY_LEN(bases); i++)
-        if (bases[i].where == where && cut_name(&bases[i], name, &cut) &&
+    for (size_t i = 0; i < n; i++)
+        if (bases[i].where == where && cut_name(layout, &bases[i], name, &cut) &&
             judge(&bases[i], &cut, suffix, out))
             return true;
     return false;
 }
 
-static bool take_wrapped(enum names_where where, const char *name, struct names *out)
+static bool take(const struct layout *layout, enum names_where where, const char *name,
+                 const struct tag *suffix, struct names *out)
 {
-    for (size_t i = 0; i < ARRAY_LEN(wraps); i++) {
-        size_t len = strlen(wraps[i].prefix);
+    const struct base *bases = bare;
+    size_t n = ARRAY_LEN(bare);
 
-        if (!strncmp(name, wraps[i].prefix, len) && take(where, name + len, &wraps[i].suffix, out))
+    if (layout == &layout_bundle) {
+        bases = bundle;
+        n = ARRAY_LEN(bundle);
+    } else if (layout->head != LAYOUT_BARE) {
+        bases = pictures;
+        n = ARRAY_LEN(pictures);
+    }
+    return take_from(layout, bases, n, where, name, suffix, out) ||
+           take_from(layout, everywhere, ARRAY_LEN(everywhere), where, name, suffix, out);
+}
+
+static bool take_wrapped(const struct layout *layout, enum names_where where, const char *name,
+                         struct names *out)
+{
+    const struct tag *suffix;
+    const char *prefix;
+
+    for (unsigned i = 0; (prefix = tags_wrap(i, &suffix)); i++) {
+        size_t len = strlen(prefix);
+
+        if (!strncmp(name, prefix, len) && take(layout, where, name + len, suffix, out))
             return true;
     }
     return false;
 }
 
-void names_recognise(enum names_where where, const char *name, struct names *out)
+void names_recognise(const struct layout *layout, enum names_where where, const char *name,
+                     struct names *out)
 {
-    const struct tag *service =
-        where == NAMES_TOP ? find(services, ARRAY_LEN(services), name) : NULL;
-
-    *out = (struct names){.kind = NAMES_FOREIGN};
-    if (service)
-        tell(out, service, "");
-    else if (!take(where, name, NULL, out) && !take_wrapped(where, name, out) &&
+    *out = (struct names){.program = tags_service(layout, where, name)};
+    if (out->program)
+        out->kind = NAMES_SERVICE;
+    else if (!take(layout, where, name, NULL, out) && !take_wrapped(layout, where, name, out) &&
              where == NAMES_TOP &&
              (!strncmp(name, "mosaicfs.", 9) || !strncmp(name, FORMAT_PRIVATE_DIR, 9)))
         out->kind = NAMES_RESERVED;

@@ -14,23 +14,15 @@
 
 #include "base/parse.h"
 
-#define ESCAPED 4  /* bytes of \ooo */
 #define OTHERS 256 /* bytes of keys and numbers */
 
-static_assert(ESCAPED * (RECORD_HOST + 2 * RECORD_ID + PATH_MAX) + OTHERS <= RECORD_MAX,
+static_assert(PARSE_ESCAPED * (RECORD_HOST + 2 * RECORD_ID + PATH_MAX) + OTHERS <= RECORD_MAX,
               "room for every string with every byte escaped, for keys and for numbers");
 
 static char *put_text(char *to, const char *key, const char *s)
 {
     to += sprintf(to, "%s ", key);
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-
-        if (c <= ' ' || c == '\\' || c == 0x7f)
-            to += sprintf(to, "\\%03o", c);
-        else
-            *to++ = *s;
-    }
+    to = parse_escape(s, to);
     *to++ = '\n';
     return to;
 }

@@ -10,6 +10,17 @@
 
 #define AT_ONCE 256 /* tiles noted with one call */
 
+/* One that has to stay. */
+static int zero_whole(struct image *img, uint32_t tile)
+{
+    bool empty;
+    int rc =
+        store_zero(img->store, tile, 0, geometry_tile_len(&img->store->geometry, tile), &empty);
+
+    image_touched(img, tile);
+    return rc;
+}
+
 /* Removes the tile if it is there. */
 static int drop_tile(struct image *img, uint32_t tile)
 {
@@ -20,10 +31,12 @@ static int drop_tile(struct image *img, uint32_t tile)
     rc = image_note(img, tile);
     if (!rc)
         rc = store_remove(img->store, tile);
-    if (rc == -ENOENT)
-        rc = 0;
-    if (!rc)
+    if (rc == -EBUSY) {
+        rc = zero_whole(img, tile);
+    } else if (!rc || rc == -ENOENT) {
         usage_gone(&img->usage, tile);
+        rc = 0;
+    }
     rwlock_unlock(lock);
     return rc;
 }

@@ -4,6 +4,11 @@
  * the parent directory's entry. A crash before the index leaves an empty
  * directory (or one that holds only the index's temporary file), which is no
  * archive and which create takes again.
+ *
+ * In a sparse bundle bands/ and token come before Info.plist, and its copy
+ * Info.bckup after: whoever finds an index finds a whole bundle. Empty, they do not
+ * keep create from taking the directory again for a sparse bundle. Nothing goes
+ * from a directory that is then refused.
  */
 #include "store/archive.h"
 
@@ -18,12 +23,64 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "format/bundle.h"
 #include "format/format.h"
+#include "store/covers.h"
+#include "store/settle.h"
 
-#define LEFTOVER FORMAT_INDEX_NAME ".tmp" /* what io_replace() leaves at a crash */
+/* An index that create did not finish, of any layout. */
+static const char *const unfinished[] = {
+    FORMAT_INDEX_NAME ".tmp",
+    FORMAT_BUNDLE_INDEX ".tmp",
+};
 
-/* 0 when nothing but our own leftover is in the directory. */
-static int check_empty(int dirfd, const char *path)
+bool archive_has_index(int dirfd)
+{
+    const struct layout *layout;
+    struct stat st;
+
+    for (unsigned n = 0; (layout = layout_nth(n)) != NULL; n++)
+        if (fstatat(dirfd, layout->index, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+            (layout->spare_index &&
+             fstatat(dirfd, layout->spare_index, &st, AT_SYMLINK_NOFOLLOW) == 0))
+            return true;
+    return false;
+}
+
+/* Whether name is what a create of that layout leaves when it crashes. */
+static bool is_leftover(int dirfd, const struct layout *layout, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(unfinished); i++)
+        if (strcmp(name, unfinished[i]) == 0)
+            return !S_ISDIR(st.st_mode);
+    if (layout != &layout_bundle)
+        return false;
+    return (strcmp(name, FORMAT_BUNDLE_TOKEN) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) ||
+           (strcmp(name, FORMAT_BUNDLE_BANDS) == 0 && S_ISDIR(st.st_mode));
+}
+
+/* Nothing else is in the directory. 0, or -errno when bands/ holds something: then all stays. */
+static int clear_leftovers(int dirfd, const struct layout *layout)
+{
+    if (layout == &layout_bundle && unlinkat(dirfd, FORMAT_BUNDLE_BANDS, AT_REMOVEDIR) &&
+        errno != ENOENT)
+        return -errno;
+    for (size_t i = 0; i < ARRAY_LEN(unfinished); i++)
+        (void)unlinkat(dirfd, unfinished[i], 0);
+    if (layout == &layout_bundle)
+        (void)unlinkat(dirfd, FORMAT_BUNDLE_TOKEN, 0);
+    return 0;
+}
+
+/*
+ * Makes sure that nothing is in the directory, but for what a create of that
+ * layout has left, which goes. When it is refused all stays as it is.
+ */
+static int check_empty(int dirfd, const char *path, const struct layout *layout)
 {
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -39,12 +96,17 @@ static int check_empty(int dirfd, const char *path)
     }
     while (!rc && (errno = 0, entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
-            strcmp(entry->d_name, LEFTOVER))
+            !is_leftover(dirfd, layout, entry->d_name))
             rc = -ENOTEMPTY;
     if (!rc && errno) {
         rc = -errno;
         log_error("cannot list '%s': %s", path, strerror(-rc));
-    } else if (rc && faccessat(dirfd, FORMAT_INDEX_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+        closedir(dir);
+        return rc;
+    }
+    if (!rc)
+        rc = clear_leftovers(dirfd, layout);
+    if (rc && archive_has_index(dirfd)) {
         rc = -EEXIST;
         log_error("'%s' is an archive already; it was left as it is", path);
     } else if (rc) {
@@ -54,17 +116,60 @@ static int check_empty(int dirfd, const char *path)
     return rc;
 }
 
+static int complain_write(const char *path, const char *name, int rc)
+{
+    log_error("cannot write '%s/%s': %s", path, name, strerror(-rc));
+    return rc;
+}
+
 static int write_index(int dirfd, const char *path, const struct index *index)
 {
+    const struct layout *layout = index->layout;
+    bool bundle = layout == &layout_bundle;
     char text[FORMAT_INDEX_MAX];
     size_t len;
-    int rc = index_print(index, text, sizeof(text), &len);
+    int rc = bundle ? bundle_print(index, text, sizeof(text), &len)
+                    : index_print(index, text, sizeof(text), &len);
 
-    if (!rc)
-        rc = io_replace(dirfd, FORMAT_INDEX_NAME, text, len, IO_NEW);
-    if (rc)
-        log_error("cannot write '%s/%s': %s", path, FORMAT_INDEX_NAME, strerror(-rc));
+    if (bundle && rc == -ENOTSUP)
+        log_error("cannot make a sparse bundle: this program was built without libplist");
+    else if (rc)
+        return complain_write(path, layout->index, rc);
+    if (!rc) {
+        rc = io_replace(dirfd, layout->index, text, len, IO_NEW);
+        if (rc)
+            return complain_write(path, layout->index, rc);
+    }
+    if (!rc && layout->spare_index) {
+        rc = io_replace(dirfd, layout->spare_index, text, len, IO_NEW);
+        if (rc)
+            return complain_write(path, layout->spare_index, rc);
+    }
     return rc;
+}
+
+int archive_write_index(const struct archive *archive)
+{
+    return write_index(archive->dirfd, archive->path, &archive->index);
+}
+
+/* What else a Mac looks for. Durable with the index, which comes next. */
+static int prepare_bundle(int dirfd, const char *path)
+{
+    int rc, fd;
+
+    if (mkdirat(dirfd, FORMAT_BUNDLE_BANDS, 0777))
+        return complain_write(path, FORMAT_BUNDLE_BANDS, -errno);
+    rc = io_open(dirfd, FORMAT_BUNDLE_TOKEN, O_WRONLY | O_CREAT | O_EXCL, 0666, &fd);
+    if (!rc) {
+        rc = io_fsync(fd);
+        close(fd);
+    }
+    if (!rc)
+        rc = io_sync_dir(dirfd, FORMAT_BUNDLE_BANDS);
+    if (!rc)
+        rc = io_sync_dir(dirfd, ".");
+    return rc ? complain_write(path, FORMAT_BUNDLE_TOKEN, rc) : 0;
 }
 
 /* The entry of path in its parent directory becomes durable. */
@@ -83,15 +188,24 @@ static int sync_parent(int dirfd, const char *path)
 /* Makes an archive of an empty directory, or leaves it empty. */
 static int fill(int dirfd, const char *path, const struct index *index)
 {
-    int rc = check_empty(dirfd, path);
+    const struct layout *layout = index->layout;
+    int rc;
 
+    rc = check_empty(dirfd, path, layout);
     if (rc)
         return rc;
-    rc = write_index(dirfd, path, index);
+    if (layout == &layout_bundle)
+        rc = prepare_bundle(dirfd, path);
+    if (!rc)
+        rc = write_index(dirfd, path, index);
     if (!rc)
         rc = sync_parent(dirfd, path);
-    if (rc && rc != -EEXIST)
-        unlinkat(dirfd, FORMAT_INDEX_NAME, 0);
+    if (rc && rc != -EEXIST) {
+        unlinkat(dirfd, layout->index, 0);
+        if (layout->spare_index)
+            unlinkat(dirfd, layout->spare_index, 0);
+        (void)!clear_leftovers(dirfd, layout);
+    }
     return rc;
 }
 
@@ -124,62 +238,6 @@ int archive_create(const char *path, const struct index *index)
     return rc;
 }
 
-/*
- * An archive whose tiles bear names that this layout cannot read would look
- * empty: every tile absent. The first tile of either kind decides; a mixture is
- * caught tile by tile, in dir.c.
- */
-static int refuse_rivals(const struct archive *archive)
-{
-    const struct layout *layout = archive->index.layout;
-    uint32_t nfolders = (archive->index.geometry.ntiles - 1) / layout->tiles_per_folder + 1;
-    bool decided = !layout->rival_path;
-
-    for (uint32_t folder = 0; !decided && folder < nfolders; folder++) {
-        char path[LAYOUT_PATH], rival[LAYOUT_PATH];
-        struct dirent *entry;
-        DIR *dir;
-        int fd;
-
-        layout->folder_path(folder, path);
-        if (io_open(archive->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &fd))
-            continue; /* whoever needs the folder is told why */
-        dir = fdopendir(fd);
-        if (!dir) {
-            int rc = -errno;
-
-            log_error("cannot list tile folder '%s' of archive '%s': %s", path, archive->path,
-                      strerror(-rc));
-            close(fd);
-            return rc;
-        }
-        while (!decided && (entry = readdir(dir))) {
-            char stem[LAYOUT_PATH];
-            size_t len = strcspn(entry->d_name, ".");
-            uint32_t tile;
-
-            if (len >= sizeof(stem))
-                continue;
-            memcpy(stem, entry->d_name, len);
-            stem[len] = '\0';
-            decided = layout->tile_number(folder, stem, &tile);
-            if (!decided || !entry->d_name[len])
-                continue;
-            layout->rival_path(tile, rival);
-            decided = strcmp(strrchr(rival, '/') + 1, entry->d_name) == 0;
-            if (decided) {
-                closedir(dir);
-                log_error("cannot use archive '%s': its tiles are JPEG pictures ('%s'), which this "
-                          "version cannot read",
-                          archive->path, rival);
-                return -ENOTSUP;
-            }
-        }
-        closedir(dir);
-    }
-    return 0;
-}
-
 int archive_read_index(const struct archive *archive, const char *name, struct index *index,
                        const char **why)
 {
@@ -189,34 +247,121 @@ int archive_read_index(const struct archive *archive, const char *name, struct i
 
     *why = NULL;
     *index = (struct index){0};
-    return rc ? rc : index_parse(text, len, index, why);
+    if (rc)
+        return rc;
+    return bundle_likely(text, len) ? bundle_parse(text, len, index, why)
+                                    : index_parse(text, len, index, why);
+}
+
+/* What stands in the place of another kind's index is none. */
+static int read_named(const struct archive *archive, const char *name, struct index *index,
+                      const char **why)
+{
+    int rc = archive_read_index(archive, name, index, why);
+    bool ours = strcmp(name, FORMAT_INDEX_NAME) == 0;
+
+    if (rc || ours == (index->format != FORMAT_FOREIGN))
+        return rc;
+    *index = (struct index){0};
+    *why = "it is an index of another kind of archive";
+    return -EBADMSG;
+}
+
+static int read_bundle(const struct archive *archive, struct index *index, const char **name,
+                       const char **why)
+{
+    struct index spare;
+    const char *spare_why;
+    int spare_rc;
+    int rc = read_named(archive, FORMAT_BUNDLE_INDEX, index, why);
+
+    *name = FORMAT_BUNDLE_INDEX;
+    if (!rc || rc == -ENOTSUP || rc == -ENOMEM)
+        return rc;
+    spare_rc = read_named(archive, FORMAT_BUNDLE_SPARE, &spare, &spare_why);
+    if (spare_rc && (rc != -ENOENT || spare_rc == -ENOENT))
+        return rc;
+    if (!*why)
+        *why = rc == -ENOENT ? "it is missing" : io_why(rc);
+    *name = FORMAT_BUNDLE_SPARE;
+    *index = spare;
+    if (spare_rc)
+        *why = spare_why;
+    return spare_rc;
+}
+
+int archive_find_index(const struct archive *archive, struct index *index, const char **name,
+                       const char **why)
+{
+    int rc = read_named(archive, FORMAT_INDEX_NAME, index, why);
+
+    *name = FORMAT_INDEX_NAME;
+    if (rc != -ENOENT)
+        return rc;
+    rc = read_bundle(archive, index, name, why);
+    if (rc == -ENOENT)
+        *name = FORMAT_INDEX_NAME;
+    return rc;
+}
+
+static int complain_index(const struct archive *archive, const char *name, const char *why, int rc)
+{
+    bool foreign = strcmp(name, FORMAT_INDEX_NAME) != 0;
+
+    if (rc == -ENOENT) {
+        log_error("'%s' is not an archive: it has no file '%s'", archive->path, name);
+        return rc;
+    }
+    log_error("cannot use '%s' of archive '%s': %s", name, archive->path, why ? why : io_why(rc));
+    if (rc == -EBADMSG && foreign)
+        log_note("put back a good copy of '%s' or '%s', from a backup; the bands are untouched",
+                 FORMAT_BUNDLE_INDEX, FORMAT_BUNDLE_SPARE);
+    else if (rc == -EBADMSG)
+        log_note("put back a good copy of '%s', from a mirror or a backup, or if its tiles are "
+                 "pictures, let 'mosaicfs reindex' make it again; the tiles are untouched",
+                 name);
+    else if (rc == -ENOTSUP && !foreign)
+        log_note("a newer version of mosaicfs made this archive; use that one");
+    else if (rc == -ENOTSUP)
+        log_note("'mosaicfs check' looks at its copy, too");
+    return rc;
+}
+
+/* Two copies that do not tell the same are worth a word; a Mac takes the first, too. */
+static void compare_spare(const struct archive *archive)
+{
+    const struct layout *layout = archive->index.layout;
+    const struct geometry *geo = &archive->index.geometry;
+    struct index spare;
+    const char *why;
+
+    if (!layout->spare_index || archive_read_index(archive, layout->spare_index, &spare, &why))
+        return;
+    if (spare.geometry.size != geo->size || spare.geometry.tile_size != geo->tile_size)
+        log_warn("'%s' and its copy '%s' in '%s' tell different sizes; the first counts",
+                 layout->index, layout->spare_index, archive->path);
 }
 
 static int read_index(struct archive *archive)
 {
-    const char *why;
-    int rc = archive_read_index(archive, FORMAT_INDEX_NAME, &archive->index, &why);
+    const char *name, *why;
+    int rc = archive_find_index(archive, &archive->index, &name, &why);
 
-    if (rc == -ENOENT) {
-        log_error("'%s' is not an archive: it has no file '%s'", archive->path, FORMAT_INDEX_NAME);
-        return rc;
-    }
     if (rc)
-        log_error("cannot use '%s' of archive '%s': %s", FORMAT_INDEX_NAME, archive->path,
-                  why ? why : io_why(rc));
-    if (rc == -EBADMSG)
-        log_note("put back a good copy of '%s', from a mirror or a backup; the tiles are untouched",
-                 FORMAT_INDEX_NAME);
-    if (rc == -ENOTSUP)
-        log_note("a newer version of mosaicfs made this archive; use that one");
-    return rc;
+        return complain_index(archive, name, why, rc);
+    if (why)
+        log_warn("cannot use '%s' of '%s': %s; its copy '%s' is used instead",
+                 archive->index.layout->index, archive->path, why, name);
+    else
+        compare_spare(archive);
+    return 0;
 }
 
 int archive_open_dir(const char *path, struct archive *archive)
 {
     int rc = 0;
 
-    archive->dirfd = -1;
+    *archive = (struct archive){.dirfd = -1};
     if (!realpath(path, archive->path))
         rc = -errno;
     if (!rc) {
@@ -230,6 +375,20 @@ int archive_open_dir(const char *path, struct archive *archive)
     return rc;
 }
 
+/* Places of tiles may be empty for the moment, and would be zeros. */
+static int refuse_unfinished(const struct archive *archive)
+{
+    struct stat st;
+
+    if (fstatat(archive->dirfd, FORMAT_REINDEX_NAME, &st, AT_SYMLINK_NOFOLLOW))
+        return 0;
+    log_error("cannot use archive '%s': its tiles are being put back in their places, or that was "
+              "interrupted",
+              archive->path);
+    log_note("run 'mosaicfs reindex' again, with the same files");
+    return -EBUSY;
+}
+
 int archive_open(const char *path, struct archive *archive)
 {
     int rc = archive_open_dir(path, archive);
@@ -237,7 +396,9 @@ int archive_open(const char *path, struct archive *archive)
     if (!rc)
         rc = read_index(archive);
     if (!rc)
-        rc = refuse_rivals(archive);
+        rc = refuse_unfinished(archive);
+    if (!rc)
+        rc = settle_archive(archive);
     if (rc)
         archive_close(archive);
     return rc;
@@ -256,6 +417,8 @@ int archive_private(const struct archive *archive, bool create, int *fd)
 
 void archive_close(struct archive *archive)
 {
+    covers_free(archive->covers);
+    archive->covers = NULL;
     if (archive->dirfd >= 0)
         close(archive->dirfd);
     archive->dirfd = -1;

@@ -16,12 +16,14 @@ struct archive {
     int dirfd;           /* O_RDONLY | O_DIRECTORY */
     char path[PATH_MAX]; /* absolute, no symbolic links */
     struct index index;
+    uint64_t head;         /* LAYOUT_TAIL: bytes before those of the tile, in each file */
+    struct covers *covers; /* for new tiles behind pictures; of covers_open(), or NULL: none */
 };
 
 /*
- * Writes a format 2 archive into path, which must not exist or be an empty
- * directory. After a crash there is a whole archive or an empty directory.
- * 0 or -errno.
+ * Writes an archive of index->layout, format 2 or a sparse bundle, into path, which must
+ * not exist or be an empty directory. After a crash there is a whole archive or
+ * a directory that is taken again. 0 or -errno.
  */
 MUST_CHECK int archive_create(const char *path, const struct index *index);
 
@@ -32,17 +34,32 @@ MUST_CHECK int archive_open(const char *path, struct archive *archive);
 MUST_CHECK int archive_open_dir(const char *path, struct archive *archive);
 
 /*
- * Reads the index, or a file that may be one. 0 or -errno, not logged; -EBADMSG
- * and -ENOTSUP as index_parse() says them, then with *why, else NULL.
+ * Reads a file that may be an index, of whatever kind: its bytes tell. 0 or
+ * -errno, not logged; -EBADMSG and -ENOTSUP as index_parse() and bundle_parse()
+ * say them, then with *why, else NULL.
  */
 MUST_CHECK int archive_read_index(const struct archive *archive, const char *name,
                                   struct index *index, const char **why);
+
+/*
+ * Reads the archive's index, or the copy of it that some kinds have. *name is the file that
+ * it came from, or that is to blame. Results as archive_read_index(), and when
+ * 0 came from the copy, *why tells what is wrong with the first; else NULL.
+ */
+MUST_CHECK int archive_find_index(const struct archive *archive, struct index *index,
+                                  const char **name, const char **why);
+
+/* Whether the directory has the index of any kind of archive, or its copy, good or bad. */
+bool archive_has_index(int dirfd);
 
 /*
  * Opens the archive's private directory; create: makes it where it is missing.
  * 0 or -errno, not logged.
  */
 MUST_CHECK int archive_private(const struct archive *archive, bool create, int *fd);
+
+/* Writes archive->index where there is none. 0 or -errno, logged. */
+MUST_CHECK int archive_write_index(const struct archive *archive);
 
 void archive_close(struct archive *archive);
 

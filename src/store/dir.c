@@ -14,7 +14,14 @@
  *                is made as TILE.tmp, extended, synced, then renamed. So a
  *                shorter file is a damaged one, and reading past its end is EIO.
  *
- * Order of durability: the journal of changed tiles, before any byte of a tile;
+ * Before the tile's bytes there may be a picture. Then, too, the file is made
+ * as TILE.tmp, since a name without a whole picture is a damaged tile.
+ *
+ * A tile that tells the layout, which the index does not in LAYOUT_TAIL, stays when
+ * it is emptied: without any the archive would be one of bare tiles.
+ *
+ * Order of durability: what another program notes about a tile is removed
+ * (bandmap.h); the journal of changed tiles, before any byte of a tile;
  * then, when a flush asks, bytes by fdcache_sync(), then entries by
  * flush_entries(): the archive directory when a folder was made, and each
  * folder that gained or lost a tile. Nothing is durable before that.
@@ -33,175 +40,14 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/zero.h"
-#include "store/changes.h"
-#include "store/fdcache.h"
-#include "store/folders.h"
+#include "store/dir_impl.h"
 #include "store/tilefile.h"
 
 #define BLOCK 4096 /* what overlapping writes must not tear */
 
-struct dir {
-    struct store store;
-    /* fixed after open */
-    int dirfd; /* the archive's, not ours */
-    bool read_only;
-    const struct layout *layout;
-    struct fdcache *cache;
-    struct folders folders;  /* guards itself */
-    struct changes *changes; /* likewise; NULL when read-only */
-};
-
 static struct dir *dir_of(struct store *st)
 {
     return (struct dir *)st;
-}
-
-static uint64_t file_len(const struct dir *dir, uint32_t tile)
-{
-    return dir->layout->payload + geometry_tile_len(&dir->store.geometry, tile);
-}
-
-/* What the caller is told: only what it can act upon, else EIO. */
-static int mapped(int rc)
-{
-    switch (rc) {
-    case 0:
-    case -EACCES:
-    case -EPERM:
-    case -EROFS:
-    case -ENOSPC:
-    case -EDQUOT:
-    case -EFBIG:
-    case -ENOMEM:
-    case -EMFILE:
-    case -ENFILE:
-    case -EOPNOTSUPP:
-        return rc;
-    default:
-        return -EIO;
-    }
-}
-
-static int tell(const struct dir *dir, const char *verb, uint32_t tile, int rc)
-{
-    char path[LAYOUT_PATH];
-
-    dir->layout->tile_path(tile, path);
-    log_error("cannot %s tile '%s': %s", verb, path,
-              rc == -EMLINK ? "it is a hard link, and its other name would change with it"
-                            : strerror(-rc));
-    return mapped(rc);
-}
-
-/* As tell(), but for want of space, which is for others to tell. */
-static int complain(const struct dir *dir, const char *verb, uint32_t tile, int rc)
-{
-    return io_is_full(rc) ? rc : tell(dir, verb, tile, rc);
-}
-
-static int not_regular(const struct dir *dir, uint32_t tile)
-{
-    char path[LAYOUT_PATH];
-
-    dir->layout->tile_path(tile, path);
-    log_error("cannot use tile '%s': it is not a regular file", path);
-    return -EIO;
-}
-
-/*
- * The tile's file was not found: -ENOENT when the tile is really absent, else
- * an error: the whole archive may be gone, or another program may keep this
- * tile under a name that we cannot read.
- */
-static int absent(const struct dir *dir, uint32_t tile)
-{
-    char rival[LAYOUT_PATH];
-    struct stat st;
-    int rc, fd;
-
-    if (fstat(dir->dirfd, &st))
-        return complain(dir, "look for", tile, -errno);
-    if (st.st_nlink == 0) {
-        log_error("cannot use tile %" PRIu32 ": the archive was removed", tile);
-        return -EIO;
-    }
-    if (!dir->layout->rival_path)
-        return -ENOENT;
-    dir->layout->rival_path(tile, rival);
-    rc = io_open_file(dir->dirfd, rival, O_RDONLY, &fd);
-    if (rc == -ENOENT)
-        return rc;
-    if (rc && rc != -ELOOP && rc != -EINVAL)
-        return complain(dir, "look for", tile, rc);
-    if (!rc)
-        close(fd);
-    log_error("cannot use tile '%s': it is a JPEG picture, which this version cannot read", rival);
-    return -EIO;
-}
-
-static int open_flags(const struct dir *dir, const char *path, int *write_error, int *fd)
-{
-    int rc;
-
-    *write_error = 0;
-    if (dir->read_only)
-        return io_open(dir->dirfd, path, O_RDONLY, 0, fd);
-    rc = io_open(dir->dirfd, path, O_RDWR, 0, fd);
-    if (rc == -EACCES || rc == -EPERM || rc == -EROFS) {
-        *write_error = rc;
-        rc = io_open(dir->dirfd, path, O_RDONLY, 0, fd);
-    }
-    return rc;
-}
-
-static int cache_open(void *arg, uint32_t tile, struct fdcache_file *file)
-{
-    const struct dir *dir = arg;
-    char path[LAYOUT_PATH];
-    struct stat st;
-    int rc;
-
-    dir->layout->tile_path(tile, path);
-    /* Opening a device may already do something. */
-    if (fstatat(dir->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
-        return not_regular(dir, tile);
-    rc = open_flags(dir, path, &file->write_error, &file->fd);
-    if (rc == -ENOENT)
-        return absent(dir, tile);
-    if (rc)
-        return complain(dir, "open", tile, rc);
-    if (fstat(file->fd, &st))
-        rc = complain(dir, "open", tile, -errno);
-    if (!rc && !S_ISREG(st.st_mode))
-        rc = not_regular(dir, tile);
-    /* Writing into it would make zeros of what is missing. */
-    if (!rc && !dir->layout->short_tiles && (uint64_t)st.st_size < file_len(dir, tile)) {
-        log_error("cannot open tile '%s': it has been cut short", path);
-        rc = -EIO;
-    }
-    /* Of files that we could not write and do not own, the kernel claims that all is cached. */
-    file->mappable = (!dir->read_only && !file->write_error) || st.st_uid == geteuid();
-    /* The other name may be outside of the archive, or belong to a copy that is to stay. */
-    if (!rc && st.st_nlink > 1 && !dir->read_only)
-        file->write_error = -EMLINK;
-    if (rc)
-        close(file->fd);
-    return rc;
-}
-
-static int cache_sync(void *arg, struct fdcache_file *file)
-{
-    int rc = io_fdatasync(file->fd);
-    struct stat st;
-
-    if (rc || fstat(file->fd, &st))
-        return tell(arg, "bring to disk", file->tile, rc ? rc : -errno);
-    if (st.st_nlink == 0 && !atomic_load(&file->leaving)) {
-        log_error("cannot bring tile %" PRIu32 " to disk: its file was removed behind our back",
-                  file->tile);
-        return -EIO;
-    }
-    return 0;
 }
 
 /* The tile's file, to be written. */
@@ -215,8 +61,13 @@ static int get_writable(struct dir *dir, uint32_t tile, struct fdcache_file **fi
         rc = fdcache_get(dir->cache, tile, file);
     }
     if (!rc && (*file)->write_error) {
-        rc = complain(dir, "write", tile, (*file)->write_error);
+        rc = dir_file_complain(dir, "write", tile, (*file)->write_error);
         fdcache_put(dir->cache, *file);
+    } else if (!rc) {
+        /* Each time: what we know of its size is not what somebody else has made of it. */
+        rc = dir_file_whole(dir, *file);
+        if (rc)
+            fdcache_put(dir->cache, *file);
     }
     return rc;
 }
@@ -227,20 +78,18 @@ static int dir_read(struct store *st, uint32_t tile, uint64_t off, void *buf, si
     struct fdcache_file *file;
     size_t got;
     int rc = fdcache_get(dir->cache, tile, &file);
+    int whole = 0;
 
     if (rc)
         return rc;
-    rc = io_pread(file->fd, buf, len, dir->layout->payload + off, &got);
+    rc = io_pread(file->fd, buf, len, file->payload + off, &got);
+    if (!rc && got < len)
+        whole = dir->layout->short_tiles ? dir_file_whole(dir, file) : dir_file_cut(dir, tile);
     fdcache_put(dir->cache, file);
     if (rc)
-        return complain(dir, "read", tile, rc);
-    if (got < len && !dir->layout->short_tiles) {
-        char path[LAYOUT_PATH];
-
-        dir->layout->tile_path(tile, path);
-        log_error("cannot read tile '%s': it has been cut short", path);
-        return -EIO;
-    }
+        return dir_file_complain(dir, "read", tile, rc);
+    if (whole)
+        return whole;
     memset((char *)buf + got, 0, len - got);
     return 0;
 }
@@ -256,7 +105,7 @@ static int dir_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, s
 
     if (rc)
         return rc;
-    off += dir->layout->payload;
+    off += file->payload;
     bytes = fdcache_bytes(dir->cache, file, off, len);
     /* What a file does not have is zeros, or an error: that is for dir_read(). */
     if (!bytes || fstat(file->fd, &sb) || (uint64_t)sb.st_size < off + len) {
@@ -288,7 +137,7 @@ static size_t cut_zeros(const struct dir *dir, const struct fdcache_file *file, 
                         const void *buf, size_t len)
 {
     uint64_t size = atomic_load_explicit(&file->size, memory_order_relaxed);
-    uint64_t start = dir->layout->payload + off;
+    uint64_t start = file->payload + off;
     uint64_t keep, end;
 
     if (!dir->layout->short_tiles || start + len <= size)
@@ -308,14 +157,14 @@ static int dir_write(struct store *st, uint32_t tile, uint64_t off, const void *
     if (rc)
         return rc;
     len = cut_zeros(dir, file, off, buf, len);
-    off += dir->layout->payload;
+    off += file->payload;
     /* Before the write: one that fails half-way has made the file longer, too. */
     grow(file, off + len);
     rc = io_pwrite(file->fd, buf, len, off);
     if (!atomic_load(&file->dirty))
         atomic_store(&file->dirty, true);
     fdcache_put(dir->cache, file);
-    return rc ? complain(dir, "write", tile, rc) : 0;
+    return rc ? dir_file_complain(dir, "write", tile, rc) : 0;
 }
 
 static int dir_create(struct store *st, uint32_t tile)
@@ -323,27 +172,25 @@ static int dir_create(struct store *st, uint32_t tile)
     struct dir *dir = dir_of(st);
     char path[LAYOUT_PATH];
     const char *name;
+    uint64_t payload;
     int folder, fd = -1;
-    int rc = absent(dir, tile);
+    int rc = dir_file_absent(dir, tile);
 
     if (rc != -ENOENT)
         return rc;
     rc = folders_make(&dir->folders, tile, path, &name, &folder);
     if (rc)
-        return complain(dir, "create", tile, rc);
-    if (dir->layout->short_tiles)
-        rc = tilefile_create(folder, name, &fd);
-    else
-        rc = tilefile_create_full(folder, name, file_len(dir, tile), &fd);
+        return dir_file_complain(dir, "create", tile, rc);
+    rc = dir_file_make(dir, tile, folder, name, &fd, &payload);
     close(folder);
     if (rc == -EEXIST)
         return rc;
     /* After an error, too: without RENAME_NOREPLACE the name may be there all the same. */
     folders_touch(&dir->folders, tile);
     if (rc)
-        return complain(dir, "create", tile, rc);
+        return dir_file_complain(dir, "create", tile, rc);
     fdcache_forget(dir->cache, tile); /* a file that somebody else removed */
-    fdcache_add(dir->cache, tile, fd);
+    fdcache_add(dir->cache, tile, fd, payload);
     return 0;
 }
 
@@ -352,9 +199,11 @@ static int dir_remove(struct store *st, uint32_t tile)
     struct dir *dir = dir_of(st);
     char path[LAYOUT_PATH];
     const char *name;
-    int folder;
-    int rc = folders_open(&dir->folders, tile, path, &name, &folder);
+    int folder, rc;
 
+    if (tile == dir->keeper)
+        return -EBUSY;
+    rc = folders_open(&dir->folders, tile, path, &name, &folder);
     if (!rc) {
         fdcache_leaving(dir->cache, tile, true);
         rc = unlinkat(folder, name, 0) ? -errno : 0;
@@ -365,9 +214,9 @@ static int dir_remove(struct store *st, uint32_t tile)
     else
         fdcache_leaving(dir->cache, tile, false);
     if (rc == -ENOENT)
-        return absent(dir, tile);
+        return dir_file_absent(dir, tile);
     if (rc)
-        return complain(dir, "remove", tile, rc);
+        return dir_file_complain(dir, "remove", tile, rc);
     folders_touch(&dir->folders, tile);
     return 0;
 }
@@ -375,25 +224,25 @@ static int dir_remove(struct store *st, uint32_t tile)
 static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty)
 {
     struct dir *dir = dir_of(st);
-    uint64_t start = dir->layout->payload + off;
     struct fdcache_file *file;
-    uint64_t size;
+    uint64_t size, start;
     int rc = get_writable(dir, tile, &file);
 
     if (rc)
         return rc;
+    start = file->payload + off;
     size = atomic_load(&file->size);
     if (dir->layout->short_tiles && start < size && start + len >= size) {
         rc = io_truncate(file->fd, start);
         if (!rc)
             atomic_store(&file->size, start);
     } else {
-        rc = tilefile_punch(file->fd, start, start + len < size ? start + len : size);
+        rc = tilefile_punch(file->fd, start, start + len < size ? start + len : size, size);
     }
     atomic_store(&file->dirty, true);
-    *empty = !rc && tilefile_is_empty(file->fd, dir->layout->payload);
+    *empty = !rc && tile != dir->keeper && tilefile_is_empty(file->fd, file->payload);
     fdcache_put(dir->cache, file);
-    return rc ? complain(dir, "zero part of", tile, rc) : 0;
+    return rc ? dir_file_complain(dir, "zero part of", tile, rc) : 0;
 }
 
 static int dir_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t len)
@@ -405,31 +254,33 @@ static int dir_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t 
     if (rc)
         return rc;
     /* A short file stays short: the space beyond its end is reserved all the same. */
-    rc = io_fallocate(file->fd, FALLOC_FL_KEEP_SIZE, dir->layout->payload + off, len);
+    rc = io_fallocate(file->fd, FALLOC_FL_KEEP_SIZE, file->payload + off, len);
     atomic_store(&file->dirty, true);
     fdcache_put(dir->cache, file);
-    return rc ? complain(dir, "reserve space for", tile, rc) : 0;
+    return rc ? dir_file_complain(dir, "reserve space for", tile, rc) : 0;
 }
 
 static int dir_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
                     uint64_t *found)
 {
     struct dir *dir = dir_of(st);
-    uint64_t payload = dir->layout->payload;
-    uint64_t tile_len = geometry_tile_len(&st->geometry, tile);
+    uint64_t len = dir_file_len(dir, tile);
     struct fdcache_file *file;
+    uint64_t payload;
     off_t at;
     int rc = fdcache_get(dir->cache, tile, &file);
 
     if (rc)
         return rc;
+    *found = what == STORE_DATA ? len : off;
+    payload = file->payload;
     at = lseek(file->fd, (off_t)(payload + off), what == STORE_DATA ? SEEK_DATA : SEEK_HOLE);
     if (at >= 0)
-        *found = (uint64_t)at - payload < tile_len ? (uint64_t)at - payload : tile_len;
-    else if (errno == ENXIO) /* nothing but a hole from off on */
-        *found = what == STORE_DATA ? tile_len : off;
-    else
-        rc = complain(dir, "look for data in", tile, -errno);
+        *found = (uint64_t)at - payload < len ? (uint64_t)at - payload : len;
+    else if (errno != ENXIO)
+        rc = dir_file_complain(dir, "look for data in", tile, -errno);
+    else /* nothing but a hole from off on */
+        rc = dir_file_whole(dir, file);
     fdcache_put(dir->cache, file);
     return rc;
 }
@@ -448,28 +299,32 @@ static int dir_stat(struct store *st, uint32_t tile, struct store_stat *out)
         close(folder);
     }
     if (rc == -ENOENT)
-        return absent(dir, tile);
+        return dir_file_absent(dir, tile);
     if (rc)
-        return complain(dir, "look at", tile, rc);
+        return dir_file_complain(dir, "look at", tile, rc);
     if (!S_ISREG(sb.st_mode))
-        return not_regular(dir, tile);
+        return dir_file_not_regular(dir, tile);
     *out = (struct store_stat){(uint64_t)sb.st_size, (uint64_t)sb.st_blocks, sb.st_mtim};
     return 0;
 }
 
 static bool dir_noted(struct store *st, uint32_t tile)
 {
-    return changes_noted(dir_of(st)->changes, tile);
+    return changes_noted(dir_of(st)->changes, tile) &&
+           bandmap_forgotten(&dir_of(st)->bandmap, tile);
 }
 
 static int dir_note(struct store *st, const uint32_t *tiles, size_t n)
 {
-    return mapped(changes_note(dir_of(st)->changes, tiles, n));
+    struct dir *dir = dir_of(st);
+    int rc = bandmap_forget(&dir->bandmap, tiles, n);
+
+    return dir_file_mapped(rc ? rc : changes_note(dir->changes, tiles, n));
 }
 
 static int dir_mark(struct store *st, char epoch[STORE_EPOCH])
 {
-    return mapped(changes_mark(dir_of(st)->changes, epoch));
+    return dir_file_mapped(changes_mark(dir_of(st)->changes, epoch));
 }
 
 static void start_write_back(int fd)
@@ -493,7 +348,7 @@ static int dir_flush_entries(struct store *st)
 {
     struct dir *dir = dir_of(st);
     int evicted = fdcache_error(dir->cache);
-    int rc = mapped(folders_sync(&dir->folders));
+    int rc = dir_file_mapped(folders_sync(&dir->folders));
 
     return rc ? rc : evicted;
 }
@@ -519,6 +374,7 @@ static void dir_close(struct store *st)
     struct dir *dir = dir_of(st);
 
     changes_close(dir->changes);
+    bandmap_close(&dir->bandmap);
     fdcache_free(dir->cache);
     folders_release(&dir->folders);
     free(dir);
@@ -547,24 +403,39 @@ static const struct store_ops dir_ops = {
     .close = dir_close,
 };
 
+static int find_keeper(struct dir *dir)
+{
+    int rc = -ENOENT;
+
+    if (dir->layout->head == LAYOUT_TAIL && !dir->read_only)
+        rc = folders_next(&dir->folders, 0, &dir->keeper);
+    if (rc)
+        dir->keeper = DIR_NOBODY;
+    return rc == -ENOENT ? 0 : rc;
+}
+
 int dir_open(const struct archive *archive, bool read_only, unsigned max_open, struct store **out)
 {
     struct dir *dir = calloc(1, sizeof(*dir));
-    struct fdcache_ops cache_ops = {.open = cache_open, .sync = cache_sync, .arg = dir};
+    struct fdcache_ops cache_ops = {.open = dir_file_open, .sync = dir_file_sync, .arg = dir};
     int rc = dir ? 0 : -ENOMEM;
 
     if (!rc) {
         dir->store = (struct store){&dir_ops, archive->index.geometry};
+        dir->archive = archive;
         dir->dirfd = archive->dirfd;
         dir->read_only = read_only;
         dir->layout = archive->index.layout;
         rc = folders_init(&dir->folders, archive->dirfd, dir->layout, dir->store.geometry.ntiles);
     }
     if (!rc)
-        rc = fdcache_new(max_open, dir->layout->payload + dir->store.geometry.tile_size, &cache_ops,
-                         &dir->cache);
+        rc = find_keeper(dir);
+    if (!rc)
+        rc = fdcache_new(max_open, dir->store.geometry.tile_size, &cache_ops, &dir->cache);
     if (rc)
         log_error("cannot open archive '%s': %s", archive->path, strerror(-rc));
+    if (!rc && !read_only)
+        rc = bandmap_open(&dir->bandmap, archive);
     if (!rc && !read_only)
         rc = changes_open(archive, &dir->changes);
     if (!rc) {

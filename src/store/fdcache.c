@@ -45,8 +45,8 @@ struct fdcache {
     struct fdcache_ops ops;
     unsigned nsets;
     unsigned max_maps;
-    uint64_t file_len;
     uint64_t page;
+    uint64_t map_len; /* from the page that the tile's bytes begin in */
     /* any thread */
     atomic_int error;
     atomic_uint maps;      /* that there are, or that somebody is about to make */
@@ -55,7 +55,7 @@ struct fdcache {
     struct set sets[];
 };
 
-int fdcache_new(unsigned max_open, uint64_t file_len, const struct fdcache_ops *ops,
+int fdcache_new(unsigned max_open, uint64_t tile_size, const struct fdcache_ops *ops,
                 struct fdcache **out)
 {
     unsigned nsets = max_open / FDCACHE_WAYS;
@@ -67,9 +67,9 @@ int fdcache_new(unsigned max_open, uint64_t file_len, const struct fdcache_ops *
         return -ENOMEM;
     cache->ops = *ops;
     cache->nsets = nsets;
-    cache->file_len = file_len;
-    cache->max_maps = (unsigned)(FDCACHE_MAPPED / file_len);
     cache->page = (uint64_t)sysconf(_SC_PAGESIZE);
+    cache->map_len = tile_size + cache->page;
+    cache->max_maps = (unsigned)(FDCACHE_MAPPED / tile_size);
     for (unsigned i = 0; i < nsets; i++) {
         mutex_init(&cache->sets[i].mutex);
         lock_must(pthread_cond_init(&cache->sets[i].changed, NULL));
@@ -92,7 +92,7 @@ static struct remains take_locked(struct fdcache_file *file)
 static void give_back(struct fdcache *cache, struct remains remains)
 {
     if (remains.map) {
-        munmap(remains.map, cache->file_len);
+        munmap(remains.map, cache->map_len);
         atomic_fetch_sub(&cache->maps, 1);
     }
     if (remains.fd >= 0)
@@ -263,6 +263,7 @@ static struct fdcache_file *enter(struct fdcache *cache, const struct fdcache_fi
         file = room;
         file->tile = fresh->tile;
         file->fd = fresh->fd;
+        file->payload = fresh->payload;
         file->write_error = fresh->write_error;
         file->mappable = fresh->mappable;
         atomic_store(&file->wanted, 0);
@@ -296,9 +297,9 @@ int fdcache_get(struct fdcache *cache, uint32_t tile, struct fdcache_file **file
     return rc;
 }
 
-void fdcache_add(struct fdcache *cache, uint32_t tile, int fd)
+void fdcache_add(struct fdcache *cache, uint32_t tile, int fd, uint64_t payload)
 {
-    struct fdcache_file fresh = {.tile = tile, .fd = fd, .mappable = true};
+    struct fdcache_file fresh = {.tile = tile, .fd = fd, .payload = payload, .mappable = true};
 
     fdcache_put(cache, enter(cache, &fresh));
 }
@@ -336,19 +337,25 @@ static bool unmap_one(struct fdcache *cache)
     return false;
 }
 
-/* Locked memory is for ourselves: the page cache stays free to go. NULL where it cannot be. */
-static char *map_unlocked(const struct fdcache *cache, int fd)
+static uint64_t map_offset(const struct fdcache *cache, const struct fdcache_file *file)
 {
-    char *map = mmap(NULL, cache->file_len, PROT_READ, MAP_SHARED, fd, 0);
+    return file->payload - file->payload % cache->page;
+}
+
+/* Locked memory is for ourselves: the page cache stays free to go. NULL where it cannot be. */
+static char *map_unlocked(const struct fdcache *cache, const struct fdcache_file *file)
+{
+    char *map =
+        mmap(NULL, cache->map_len, PROT_READ, MAP_SHARED, file->fd, (off_t)map_offset(cache, file));
 
     if (map == MAP_FAILED)
         return NULL;
-    if (munlock(map, cache->file_len)) {
-        munmap(map, cache->file_len);
+    if (munlock(map, cache->map_len)) {
+        munmap(map, cache->map_len);
         return NULL;
     }
     /* That we read there is no reason to keep pages longer than those that are read(2). */
-    (void)!madvise(map, cache->file_len, MADV_RANDOM);
+    (void)!madvise(map, cache->map_len, MADV_RANDOM);
     return map;
 }
 
@@ -359,7 +366,7 @@ static char *map_file(struct fdcache *cache, struct fdcache_file *file)
     char *before = NULL;
 
     if (atomic_fetch_add(&cache->maps, 1) < cache->max_maps || unmap_one(cache))
-        mine.map = map_unlocked(cache, file->fd);
+        mine.map = map_unlocked(cache, file);
     if (mine.map && atomic_compare_exchange_strong(&file->map, &before, mine.map))
         return mine.map;
     if (mine.map) {
@@ -392,9 +399,12 @@ const char *fdcache_bytes(struct fdcache *cache, struct fdcache_file *file, uint
     char *map = atomic_load(&file->map);
 
     if (!map && file->mappable && cache->max_maps &&
-        atomic_fetch_add(&file->wanted, len) >= cache->file_len)
+        atomic_fetch_add(&file->wanted, len) >= cache->map_len - cache->page)
         map = map_file(cache, file);
-    return map && is_cached(cache, map + off, len) ? map + off : NULL;
+    if (!map)
+        return NULL;
+    map += off - map_offset(cache, file);
+    return is_cached(cache, map, len) ? map : NULL;
 }
 
 void fdcache_leaving(struct fdcache *cache, uint32_t tile, bool leaving)

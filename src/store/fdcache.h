@@ -26,8 +26,9 @@ struct fdcache_file {
     /* fixed while held */
     uint32_t tile;
     int fd;
-    int write_error; /* -errno of opening it for writing, when only reading was possible */
-    bool mappable;   /* mincore(2) tells us the truth about it */
+    uint64_t payload; /* where the tile's bytes begin */
+    int write_error;  /* -errno of opening it for writing, when only reading was possible */
+    bool mappable;    /* mincore(2) tells us the truth about it */
     /* any holder */
     atomic_uint_fast64_t wanted; /* bytes that were to be read out of a mapping, without one */
     _Atomic(char *) map;         /* NULL: not mapped. Taken away only while nobody holds it */
@@ -45,7 +46,7 @@ struct fdcache_file {
 struct fdcache;
 
 struct fdcache_ops {
-    /* Opens tile into fd, write_error and mappable. 0 or -errno; -ENOENT when absent. */
+    /* Opens tile into fd, payload, write_error and mappable. 0 or -errno; -ENOENT when absent. */
     int (*open)(void *arg, uint32_t tile, struct fdcache_file *file);
     /* Makes the file's bytes durable. 0 or -errno. */
     int (*sync)(void *arg, struct fdcache_file *file);
@@ -53,10 +54,10 @@ struct fdcache_ops {
 };
 
 /*
- * max_open is rounded down to a multiple of FDCACHE_WAYS. A mapping has file_len
- * bytes, the length of a whole tile's file. 0 or -ENOMEM.
+ * max_open is rounded down to a multiple of FDCACHE_WAYS. A mapping has the
+ * tile_size bytes of a whole tile. 0 or -ENOMEM.
  */
-MUST_CHECK int fdcache_new(unsigned max_open, uint64_t file_len, const struct fdcache_ops *ops,
+MUST_CHECK int fdcache_new(unsigned max_open, uint64_t tile_size, const struct fdcache_ops *ops,
                            struct fdcache **out);
 /* Nobody holds a file. Closes all, syncs none. NULL is fine. */
 void fdcache_free(struct fdcache *cache);
@@ -69,7 +70,7 @@ void fdcache_free(struct fdcache *cache);
 MUST_CHECK int fdcache_get(struct fdcache *cache, uint32_t tile, struct fdcache_file **file);
 
 /* Adds a tile that was just created: takes over the descriptor. Else like fdcache_get(). */
-void fdcache_add(struct fdcache *cache, uint32_t tile, int fd);
+void fdcache_add(struct fdcache *cache, uint32_t tile, int fd, uint64_t payload);
 
 /*
  * Where the len bytes at off of the file lie in memory, until fdcache_put(); NULL

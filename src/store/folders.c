@@ -11,7 +11,9 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "format/format.h"
+#include "format/names.h"
+
+#define NAMES_PER_TRY 8 /* names that are listed in the time of one fstatat(2) */
 
 int folders_init(struct folders *folders, int dirfd, const struct layout *layout, uint32_t ntiles)
 {
@@ -22,15 +24,18 @@ int folders_init(struct folders *folders, int dirfd, const struct layout *layout
     atomic_init(&folders->root_dirty, false);
     folders->dirty = calloc(folders->n, sizeof(*folders->dirty));
     folders->met = calloc(folders->n, sizeof(*folders->met));
-    return folders->dirty && folders->met ? 0 : -ENOMEM;
+    folders->listed = calloc(folders->n, sizeof(*folders->listed));
+    return folders->dirty && folders->met && folders->listed ? 0 : -ENOMEM;
 }
 
 void folders_release(struct folders *folders)
 {
     free((void *)folders->dirty);
     free((void *)folders->met);
+    free((void *)folders->listed);
     folders->dirty = NULL;
     folders->met = NULL;
+    folders->listed = NULL;
 }
 
 int folders_open(const struct folders *folders, uint32_t tile, char path[LAYOUT_PATH],
@@ -104,11 +109,65 @@ int folders_sync(struct folders *folders)
     return first;
 }
 
+/* In the folder that is open at fd: the last part of path. */
+static bool is_there(int fd, const char *path)
+{
+    struct stat st;
+
+    return fstatat(fd, strrchr(path, '/') + 1, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Those of a tile that its layout cannot read. */
+static bool has_rival(const struct folders *folders, int fd, uint32_t tile, char path[LAYOUT_PATH])
+{
+    const struct layout *layout = folders->layout;
+
+    for (unsigned n = 0; layout->rival_path && layout->rival_path(tile, n, path); n++)
+        if (is_there(fd, path))
+            return true;
+    return false;
+}
+
+int folders_rival(const struct folders *folders, uint32_t tile, char path[LAYOUT_PATH])
+{
+    const char *name;
+    bool found;
+    int rc, fd;
+
+    if (!folders->layout->rival_path)
+        return -ENOENT;
+    rc = folders_open(folders, tile, path, &name, &fd);
+    if (rc)
+        return rc;
+    found = has_rival(folders, fd, tile, path);
+    close(fd);
+    return found ? 0 : -ENOENT;
+}
+
+/* Whether name, in folder, is or means a tile of the image. */
+static bool means_tile(const struct folders *folders, uint32_t folder, const char *name,
+                       uint32_t *tile)
+{
+    const struct layout *layout = folders->layout;
+    struct names names;
+
+    if (layout->tile_number(folder, name, tile))
+        return *tile < folders->ntiles;
+    if (!layout->rival_path)
+        return false;
+    names_recognise(layout, NAMES_FOLDER, name, &names);
+    *tile = names.tile;
+    return names.what == NAMES_A_TILE &&
+           (names.kind == NAMES_SPELLING || names.kind == NAMES_LAYOUT) &&
+           *tile / layout->tiles_per_folder == folder && *tile < folders->ntiles;
+}
+
 /* The lowest tile >= from among the entries of folder, which is open at fd. */
 static int lowest_entry(const struct folders *folders, uint32_t folder, int fd, uint32_t from,
                         uint32_t *found)
 {
     char buf[8192] __attribute__((aligned(8)));
+    uint32_t listed = 0;
     bool any = false;
     ssize_t n;
 
@@ -118,9 +177,10 @@ static int lowest_entry(const struct folders *folders, uint32_t folder, int fd, 
         for (ssize_t at = 0; at < n; at += entry->d_reclen) {
             uint32_t tile;
 
+            listed++;
             entry = (const struct dirent64 *)(buf + at);
-            if (folders->layout->tile_number(folder, entry->d_name, &tile) && tile >= from &&
-                tile < folders->ntiles && (!any || tile < *found)) {
+            if (means_tile(folders, folder, entry->d_name, &tile) && tile >= from &&
+                (!any || tile < *found)) {
                 *found = tile;
                 any = true;
             }
@@ -128,7 +188,32 @@ static int lowest_entry(const struct folders *folders, uint32_t folder, int fd, 
     }
     if (n < 0)
         return -errno;
+    atomic_store(&folders->listed[folder], listed);
     return any ? 0 : -ENOENT;
+}
+
+/*
+ * From name on, that of tile from. A listing costs as much as there is in the
+ * folder, which in a sparse bundle is a lot; with many gaps all of them together would
+ * cost the square. So first some of the next names are tried, in proportion
+ * to what the last listing cost.
+ */
+static bool try_names(const struct folders *folders, uint32_t folder, int fd, uint32_t from,
+                      uint32_t *found)
+{
+    uint32_t tries = 1 + atomic_load(&folders->listed[folder]) / NAMES_PER_TRY;
+
+    for (uint32_t tile = from; tries-- > 0 && tile < folders->ntiles &&
+                               tile / folders->layout->tiles_per_folder == folder;
+         tile++) {
+        char path[LAYOUT_PATH];
+
+        folders->layout->tile_path(tile, path);
+        *found = tile;
+        if (is_there(fd, path) || has_rival(folders, fd, tile, path))
+            return true;
+    }
+    return false;
 }
 
 static int next_in_folder(const struct folders *folders, uint32_t folder, uint32_t from,
@@ -136,14 +221,11 @@ static int next_in_folder(const struct folders *folders, uint32_t folder, uint32
 {
     char path[LAYOUT_PATH];
     const char *name;
-    struct stat st;
     int fd;
     int rc = folders_open(folders, from, path, &name, &fd);
 
     if (!rc) {
-        if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-            *found = from; /* the usual case: one after the other */
-        else
+        if (!try_names(folders, folder, fd, from, found))
             rc = lowest_entry(folders, folder, fd, from, found);
         close(fd);
     }
@@ -182,7 +264,7 @@ static void newest(int dirfd, const char *path, struct timespec *when)
 void folders_changed(const struct folders *folders, struct timespec *when)
 {
     *when = (struct timespec){0};
-    newest(folders->dirfd, FORMAT_INDEX_NAME, when);
+    newest(folders->dirfd, folders->layout->index, when);
     for (uint32_t folder = 0; folder < folders->n; folder++) {
         char path[LAYOUT_PATH];
 

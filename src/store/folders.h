@@ -23,7 +23,8 @@ struct folders {
     /* any thread: entries that are not yet durable */
     atomic_bool root_dirty;
     atomic_bool *dirty;
-    atomic_bool *met; /* the folder's own entry has gone through root_dirty */
+    _Atomic uint32_t *listed; /* names in each folder when it was last listed */
+    atomic_bool *met;         /* the folder's own entry has gone through root_dirty */
 };
 
 /* 0 or -ENOMEM. */
@@ -49,7 +50,16 @@ void folders_touch(struct folders *folders, uint32_t tile);
 /* The entries touched before the call are durable after it. 0 or -errno, logged. */
 MUST_CHECK int folders_sync(struct folders *folders);
 
-/* *found is the lowest tile >= from that has a file. -ENOENT: none. Else -errno, logged. */
+/*
+ * 0 and path: another program keeps the tile under that name, which the layout cannot
+ * read. -ENOENT: no; else -errno, not logged.
+ */
+MUST_CHECK int folders_rival(const struct folders *folders, uint32_t tile, char path[LAYOUT_PATH]);
+
+/*
+ * *found is the lowest tile >= from that has a file, be it under a name that the layout
+ * cannot read: who then asks for the tile is told so. -ENOENT: none. Else -errno, logged.
+ */
 MUST_CHECK int folders_next(const struct folders *folders, uint32_t from, uint32_t *found);
 
 /* When a tile was last added or removed, or the index written. */

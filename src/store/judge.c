@@ -17,50 +17,25 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "format/cover.h"
 #include "format/format.h"
 #include "store/changes.h"
 #include "store/owner.h"
 
 #define LOCK "lock"
 #define JOURNAL "journal"
+#define COVER "cover"
+#define REINDEX "reindex"
 #define YOUNG_S 60 /* a temporary file of a live writer may take so long */
 
-/* Both layouts name alike; with pictures as rivals one can be too careful only. */
-const struct layout *judge_layout(const struct scan *scan)
-{
-    return scan->indexed ? scan->archive->index.layout : &layout_original;
-}
-
-static uint32_t ntiles_of(const struct scan *scan)
+uint32_t judge_ntiles(const struct scan *scan)
 {
     return scan->indexed ? scan->archive->index.geometry.ntiles : FORMAT_TILES_MAX;
 }
 
-/* Can it be opened to read? 0 or a positive errno. */
-static int try_open(int dirfd, const char *name)
+uint32_t judge_nfolders(const struct scan *scan)
 {
-    int fd;
-    int rc = io_open_file(dirfd, name, O_RDONLY, &fd);
-
-    if (!rc)
-        close(fd);
-    return -rc;
-}
-
-static void judge_index(const struct scan *scan, struct scan_finding *f)
-{
-    struct index index;
-    const char *why;
-    int rc = archive_read_index(scan->archive, FORMAT_INDEX_NAME, &index, &why);
-
-    f->err = -rc;
-    f->why = why;
-    if (rc == -ENOENT)
-        f->kind = SCAN_INDEX_MISSING;
-    else if (rc == -EBADMSG)
-        f->kind = SCAN_INDEX_DAMAGED;
-    else if (rc && rc != -ENOTSUP)
-        f->kind = SCAN_INDEX_UNREADABLE;
+    return (judge_ntiles(scan) - 1) / scan->layout->tiles_per_folder + 1;
 }
 
 /* For people, and from a file that anybody may have written. */
@@ -90,6 +65,7 @@ static void judge_lock(const struct scan *scan, struct scan_finding *f)
         f->kind = SCAN_LOCK_ELSEWHERE;
     if (state == OWNER_DEAD || state == OWNER_ELSEWHERE) {
         f->pid = (int)record.pid;
+        f->mounted = record.mountpoint[0] != '\0';
         take_host(record.host, f->host);
     }
 }
@@ -109,37 +85,31 @@ static void judge_journal(const struct scan *scan, struct scan_finding *f)
     changes_read_release(&list);
 }
 
-static void judge_size(const struct scan *scan, uint32_t tile, uint64_t size,
-                       struct scan_finding *f)
+/* What stands in it may be a mount's to find wrong; that it is whole is ours. */
+static void judge_cover(const struct scan *scan, struct scan_finding *f)
 {
-    const struct layout *layout = judge_layout(scan);
+    struct cover cover;
+    char text[COVER_TEXT];
+    size_t len;
+    int rc = io_read_file(scan->archive->dirfd, FORMAT_COVER_NAME, text, sizeof(text), &len);
 
-    if (!scan->indexed)
+    if (rc == -ENOENT)
         return;
-    f->size = size;
-    f->want = layout->payload + geometry_tile_len(&scan->archive->index.geometry, tile);
-    if (size > f->want)
-        f->kind = SCAN_TILE_LONG;
-    else if (size < f->want && !layout->short_tiles)
-        f->kind = SCAN_TILE_SHORT;
+    f->err = -rc;
+    if (rc && rc != -EFBIG && rc != -ELOOP && rc != -EINVAL)
+        f->kind = SCAN_COVER_UNREADABLE;
+    else if (rc || cover_parse(text, len, &cover))
+        f->kind = SCAN_COVER_DAMAGED;
 }
 
-static void judge_tile(const struct scan *scan, const struct judge_place *place, const char *name,
-                       uint32_t tile, const struct stat *st, struct scan_finding *f)
+/* One that is under way has a live writer. */
+static void judge_reindex(const struct scan *scan, struct scan_finding *f)
 {
-    if (tile >= ntiles_of(scan)) {
-        f->kind = SCAN_TILE_OUTSIDE;
-        return;
-    }
-    if (!S_ISREG(st->st_mode)) {
-        f->kind = SCAN_TILE_TYPE;
-        return;
-    }
-    f->err = try_open(place->fd, name);
-    if (f->err)
-        f->kind = SCAN_TILE_UNREADABLE;
-    else
-        judge_size(scan, tile, (uint64_t)st->st_size, f);
+    struct record record;
+    enum owner_state state;
+
+    if (owner_look(scan->archive, &record, &state) || state != OWNER_ALIVE)
+        f->kind = SCAN_REINDEX_UNFINISHED;
 }
 
 /* At the top of the archive. When in doubt, it does. */
@@ -158,87 +128,79 @@ static bool is_index(const struct scan *scan, const char *name)
     return archive_read_index(scan->archive, name, &index, &why) == 0;
 }
 
-/* A tile of the image is called so; else four letters are just a word. */
-static bool is_tile(const struct scan *scan, const char *name, uint32_t *tile)
-{
-    char folder_name[LAYOUT_FOLDER_DIGITS + 1] = {name[0], name[1]};
-    const struct layout *layout = judge_layout(scan);
-    uint32_t folder;
-
-    return layout->folder_number(folder_name, &folder) && layout->tile_number(folder, name, tile) &&
-           *tile < ntiles_of(scan);
-}
-
-/* Nothing is wrong with the tile that is called so; without its length, who knows. */
-static bool is_good_tile(const struct scan *scan, const char *name)
-{
-    const struct layout *layout = judge_layout(scan);
-    struct judge_place place = {.where = NAMES_FOLDER};
-    struct scan_finding f = {.kind = SCAN_FINE};
-    char path[LAYOUT_PATH];
-    struct stat st;
-    uint32_t tile;
-    bool there;
-
-    if (!scan->indexed || !is_tile(scan, name, &tile))
-        return false;
-    place.folder = tile / layout->tiles_per_folder;
-    layout->folder_path(place.folder, path);
-    if (io_open(scan->archive->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &place.fd))
-        return false;
-    there = fstatat(place.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    if (there)
-        judge_tile(scan, &place, name, tile, &st, &f);
-    close(place.fd);
-    return there && f.kind == SCAN_FINE;
-}
-
 /* Is there nothing good under the name that this is a copy of? */
 static bool is_lone(const struct scan *scan, const struct scan_finding *f)
 {
-    char path[SCAN_ORIGINAL];
-
-    if (!strcmp(f->of, FORMAT_INDEX_NAME))
-        return !scan->indexed;
-    if (f->where == NAMES_PRIVATE)
+    switch (f->what) {
+    case NAMES_THE_INDEX:
+        return !is_index(scan, f->of);
+    case NAMES_A_TILE:
+        return !judge_tile_is_good(scan, f->tile);
+    case NAMES_A_FOLDER:
+    case NAMES_A_FILE:
+    case NAMES_A_DIRECTORY:
+        return f->where != NAMES_PRIVATE && !exists(scan, f->of);
+    default:
         return false;
-    if (strlen(f->of) == LAYOUT_TILE_DIGITS)
-        return !is_good_tile(scan, f->of);
-    scan_original(f, path);
-    return !exists(scan, path);
+    }
 }
 
 static const enum scan_kind kinds[] = {
-    [NAMES_FOREIGN] = SCAN_FOREIGN,     [NAMES_OURS] = SCAN_TILE_MISPLACED,
-    [NAMES_SPELLING] = SCAN_SPELLING,   [NAMES_PICTURE] = SCAN_PICTURE,
-    [NAMES_CONFLICT] = SCAN_CONFLICT,   [NAMES_UNFINISHED] = SCAN_UNFINISHED,
-    [NAMES_TEMPORARY] = SCAN_TEMPORARY, [NAMES_SERVICE] = SCAN_SERVICE,
-    [NAMES_RESERVED] = SCAN_RESERVED,
+    [NAMES_FOREIGN] = SCAN_FOREIGN,       [NAMES_OURS] = SCAN_TILE_MISPLACED,
+    [NAMES_SPELLING] = SCAN_SPELLING,     [NAMES_LAYOUT] = SCAN_LAYOUT,
+    [NAMES_OUTSIDE] = SCAN_TILE_OUTSIDE,  [NAMES_CONFLICT] = SCAN_CONFLICT,
+    [NAMES_UNFINISHED] = SCAN_UNFINISHED, [NAMES_TEMPORARY] = SCAN_TEMPORARY,
+    [NAMES_SERVICE] = SCAN_SERVICE,       [NAMES_RESERVED] = SCAN_RESERVED,
 };
+
+static void judge_stranger_name(const struct scan *scan, const struct judge_place *place,
+                                const char *name, struct scan_finding *f)
+{
+    struct names names;
+
+    names_recognise(scan->layout, place->where, name, &names);
+    f->kind = kinds[names.kind];
+    if (names.kind == NAMES_OURS && names.what != NAMES_A_TILE) {
+        f->kind = SCAN_FOREIGN; /* something else by that name: the right one is not judged here */
+        return;
+    }
+    /* A tile of the image is called so; else four letters are just a word. */
+    if ((f->kind == SCAN_TILE_MISPLACED || f->kind == SCAN_SPELLING || f->kind == SCAN_LAYOUT) &&
+        names.what == NAMES_A_TILE && names.tile >= judge_ntiles(scan)) {
+        f->kind = SCAN_FOREIGN;
+        return;
+    }
+    f->program = names.program;
+    f->what = names.what;
+    f->tile = names.tile;
+    strcpy(f->of, names.of);
+}
 
 static void judge_stranger(const struct scan *scan, const struct judge_place *place,
                            const char *name, const struct stat *st, struct scan_finding *f)
 {
-    struct names names;
-    uint32_t tile;
-
-    names_recognise(place->where, name, &names);
-    f->kind = kinds[names.kind];
-    f->program = names.program;
-    strcpy(f->of, names.of);
-    if ((f->kind == SCAN_TILE_MISPLACED || f->kind == SCAN_SPELLING) &&
-        strlen(f->of) == LAYOUT_TILE_DIGITS && !is_tile(scan, f->of, &tile)) {
-        f->kind = SCAN_FOREIGN;
-        f->of[0] = '\0';
-    }
+    judge_stranger_name(scan, place, name, f);
     if (f->kind == SCAN_TEMPORARY && scan->in_use && time(NULL) - st->st_ctime < YOUNG_S)
         f->kind = SCAN_FINE;
     if (f->kind == SCAN_FOREIGN && place->where == NAMES_PRIVATE)
         f->kind = SCAN_RESERVED; /* snapshots and the like, of versions to come */
     f->directory = S_ISDIR(st->st_mode);
-    f->lone = f->of[0] && is_lone(scan, f);
-    f->whole = f->lone && S_ISREG(st->st_mode) && !strcmp(f->of, FORMAT_INDEX_NAME) &&
-               is_index(scan, name);
+    f->lone = is_lone(scan, f);
+    f->whole =
+        f->lone && S_ISREG(st->st_mode) && f->what == NAMES_THE_INDEX && is_index(scan, name);
+    if (place->where != NAMES_PRIVATE && S_ISREG(st->st_mode) && f->kind != SCAN_FINE &&
+        !scan_is_note(f->kind))
+        judge_tile_claim(scan, place, name, f);
+}
+
+/* A name of a tile that the image has not. */
+static void judge_outside(const struct scan *scan, const struct judge_place *place,
+                          const char *name, const struct stat *st, struct scan_finding *f)
+{
+    f->kind = SCAN_TILE_OUTSIDE;
+    f->directory = S_ISDIR(st->st_mode);
+    if (S_ISREG(st->st_mode))
+        judge_tile_claim(scan, place, name, f);
 }
 
 /* A folder that is one is judged when it is walked. */
@@ -247,29 +209,47 @@ static void judge_folder(const struct scan *scan, uint32_t folder, const struct 
 {
     if (S_ISDIR(st->st_mode))
         return;
-    if (folder * judge_layout(scan)->tiles_per_folder < ntiles_of(scan))
+    if (folder * scan->layout->tiles_per_folder < judge_ntiles(scan))
         f->kind = SCAN_FOLDER_TYPE;
     else
         f->kind = SCAN_FOREIGN;
+}
+
+/* What macOS makes in each sparse bundle as it needs it, and we do, too. */
+static bool is_of_a_mac(const struct layout *layout, const char *name, const struct stat *st)
+{
+    if (layout != &layout_bundle)
+        return false;
+    return (S_ISREG(st->st_mode) && !strcmp(name, FORMAT_BUNDLE_LOCK)) ||
+           (S_ISDIR(st->st_mode) && !strcmp(name, FORMAT_BUNDLE_MAPS));
 }
 
 /* f is as judge() has begun it: where it was found, and nothing wrong. */
 static void judge_there(const struct scan *scan, const struct judge_place *place, const char *name,
                         const struct stat *st, struct scan_finding *f)
 {
-    const struct layout *layout = judge_layout(scan);
+    const struct layout *layout = scan->layout;
     uint32_t number;
 
-    if (place->where == NAMES_FOLDER && layout->tile_number(place->folder, name, &number))
+    if (place->where == NAMES_FOLDER && layout->tile_number(place->folder, name, &number) &&
+        number < judge_ntiles(scan))
         judge_tile(scan, place, name, number, st, f);
+    else if (place->where == NAMES_FOLDER && layout->tile_number(place->folder, name, &number))
+        judge_outside(scan, place, name, st, f);
     else if (place->where == NAMES_TOP && layout->folder_number(name, &number))
         judge_folder(scan, number, st, f);
+    else if (place->where == NAMES_TOP && is_of_a_mac(layout, name, st))
+        f->kind = SCAN_FINE;
     else if (place->where == NAMES_TOP && !strcmp(name, FORMAT_PRIVATE_DIR))
         f->kind = S_ISDIR(st->st_mode) ? SCAN_FINE : SCAN_PRIVATE_TYPE;
     else if (place->where == NAMES_PRIVATE && !strcmp(name, LOCK))
         judge_lock(scan, f);
     else if (place->where == NAMES_PRIVATE && !strcmp(name, JOURNAL))
         judge_journal(scan, f);
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, COVER))
+        judge_cover(scan, f);
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, REINDEX))
+        judge_reindex(scan, f);
     else if (place->where == NAMES_PRIVATE && !strcmp(name, JUDGE_LOST))
         f->kind = S_ISDIR(st->st_mode) ? SCAN_FINE : SCAN_LOST_TYPE;
     else
@@ -280,8 +260,8 @@ void judge_name(const struct scan *scan, const struct judge_place *place, const 
                 struct scan_finding *f, struct stat *st)
 {
     *f = (struct scan_finding){.where = place->where, .folder = place->folder};
-    if (place->where == NAMES_TOP && !strcmp(name, FORMAT_INDEX_NAME))
-        judge_index(scan, f);
+    if (place->where == NAMES_TOP && judge_index_has(scan, name))
+        judge_index(scan, name, f);
     else if (fstatat(place->fd, name, st, AT_SYMLINK_NOFOLLOW) == 0)
         judge_there(scan, place, name, st, f);
 }

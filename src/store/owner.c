@@ -80,6 +80,23 @@ static uint64_t start_time(pid_t pid, bool *ended)
     return stat.start;
 }
 
+/* The name of this host, for people. */
+static void host_name(char host[RECORD_HOST])
+{
+    memset(host, 0, RECORD_HOST);
+    if (gethostname(host, RECORD_HOST - 1) || !host[0])
+        strcpy(host, "localhost");
+}
+
+void owner_machine(char machine[RECORD_ID])
+{
+    char host[RECORD_HOST];
+
+    host_name(host);
+    if (!read_word("/etc/machine-id", machine, RECORD_ID))
+        snprintf(machine, RECORD_ID, "%.*s", RECORD_ID - 1, host);
+}
+
 /* The record of the calling process. */
 static void self(struct record *me, const char *mountpoint)
 {
@@ -87,10 +104,8 @@ static void self(struct record *me, const char *mountpoint)
     bool ended;
 
     *me = (struct record){.pid = getpid(), .since = now > 0 ? now : 0};
-    if (gethostname(me->host, sizeof(me->host) - 1) || !me->host[0])
-        strcpy(me->host, "localhost");
-    if (!read_word("/etc/machine-id", me->machine, sizeof(me->machine)))
-        snprintf(me->machine, sizeof(me->machine), "%.*s", (int)sizeof(me->machine) - 1, me->host);
+    host_name(me->host);
+    owner_machine(me->machine);
     if (!read_word("/proc/sys/kernel/random/boot_id", me->boot, sizeof(me->boot)))
         strcpy(me->boot, "-");
     me->start = start_time(me->pid, &ended);
@@ -342,10 +357,24 @@ static void complain_foreign(const struct archive *archive, const struct record 
 
     if (gmtime_r(&t, &tm))
         strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S UTC", &tm);
-    log_error("archive '%s' is in use by host '%s' (process %d, mounted on '%s' since %s)",
-              archive->path, record->host, (int)record->pid, record->mountpoint, since);
+    log_error("archive '%s' is in use by host '%s' (process %d, %s%s%ssince %s)", archive->path,
+              record->host, (int)record->pid, record->mountpoint[0] ? "mounted on '" : "",
+              record->mountpoint, record->mountpoint[0] ? "' " : "", since);
     log_note("if you are sure that it is not, remove '%s/%s' and try again", archive->path,
              FORMAT_LOCK_NAME);
+}
+
+static void note_stale(const struct archive *archive, const struct record *record)
+{
+    if (record->mountpoint[0])
+        log_note(
+            "the last mount of '%s' (process %d) ended without unmounting; its lock is cleared",
+            archive->path, (int)record->pid);
+    else
+        log_note("process %d, which was at work on '%s' without mounting it, ended early; its lock "
+                 "is cleared. If that was 'mosaicfs reindex' or 'mosaicfs check --repair', run it "
+                 "again",
+                 (int)record->pid, archive->path);
 }
 
 /* With the flock in hand: 0 when no record stands in the way. */
@@ -370,9 +399,7 @@ static int check_record(const struct archive *archive, bool read_only, struct re
         return -EBUSY;
     }
     if (!read_only)
-        log_note(
-            "the last mount of '%s' (process %d) ended without unmounting; its lock is cleared",
-            archive->path, (int)record.pid);
+        note_stale(archive, &record);
     *stale = record;
     return 0;
 }

@@ -75,6 +75,9 @@ MUST_CHECK int owner_exclude(const struct archive *archive);
 /* Reads the record as it stands, also that of a dead process. 0; -ENOENT: none; else -errno. */
 MUST_CHECK int owner_record(const struct archive *archive, struct record *record);
 
+/* What a record of this process would say for machine: does not change from boot to boot. */
+void owner_machine(char machine[RECORD_ID]);
+
 /* A process of this host that holds the archive's lock, or 0. Reads /proc/locks. */
 pid_t owner_holder(const struct archive *archive);
 

@@ -16,7 +16,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "format/format.h"
-#include "store/judge.h"
+#include "store/head.h"
 
 #define BLOCK (UINT64_C(1) << 20)
 #define STEP 4096 /* what a disk loses at a time */
@@ -71,7 +71,6 @@ static void read_file(struct reread *re, int fd, struct scan_finding *f)
 {
     off_t size = lseek(fd, 0, SEEK_END), data = 0;
 
-    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     while (data < size) {
         off_t start = lseek(fd, data, SEEK_DATA), hole;
 
@@ -85,19 +84,47 @@ static void read_file(struct reread *re, int fd, struct scan_finding *f)
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+/* Of the picture before the tile, where it carries a digest. */
+static int verify_head(struct reread *re, int fd, struct scan_finding *f)
+{
+    struct jpeg_tag tag;
+    int rc;
+
+    if (re->scan->layout->head != LAYOUT_PICTURE || head_read_tag(fd, &tag))
+        return 0;
+    rc = head_verify(fd, &tag);
+    if (rc == -EBADMSG)
+        f->kind = SCAN_PICTURE_CHANGED;
+    return rc == -ENOMEM ? rc : 0; /* what cannot be read is found by who reads all of it */
+}
+
+static int add(struct reread *re, const struct scan_finding *f, uint32_t tile, const char *path)
+{
+    if (f->kind == SCAN_FINE)
+        return 0;
+    scan_spoiled(re->scan, tile);
+    return scan_add(re->scan, f, ".", path);
+}
+
 static int read_tile(struct reread *re, uint32_t tile)
 {
-    const struct layout *layout = judge_layout(re->scan);
+    const struct layout *layout = re->scan->layout;
     struct scan_finding f = {.where = NAMES_FOLDER, .folder = tile / layout->tiles_per_folder};
+    struct scan_finding head = f;
     char path[LAYOUT_PATH];
-    int fd;
+    int rc, fd;
 
     layout->tile_path(tile, path);
     if (io_open_file(re->scan->archive->dirfd, path, O_RDONLY, &fd))
         return 0; /* it has been opened before: it must have gone */
-    read_file(re, fd, &f);
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    rc = verify_head(re, fd, &head);
+    if (!rc)
+        read_file(re, fd, &f);
     close(fd);
-    return f.kind == SCAN_FINE ? 0 : scan_add(re->scan, &f, ".", path);
+    if (!rc)
+        rc = add(re, &head, tile, path);
+    return rc ? rc : add(re, &f, tile, path);
 }
 
 int reread_tiles(struct scan *scan, void (*tell)(uint64_t done, void *arg), void *arg)

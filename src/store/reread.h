@@ -8,7 +8,8 @@
 #include "store/scan.h"
 
 /*
- * Adds SCAN_TILE_BYTES to the findings of a scan that has run. tell, unless NULL,
+ * Adds SCAN_TILE_BYTES and SCAN_PICTURE_CHANGED to the findings of a scan that
+ * has run, and calls scan_spoiled() for these tiles. tell, unless NULL,
  * hears how much has been read so far, of about scan->bytes. Memory is bounded.
  * 0, or -ENOMEM, logged.
  */

@@ -20,6 +20,7 @@
 #include "format/format.h"
 #include "store/judge.h"
 #include "store/owner.h"
+#include "store/settle.h"
 
 #define AGAIN_MS 100 /* longer than a rename or an unlink takes */
 
@@ -63,13 +64,29 @@ static void count_tile(struct scan *scan, const struct judge_place *place, const
     uint64_t blocks = (uint64_t)st->st_blocks * 512, size = (uint64_t)st->st_size;
     uint32_t tile;
 
-    if (place->where != NAMES_FOLDER ||
-        !judge_layout(scan)->tile_number(place->folder, name, &tile))
+    if (place->where != NAMES_FOLDER || !scan->layout->tile_number(place->folder, name, &tile))
         return;
     scan->present[tile / 8] |= (unsigned char)(1 << tile % 8);
     scan->tiles++;
     scan->linked += st->st_nlink > 1;
     scan->bytes += blocks < size ? blocks : size;
+}
+
+/* The archive, or that tile of it, is refused because of such a name. */
+static void count_rival(struct scan *scan, const struct judge_place *place, const char *name,
+                        const struct stat *st, const struct scan_finding *f)
+{
+    char path[LAYOUT_PATH], *rival;
+
+    if (f->kind != SCAN_LAYOUT || place->where != NAMES_FOLDER || !scan->layout->rival_path ||
+        f->tile / scan->layout->tiles_per_folder != place->folder ||
+        !scan->layout->rival_path(f->tile, 0, path))
+        return;
+    rival = strrchr(path, '/') + 1;
+    if (strcmp(rival, name) != 0)
+        return;
+    scan->rivals[f->tile / 8] |= (unsigned char)(1 << f->tile % 8);
+    scan->rivals_filled = scan->rivals_filled || !S_ISREG(st->st_mode) || st->st_size;
 }
 
 static int walk(struct scan *scan, enum names_where where, uint32_t folder, const char *path);
@@ -81,9 +98,10 @@ static int descend(struct scan *scan, const char *name)
 
     if (!strcmp(name, FORMAT_PRIVATE_DIR))
         return walk(scan, NAMES_PRIVATE, 0, name);
-    if (judge_layout(scan)->folder_number(name, &folder))
-        return walk(scan, NAMES_FOLDER, folder, name);
-    return 0;
+    if (!scan->layout->folder_number(name, &folder))
+        return 0;
+    scan->folders += folder < judge_nfolders(scan);
+    return walk(scan, NAMES_FOLDER, folder, name);
 }
 
 static int take(struct scan *scan, const struct judge_place *place, const char *name)
@@ -92,6 +110,8 @@ static int take(struct scan *scan, const struct judge_place *place, const char *
     struct stat st = {0};
 
     judge_name(scan, place, name, &f, &st);
+    count_rival(scan, place, name, &st, &f);
+    scan->reindexing = scan->reindexing || f.kind == SCAN_REINDEX_UNFINISHED;
     if (f.kind != SCAN_FINE && f.kind != SCAN_TILE_LONG && f.kind != SCAN_TILE_SHORT)
         return scan_add(scan, &f, place->path, name);
     if (place->where == NAMES_TOP && S_ISDIR(st.st_mode))
@@ -108,7 +128,7 @@ static int take_all(struct scan *scan, const struct judge_place *place, DIR *dir
 
     while (!rc && (errno = 0, entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
-            (place->where != NAMES_TOP || strcmp(entry->d_name, FORMAT_INDEX_NAME)))
+            (place->where != NAMES_TOP || !judge_index_has(scan, entry->d_name)))
             rc = take(scan, place, entry->d_name);
     return rc ? rc : -errno;
 }
@@ -138,27 +158,96 @@ static int walk(struct scan *scan, enum names_where where, uint32_t folder, cons
     return scan_add(scan, &f, ".", path);
 }
 
+/* --- the index -------------------------------------------------------------- */
+
+static void read_index(struct scan *scan)
+{
+    struct archive *archive = scan->archive;
+    const char *name;
+
+    scan->index_err = archive_find_index(archive, &archive->index, &name, &scan->why);
+    scan->indexed = scan->index_err == 0;
+    if (scan->indexed) {
+        settle_likely(archive);
+        scan->layout = archive->index.layout;
+        scan->unsure = strcmp(name, scan->layout->index) != 0;
+    } else if (strcmp(name, layout_bundle.index) == 0) {
+        scan->layout = &layout_bundle;
+    } else {
+        scan->layout = settle_guess(archive);
+    }
+}
+
+/* What must be there: it is missed when it is not. */
 static int take_index(struct scan *scan)
 {
     struct judge_place top = {.where = NAMES_TOP, .path = ".", .fd = scan->archive->dirfd};
-    int rc =
-        archive_read_index(scan->archive, FORMAT_INDEX_NAME, &scan->archive->index, &scan->why);
-
-    scan->indexed = rc == 0;
-    scan->index_err = rc;
-    return rc ? take(scan, &top, FORMAT_INDEX_NAME) : 0;
-}
-
-/* About nothing that a name was found for. */
-static int add_notes(struct scan *scan)
-{
-    struct scan_finding linked = {SCAN_HARD_LINKS, .size = scan->linked};
-    struct scan_finding journal = {SCAN_JOURNAL_MISSING, .where = NAMES_PRIVATE};
-    struct stat st;
+    const char *name;
     int rc = 0;
 
-    if (scan->linked)
+    read_index(scan);
+    for (unsigned n = 0; !rc && (name = judge_index_nth(scan, n)); n++)
+        rc = take(scan, &top, name);
+    for (size_t i = 0; i < scan->n; i++)
+        scan->unsure = scan->unsure || scan->list[i].kind == SCAN_SPARE_DIFFERS;
+    return rc;
+}
+
+/* --- about nothing that a name was found for --------------------------------- */
+
+static bool has_bit(const unsigned char *map, uint32_t tile)
+{
+    return map[tile / 8] >> tile % 8 & 1;
+}
+
+static struct scan_finding count_mixture(const struct scan *scan)
+{
+    struct scan_finding f = {.kind = SCAN_FINE};
+
+    for (uint32_t tile = 0; tile < FORMAT_TILES_MAX; tile++) {
+        if (!has_bit(scan->rivals, tile))
+            continue;
+        if (has_bit(scan->present, tile))
+            f.both++;
+        else
+            f.want++;
+    }
+    f.size = scan->tiles - f.both;
+    if (f.both || f.want)
+        f.kind = SCAN_LAYOUTS_MIXED;
+    return f;
+}
+
+/* A folder that holds all tiles is there from the beginning: without it all would be zeros. */
+static int add_missing_folder(struct scan *scan)
+{
+    struct scan_finding missing = {.kind = SCAN_FOLDER_MISSING, .where = NAMES_TOP};
+    char path[LAYOUT_PATH];
+    struct stat st;
+
+    if (scan->layout->tiles_per_folder < FORMAT_TILES_MAX)
+        return 0;
+    scan->layout->folder_path(0, path);
+    if (!fstatat(scan->archive->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT)
+        return 0;
+    return scan_add(scan, &missing, ".", path);
+}
+
+static int add_notes(struct scan *scan)
+{
+    struct scan_finding linked = {scan->linked ? SCAN_HARD_LINKS : SCAN_FINE, .size = scan->linked};
+    struct scan_finding mixture = count_mixture(scan);
+    struct scan_finding heads = {.kind = SCAN_HEADS_UNKNOWN};
+    struct scan_finding journal = {SCAN_JOURNAL_MISSING, .where = NAMES_PRIVATE};
+    struct stat st;
+    int rc = add_missing_folder(scan);
+
+    if (!rc && linked.kind != SCAN_FINE)
         rc = scan_add(scan, &linked, ".", "");
+    if (!rc && mixture.kind != SCAN_FINE)
+        rc = scan_add(scan, &mixture, ".", "");
+    if (!rc && scan->indexed && scan->layout->head == LAYOUT_TAIL && !scan->archive->head)
+        rc = scan_add(scan, &heads, ".", "");
     if (!rc && fstatat(scan->archive->dirfd, FORMAT_JOURNAL_NAME, &st, AT_SYMLINK_NOFOLLOW) &&
         errno == ENOENT)
         rc = scan_add(scan, &journal, ".", FORMAT_JOURNAL_NAME);
@@ -171,9 +260,13 @@ int scan_run(struct archive *archive, struct scan *scan)
     enum owner_state state;
     int rc;
 
-    *scan = (struct scan){.archive = archive, .present = calloc(FORMAT_TILES_MAX / 8, 1)};
+    *scan = (struct scan){
+        .archive = archive,
+        .present = calloc(FORMAT_TILES_MAX / 8, 1),
+        .rivals = calloc(FORMAT_TILES_MAX / 8, 1),
+    };
     scan->in_use = owner_look(archive, &record, &state) == 0 && state == OWNER_ALIVE;
-    rc = scan->present ? take_index(scan) : -ENOMEM;
+    rc = scan->present && scan->rivals ? take_index(scan) : -ENOMEM;
     if (!rc)
         rc = walk(scan, NAMES_TOP, 0, ".");
     if (rc)
@@ -191,6 +284,7 @@ void scan_release(struct scan *scan)
     }
     free(scan->list);
     free(scan->present);
+    free(scan->rivals);
     *scan = (struct scan){0};
 }
 
@@ -225,14 +319,23 @@ bool scan_still(const struct scan *scan, const struct scan_finding *finding)
     struct scan_finding f;
     struct stat st;
 
-    if (finding->kind == SCAN_HARD_LINKS || finding->kind == SCAN_JOURNAL_MISSING ||
-        finding->kind == SCAN_TILE_BYTES)
+    switch (finding->kind) {
+    case SCAN_HARD_LINKS:
+    case SCAN_LAYOUTS_MIXED:
+    case SCAN_HEADS_UNKNOWN:
+    case SCAN_FOLDER_MISSING:
+    case SCAN_JOURNAL_MISSING:
+    case SCAN_TILE_BYTES:
+    case SCAN_PICTURE_CHANGED:
         return true;
-    if (finding->kind == SCAN_FOLDER_UNREADABLE)
+    case SCAN_FOLDER_UNREADABLE:
         return still_unreadable(scan, finding->path);
+    default:
+        break;
+    }
     name = name ? name + 1 : finding->path;
     if (place.where == NAMES_FOLDER)
-        judge_layout(scan)->folder_path(place.folder, place.path);
+        scan->layout->folder_path(place.folder, place.path);
     else if (place.where == NAMES_PRIVATE)
         strcpy(place.path, FORMAT_PRIVATE_DIR);
     if (io_open(scan->archive->dirfd, place.path, O_RDONLY | O_DIRECTORY, 0, &place.fd))
@@ -259,15 +362,11 @@ void scan_again(struct scan *scan)
         qsort(scan->list, kept, sizeof(*scan->list), by_path);
 }
 
-void scan_original(const struct scan_finding *finding, char path[SCAN_ORIGINAL])
+void scan_spoiled(struct scan *scan, uint32_t tile)
 {
-    const char *of = finding->of;
-
-    if (finding->where != NAMES_PRIVATE && strlen(of) == LAYOUT_TILE_DIGITS)
-        snprintf(path, SCAN_ORIGINAL, "%.*s/%s", LAYOUT_FOLDER_DIGITS, of, of);
-    else
-        snprintf(path, SCAN_ORIGINAL, "%s%s",
-                 finding->where == NAMES_PRIVATE ? FORMAT_PRIVATE_DIR "/" : "", of);
+    for (size_t i = 0; i < scan->n; i++)
+        if (scan->list[i].what == NAMES_A_TILE && scan->list[i].tile == tile)
+            scan->list[i].lone = true;
 }
 
 bool scan_is_note(enum scan_kind kind)
@@ -275,30 +374,54 @@ bool scan_is_note(enum scan_kind kind)
     return kind >= SCAN_SERVICE;
 }
 
-/* Without a good index it may not be an archive at all: then only what lies in .mosaicfs is ours.
+/*
+ * Where tiles say themselves what they are, names tell nothing: a directory may
+ * hold some of them. Else it may be a folder of tiles that somebody has renamed,
+ * as long as one is missing.
+ */
+static bool may_hold_tiles(const struct scan *scan, const struct scan_finding *finding)
+{
+    return finding->directory &&
+           (scan->layout->head == LAYOUT_PICTURE || scan->folders < judge_nfolders(scan));
+}
+
+/*
+ * Without a good index it may not be an archive at all: then only what lies in
+ * .mosaicfs is ours. While tiles are on their way to their places, no other one
+ * can be told from those that are missed.
  */
 bool scan_may_move(const struct scan *scan, const struct scan_finding *finding)
 {
     bool inside = finding->where == NAMES_PRIVATE;
 
-    if (scan->indexed ? scan->archive->index.read_only : !inside)
+    if (scan->indexed ? scan->archive->index.read_only || (scan->reindexing && !inside) : !inside)
         return false;
+    if (finding->claim == SCAN_CLAIMS_OTHER || finding->claim == SCAN_CLAIMS_SOME)
+        return false; /* some archive may miss it */
     switch (finding->kind) {
     case SCAN_LOCK_DAMAGED:
     case SCAN_LOCK_STALE:
     case SCAN_JOURNAL_DAMAGED:
-    case SCAN_TILE_OUTSIDE:
-    case SCAN_FOREIGN:
+    case SCAN_COVER_DAMAGED:
         return true;
+    case SCAN_TILE_OUTSIDE:
+        return !scan->unsure && !finding->lone;
+    case SCAN_FOREIGN:
+        return !finding->lone && !may_hold_tiles(scan, finding);
     case SCAN_UNFINISHED:
     case SCAN_TEMPORARY:
-        return (inside || !finding->directory) && !finding->whole;
+        return (inside || !finding->directory) && !finding->whole &&
+               !(finding->claim == SCAN_CLAIMS_OURS && finding->lone);
     case SCAN_TILE_MISPLACED:
     case SCAN_SPELLING:
     case SCAN_CONFLICT:
         return (inside || !finding->directory) && !finding->lone; /* who knows what is in it */
-    case SCAN_PICTURE:
-        return !judge_layout(scan)->rival_path;
+    case SCAN_LAYOUT:
+        if (!scan->layout->rival_path) /* nobody ever took it for a tile */
+            return finding->claim == SCAN_CLAIMS_NOTHING || !finding->lone;
+        /* Of format 1 the whole archive is refused: which tiles are the good ones? */
+        return scan->archive->index.format != FORMAT_ORIGINAL && !finding->directory &&
+               !finding->lone;
     default:
         return false;
     }

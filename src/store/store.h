@@ -70,6 +70,7 @@ struct store_ops {
     int (*write)(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len);
     /* Makes an absent tile that reads as zeros. -EEXIST when it is there. */
     int (*create)(struct store *st, uint32_t tile);
+    /* -EBUSY: this one has to stay, whatever its bytes are. Not logged. */
     int (*remove)(struct store *st, uint32_t tile);
     /*
      * The range reads as zeros afterwards, and its space is given back where

@@ -8,27 +8,41 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/copy.h"
 #include "base/io.h"
+#include "base/zero.h"
+
+#define BLOCK 65536 /* as large as those of file systems are */
 
 int tilefile_create(int folder, const char *name, int *fd)
 {
     return io_open(folder, name, O_RDWR | O_CREAT | O_EXCL, 0666, fd);
 }
 
-int tilefile_create_full(int folder, const char *name, uint64_t len, int *fd)
+/* Opens NAME.tmp, which does not exist any more if a crash has left it. */
+static int create_tmp(int folder, const char *name, char tmp[NAME_MAX + 1], int *fd)
+{
+    if (snprintf(tmp, NAME_MAX + 1, "%s.tmp", name) > NAME_MAX)
+        return -ENAMETOOLONG;
+    if (unlinkat(folder, tmp, 0) && errno != ENOENT)
+        return -errno;
+    return tilefile_create(folder, tmp, fd);
+}
+
+int tilefile_create_whole(int folder, const char *name, const void *head, size_t head_len,
+                          uint64_t len, int *fd)
 {
     char tmp[NAME_MAX + 1];
     int rc;
 
-    snprintf(tmp, sizeof(tmp), "%s.tmp", name);
     if (faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return -EEXIST;
-    if (unlinkat(folder, tmp, 0) && errno != ENOENT) /* of a crash */
-        return -errno;
-    rc = tilefile_create(folder, tmp, fd);
+    rc = create_tmp(folder, name, tmp, fd);
     if (rc)
         return rc;
     rc = io_truncate(*fd, len);
+    if (!rc)
+        rc = io_pwrite(*fd, head, head_len, 0);
     if (!rc)
         rc = io_fsync(*fd);
     if (!rc)
@@ -37,6 +51,48 @@ int tilefile_create_full(int folder, const char *name, uint64_t len, int *fd)
         unlinkat(folder, tmp, 0);
         close(*fd);
     }
+    return rc;
+}
+
+/* All that tilefile_replace() says, into an empty file. */
+static int fill(int to, const void *head, size_t head_len, int fd, uint64_t off,
+                const struct stat *like, bool keep_time)
+{
+    struct stat st;
+    uint64_t len;
+    int rc;
+
+    if (fstat(fd, &st))
+        return -errno;
+    len = (uint64_t)st.st_size > off ? (uint64_t)st.st_size - off : 0;
+    rc = io_truncate(to, head_len + len);
+    if (!rc)
+        rc = io_pwrite(to, head, head_len, 0);
+    if (!rc)
+        rc = copy_range(fd, off, to, head_len, len);
+    /* Root alone may give files away; whoever may not, owns both. */
+    if (!rc && fchown(to, like->st_uid, like->st_gid) == 0)
+        (void)!fchmod(to, like->st_mode & 0666);
+    if (!rc && keep_time && futimens(to, (struct timespec[2]){st.st_atim, st.st_mtim}))
+        rc = -errno;
+    return rc ? rc : io_fsync(to);
+}
+
+int tilefile_replace(int folder, const char *name, const void *head, size_t head_len, int fd,
+                     uint64_t off, const struct stat *like, bool keep_time)
+{
+    char tmp[NAME_MAX + 1];
+    int to;
+    int rc = create_tmp(folder, name, tmp, &to);
+
+    if (rc)
+        return rc;
+    rc = fill(to, head, head_len, fd, off, like, keep_time);
+    close(to);
+    if (!rc && renameat(folder, tmp, folder, name))
+        rc = -errno;
+    if (rc)
+        unlinkat(folder, tmp, 0);
     return rc;
 }
 
@@ -55,19 +111,44 @@ static int write_zeros(int fd, uint64_t off, uint64_t len)
     return rc;
 }
 
-int tilefile_punch(int fd, uint64_t off, uint64_t end)
+int tilefile_punch(int fd, uint64_t off, uint64_t end, uint64_t size)
 {
+    /* Past the end of the file: a block of which a part stays is not given back. */
+    uint64_t to = end == size ? end + BLOCK : end;
     int rc = 0;
 
     if (off < end)
-        rc = io_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, end - off);
+        rc = io_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, to - off);
     return rc == -EOPNOTSUPP ? write_zeros(fd, off, end - off) : rc;
+}
+
+/* The bytes [off, end) of the file, or those of them that it has. */
+static bool are_zeros(int fd, uint64_t off, uint64_t end)
+{
+    unsigned char bytes[4096];
+    size_t len;
+
+    for (; off < end; off += len) {
+        if (io_pread(fd, bytes, end - off < sizeof(bytes) ? end - off : sizeof(bytes), off, &len) ||
+            !zero_is(bytes, len))
+            return false;
+        if (len == 0)
+            break;
+    }
+    return true;
 }
 
 bool tilefile_is_empty(int fd, uint64_t off)
 {
     struct stat st;
+    uint64_t block, end;
 
-    return fstat(fd, &st) == 0 && st.st_blocks == 0 && lseek(fd, (off_t)off, SEEK_DATA) < 0 &&
-           errno == ENXIO;
+    if (fstat(fd, &st) || st.st_blksize <= 0)
+        return false;
+    block = (uint64_t)st.st_blksize;
+    end = (off + block - 1) / block * block;
+    /* What stands before off may end in a block that begins with the tile, and is no hole. */
+    if ((uint64_t)st.st_blocks > end / 512 || !are_zeros(fd, off, end))
+        return false;
+    return lseek(fd, (off_t)end, SEEK_DATA) < 0 && errno == ENXIO;
 }

@@ -7,6 +7,7 @@
 #define STORE_TILEFILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -15,15 +16,28 @@
 MUST_CHECK int tilefile_create(int folder, const char *name, int *fd);
 
 /*
- * Makes the file name, which has its full length, all zeros, from the moment
- * its name exists; the length is durable then. As above.
+ * Makes the file name, which has its whole length from the moment its name
+ * exists: first head, of head_len bytes, then zeros up to len. Both are durable
+ * then. As above.
  */
-MUST_CHECK int tilefile_create_full(int folder, const char *name, uint64_t len, int *fd);
+MUST_CHECK int tilefile_create_whole(int folder, const char *name, const void *head,
+                                     size_t head_len, uint64_t len, int *fd);
 
-/* The file's bytes [off, end) become zeros, without changing its size. 0 or -errno. */
-MUST_CHECK int tilefile_punch(int fd, uint64_t off, uint64_t end);
+/*
+ * Puts a new file in the place of name, or where there is none: head, of
+ * head_len bytes, then all that the file fd holds from off on, holes left out.
+ * After a crash there is the old one or the whole new one, but the entry is not
+ * durable yet. The owner is that of like and so are the permissions to read and
+ * write, as far as we may; with keep_time the time is that of fd's file. 0 or -errno.
+ */
+struct stat;
+MUST_CHECK int tilefile_replace(int folder, const char *name, const void *head, size_t head_len,
+                                int fd, uint64_t off, const struct stat *like, bool keep_time);
 
-/* No data from off on, and no space reserved for some. */
+/* The bytes [off, end) of a file of that size become zeros; it keeps its size. 0 or -errno. */
+MUST_CHECK int tilefile_punch(int fd, uint64_t off, uint64_t end, uint64_t size);
+
+/* No data from off on, where those of a tile begin, and no space reserved for some. */
 bool tilefile_is_empty(int fd, uint64_t off);
 
 #endif

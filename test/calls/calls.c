@@ -7,6 +7,7 @@
  * afterwards, whether all that was promised is there in the end.
  *
  *   calls [--quick]                every call; --quick: a choice of errors
+ *   calls --setting NAME           every call, in one setting
  *   calls --case SETTING:CALL:ERRNO:MODE   one run, as a problem names it
  *   calls --lie NAME | --list-lies one mistake seeded, which must be found
  *
@@ -31,9 +32,13 @@
 #define FEW 500 /* of so many runs that are nothing new, a quick check takes one */
 
 static const struct setting settings[] = {
-    {.name = "plain"},
-    {.name = "original", .original = true},
-    {.name = "old", .original = true, .old_kernel = true},
+    {.name = "plain", .layout = &layout_plain},
+    {.name = "original", .layout = &layout_original},
+    {.name = "old", .layout = &layout_original, .old_kernel = true},
+    {.name = "jpeg", .layout = &layout_jpeg, .own = "covers"},
+#ifdef HAVE_LIBPLIST
+    {.name = "bundle", .layout = &layout_bundle, .own = "create"},
+#endif
 };
 
 /* What a child has done so far, seen by its parent even when it crashed. */
@@ -56,8 +61,8 @@ static uint32_t mix(uint32_t x)
 
 /*
  * Of the runs that only repeat in another place what an earlier one tried (the
- * same step, call and error) a quick check takes a few; of the settings but the
- * first, a third. The mode changes from place to place.
+ * same step, call and error) a quick check takes a few; of each setting but the
+ * first, a share. The mode changes from place to place.
  */
 static bool is_new(const struct setting *setting, const struct spoil_call *call,
                    const struct spoil *spoil)
@@ -74,7 +79,9 @@ static bool is_new(const struct setting *setting, const struct spoil_call *call,
     if (*seen || spoil->mode != mix(spoil->call) % SPOIL_MODES)
         return false;
     *seen = true;
-    return setting == settings || hash % 3 == (size_t)(setting - settings);
+    if (setting->own && strcmp(call->step, setting->own) == 0)
+        return true;
+    return setting == settings || hash % ARRAY_LEN(settings) == (size_t)(setting - settings);
 }
 
 static bool is_chosen(const struct setting *setting, const struct spoil_call *call,
@@ -215,6 +222,21 @@ static int one_case(const char *text)
     return 2;
 }
 
+static int one_setting(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        const struct job job = {&settings[i], LIE_NONE, false, RUN_SECONDS};
+        bool bad;
+
+        if (strcmp(settings[i].name, name) != 0)
+            continue;
+        bad = child_finds(&job);
+        printf("# calls failed: %u, runs: %u\n", progress->calls, progress->runs);
+        return bad;
+    }
+    return 2;
+}
+
 static int one_lie(const char *name)
 {
     for (enum lie lie = LIE_NONE + 1; lie < LIES; lie++)
@@ -245,13 +267,15 @@ int main(int argc, char **argv)
         rc = all(argc == 2);
     else if (argc == 2 && strcmp(argv[1], "--list-lies") == 0)
         rc = list_lies();
+    else if (argc == 3 && strcmp(argv[1], "--setting") == 0)
+        rc = one_setting(argv[2]);
     else if (argc == 3 && strcmp(argv[1], "--case") == 0)
         rc = one_case(argv[2]);
     else if (argc == 3 && strcmp(argv[1], "--lie") == 0)
         rc = one_lie(argv[2]);
     run_remove_room();
     if (rc == 2)
-        fprintf(stderr, "usage: calls [--quick | --list-lies | --lie NAME | --case "
-                        "SETTING:CALL:ERRNO:MODE]\n");
+        fprintf(stderr, "usage: calls [--quick | --list-lies | --lie NAME | --setting NAME |\n"
+                        "             --case SETTING:CALL:ERRNO:MODE]\n");
     return rc;
 }

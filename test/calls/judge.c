@@ -62,6 +62,17 @@ static bool syncs(const struct step *step)
     return is(step, "flush") || is(step, "close") || is(step, "mark");
 }
 
+bool judge_gave_up(const struct run *run)
+{
+    char text[sizeof(run->path) + LAYOUT_PATH + 32];
+
+    if (!run->setting->layout->maps || !spoil_hit_op(CALL_FSYNC))
+        return false;
+    snprintf(text, sizeof(text), "cannot bring to disk '%s/%s'", run->path,
+             run->setting->layout->maps);
+    return said(text);
+}
+
 /* What an earlier fault excuses, although no call of this step failed. */
 static bool excused(const struct run *run, const struct step *step, int rc)
 {
@@ -71,7 +82,22 @@ static bool excused(const struct run *run, const struct step *step, int rc)
         return syncs(step);
     if (rc == -EIO && run->setting->old_kernel && spoil_hit_op(CALL_UNLINK))
         return said("it is a hard link"); /* a name that could not be removed, see do_step() */
+    if (rc == -EIO && judge_gave_up(run))
+        return true;
     return run->owed && syncs(step) && rc == told(run->spoil.error);
+}
+
+static bool said_folder(const struct run *run)
+{
+    for (uint32_t folder = 0; folder * run->setting->layout->tiles_per_folder < MODEL_TILES;
+         folder++) {
+        char text[LAYOUT_PATH + 16] = "folder '";
+
+        run->setting->layout->folder_path(folder, text + strlen(text));
+        if (said(text))
+            return true;
+    }
+    return said("folder '.'");
 }
 
 static bool said_tile(const struct run *run, const struct step *step)
@@ -90,7 +116,17 @@ static bool said_tile(const struct run *run, const struct step *step)
         if (said(text))
             return true;
     }
-    return said("folder '0") || said("folder '.'");
+    return said_folder(run);
+}
+
+static bool said_maps(const struct run *run)
+{
+    char text[LAYOUT_PATH];
+
+    if (!run->setting->layout->maps)
+        return false;
+    snprintf(text, sizeof(text), "/%s", run->setting->layout->maps);
+    return said(text);
 }
 
 /* The object that could not be used has been named. For want of space front/ does it. */
@@ -100,7 +136,7 @@ static bool said_object(const struct run *run, const struct step *step, int rc)
         return true;
     if (step->rules == RULES_ARCHIVE)
         return said(run->path);
-    return said(FORMAT_JOURNAL_NAME) || said_tile(run, step) ||
+    return said(FORMAT_JOURNAL_NAME) || said_tile(run, step) || said_maps(run) ||
            (syncs(step) && said("cannot bring writes to disk"));
 }
 

@@ -10,4 +10,10 @@
 /* rc: what the step returned; hit: one of its calls was spoilt. */
 void judge(struct run *run, const struct step *step, int rc, bool hit);
 
+/*
+ * It was said that what a Mac knew could not be removed for good: the changes that
+ * need it fail until the archive is taken anew.
+ */
+bool judge_gave_up(const struct run *run);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "format/format.h"
 #include "model.h"
@@ -13,32 +14,50 @@
 /* What a directory of an archive may hold; temporary files only where one could not be removed. */
 static bool belongs(const struct run *run, const char *folder, const char *name)
 {
+    const struct layout *layout = run->setting->layout;
     size_t len = strlen(name);
+    uint32_t number;
 
     if (len > 4 && strcmp(name + len - 4, ".tmp") == 0)
         return spoil_hit_op(CALL_UNLINK);
     if (!*folder)
-        return strcmp(name, FORMAT_INDEX_NAME) == 0 || strcmp(name, "00") == 0 ||
-               strcmp(name, "01") == 0 || strcmp(name, FORMAT_PRIVATE_DIR) == 0;
+        return strcmp(name, layout->index) == 0 ||
+               (layout->spare_index && strcmp(name, layout->spare_index) == 0) ||
+               (layout == &layout_bundle && strcmp(name, FORMAT_BUNDLE_TOKEN) == 0) ||
+               (layout->maps && strcmp(name, layout->maps) == 0) ||
+               layout->folder_number(name, &number) || strcmp(name, FORMAT_PRIVATE_DIR) == 0;
     if (strcmp(folder, FORMAT_PRIVATE_DIR) == 0)
         return strcmp(name, "journal") == 0 || (strcmp(name, "lock") == 0 && run->left_behind);
-    return len == 4;
+    return layout->folder_number(folder, &number) && layout->tile_number(number, name, &number);
 }
 
 static void check_tile_len(struct run *run, const char *path)
 {
-    uint64_t most = MODEL_TILE;
+    const struct layout *layout = run->setting->layout;
+    uint64_t head = layout->head == LAYOUT_PICTURE ? FORMAT_JPEG_ALIGN : 0;
+    uint64_t most = head + MODEL_TILE, least = layout->short_tiles ? head : most;
     struct stat st;
 
-    if (stat(path, &st) == 0 &&
-        ((uint64_t)st.st_size > most || (run->setting->original && (uint64_t)st.st_size != most)))
+    if (stat(path, &st) == 0 && ((uint64_t)st.st_size > most || (uint64_t)st.st_size < least))
         run_problem(run, "'%s' has %lld bytes", path, (long long)st.st_size);
+}
+
+/* What a Mac knew of a band is gone when there is one. */
+static void check_map(struct run *run, const char *name)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s/%s", run->path, run->setting->layout->maps, name);
+    if (access(path, F_OK) == 0)
+        run_problem(run, "'%s' was left", path);
 }
 
 static void check_folder(struct run *run, const char *folder)
 {
+    const struct layout *layout = run->setting->layout;
     char path[PATH_MAX];
     struct dirent *entry;
+    uint32_t number;
     DIR *dir;
 
     snprintf(path, sizeof(path), "%s/%s", run->path, folder);
@@ -48,9 +67,12 @@ static void check_folder(struct run *run, const char *folder)
             continue;
         if (!belongs(run, folder, entry->d_name))
             run_problem(run, "'%s/%s' was left", folder, entry->d_name);
-        if (folder[0] == '0' && strlen(entry->d_name) == 4) {
+        if (layout->folder_number(folder, &number) &&
+            layout->tile_number(number, entry->d_name, &number)) {
             snprintf(path, sizeof(path), "%s/%s/%s", run->path, folder, entry->d_name);
             check_tile_len(run, path);
+            if (layout->maps)
+                check_map(run, entry->d_name);
         }
     }
     if (dir)
@@ -59,11 +81,16 @@ static void check_folder(struct run *run, const char *folder)
 
 void left_check(struct run *run)
 {
+    const struct layout *layout = run->setting->layout;
+    char path[LAYOUT_PATH];
+
     sys_pause();
     check_folder(run, "");
     check_folder(run, FORMAT_PRIVATE_DIR);
-    check_folder(run, "00");
-    check_folder(run, "01");
+    for (uint32_t folder = 0; folder * layout->tiles_per_folder < MODEL_TILES; folder++) {
+        layout->folder_path(folder, path);
+        check_folder(run, path);
+    }
     sys_resume();
 }
 

@@ -156,11 +156,11 @@ int __wrap_tilefile_create(int folder, const char *name, int *fd)
     return rc && told == LIE_EXISTS ? -EEXIST : rc;
 }
 
-int __real_tilefile_punch(int fd, uint64_t off, uint64_t end);
-int __wrap_tilefile_punch(int fd, uint64_t off, uint64_t end);
-int __wrap_tilefile_punch(int fd, uint64_t off, uint64_t end)
+int __real_tilefile_punch(int fd, uint64_t off, uint64_t end, uint64_t size);
+int __wrap_tilefile_punch(int fd, uint64_t off, uint64_t end, uint64_t size);
+int __wrap_tilefile_punch(int fd, uint64_t off, uint64_t end, uint64_t size)
 {
-    return hide(LIE_ZEROED, __real_tilefile_punch(fd, off, end));
+    return hide(LIE_ZEROED, __real_tilefile_punch(fd, off, end, size));
 }
 
 int __real_changes_note(struct changes *changes, const uint32_t *tiles, size_t n);

@@ -171,7 +171,8 @@ static bool leave(struct run *run)
 
 static bool enter(struct run *run)
 {
-    return must_do(run, &step_open) && must_do(run, &step_take) && must_do(run, &step_image);
+    return must_do(run, &step_open) && must_do(run, &step_take) && must_do(run, &step_covers) &&
+           must_do(run, &step_image);
 }
 
 /* A failed flush is final, and reads go on. */
@@ -225,7 +226,7 @@ static void remove_second_names(struct run *run)
     for (uint32_t tile = 0; tile < MODEL_TILES; tile++) {
         char path[LAYOUT_PATH], name[LAYOUT_PATH + 4];
 
-        layout_original.tile_path(tile, path);
+        run->setting->layout->tile_path(tile, path);
         snprintf(name, sizeof(name), "%s.tmp", path);
         unlinkat(run->archive.dirfd, name, 0);
     }
@@ -239,6 +240,8 @@ static void do_step(struct run *run, const struct step *step)
             return;
         if (said("it is a hard link"))
             remove_second_names(run);
+        if (judge_gave_up(run) && !(leave(run) && enter(run)))
+            return;
     }
     run_problem(run, "it does not succeed any more");
 }
@@ -248,8 +251,9 @@ static void do_step(struct run *run, const struct step *step)
 static bool is_use(const struct step *step)
 {
     return step->run == step_open.run || step->run == step_take.run ||
-           step->run == step_image.run || strcmp(step->name, "create") == 0 ||
-           strcmp(step->name, "new") == 0 || strcmp(step->name, "over") == 0;
+           step->run == step_covers.run || step->run == step_image.run ||
+           strcmp(step->name, "create") == 0 || strcmp(step->name, "new") == 0 ||
+           strcmp(step->name, "over") == 0;
 }
 
 /* False: the run cannot go on. */
@@ -295,6 +299,7 @@ static void make_base(struct run *run)
         exit(1);
     }
     snprintf(run->path, sizeof(run->path), "%s/drive.img", run->base);
+    snprintf(run->cover, sizeof(run->cover), "%s/cover.jpg", run->base);
 }
 
 static void check_spoilt(struct run *run)
@@ -334,7 +339,7 @@ unsigned run_play(const struct setting *setting, const struct spoil *spoil)
     make_base(&run);
     spoil_begin(spoil);
     model_init();
-    watch_begin();
+    watch_begin(setting->layout);
     play(&run);
     if (left_open() != files)
         run_problem(&run, "%d descriptors stay open", (int)left_open() - (int)files);

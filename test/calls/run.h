@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "format/layout.h"
 #include "image/image.h"
 #include "spoil.h"
 #include "store/archive.h"
@@ -19,8 +20,9 @@
 /* Under which circumstances. */
 struct setting {
     const char *name;
-    bool original;   /* format 1 */
+    const struct layout *layout;
     bool old_kernel; /* no openat2, no RENAME_NOREPLACE, no holes to punch */
+    const char *own; /* a step that is another than in all settings before */
 };
 
 struct run {
@@ -28,6 +30,7 @@ struct run {
     struct spoil spoil;
     char base[PATH_MAX / 4]; /* all is in it */
     char path[PATH_MAX / 2]; /* of the archive */
+    char cover[PATH_MAX / 2];
     const char *step;
     unsigned problems; /* found in it */
     /* the archive in use */

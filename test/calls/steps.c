@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../layouts.h"
 #include "../sys/said.h"
+#include "../tree.h"
 #include "base/io.h"
 #include "compare.h"
 #include "model.h"
@@ -26,48 +28,49 @@ static unsigned char buffer[COMPARE_MAX];
 
 /* --- the use of an archive -------------------------------------------------------------------- */
 
-/* The archive's index becomes one of format 1. */
-static int make_original(struct run *run)
+/* What a try could not remove is removed by hand. */
+static void remove_all(struct run *run)
 {
-    char path[PATH_MAX];
-    FILE *f;
-
-    snprintf(path, sizeof(path), "%s/%s", run->path, FORMAT_INDEX_NAME);
-    f = fopen(path, "w");
-    if (!f)
-        return -errno;
-    fprintf(f, "1 %u %u\n", (unsigned)MODEL_TILE, MODEL_TILES);
-    return fclose(f) ? -errno : 0;
+    sys_pause();
+    tree_remove(run->path);
+    watch_begin(run->setting->layout);
+    sys_resume();
 }
 
-/* What a try could not remove is removed by hand. */
-static void remove_index(struct run *run)
+/* Format 1 is not made by this program: a directory is, and then gets an index of that format. */
+static int make_original(struct run *run, const struct geometry *geo)
 {
-    char path[PATH_MAX];
+    int rc;
 
     sys_pause();
-    snprintf(path, sizeof(path), "%s/%s", run->path, FORMAT_INDEX_NAME);
-    unlink(path);
+    tree_remove(run->path);
+    rc = layouts_make_original(run->path, run->setting->layout, geo, 0, 0);
     sys_resume();
+    return rc;
 }
 
 static int do_create(struct run *run, const struct step *step)
 {
-    struct index index = {.format = FORMAT_CURRENT, .layout = &layout_plain};
-    int rc = geometry_init(&index.geometry, MODEL_TILES * MODEL_TILE - 8192, MODEL_TILE);
+    const struct layout *layout = run->setting->layout;
+    bool original = layouts_original(layout);
+    struct geometry geo;
+    struct index index;
+    int rc = geometry_init(&geo, MODEL_TILES * MODEL_TILE - (original ? 0 : 8192), MODEL_TILE);
 
     if (spoil_hit_op(CALL_UNLINK))
-        remove_index(run);
+        remove_all(run);
     if (!rc)
-        rc = hash_uuid(index.uuid);
+        rc = layouts_index(original ? &layout_plain : layout, &geo, &index);
     if (!rc)
         rc = archive_create(run->path, &index);
     if (rc)
         return rc;
     if (watch_unsynced())
         run_problem(run, "created, but '%s' is not on disk", watch_unsynced());
+    if (original)
+        return make_original(run, &geo);
     sys_pause();
-    rc = run->setting->original ? make_original(run) : 0;
+    rc = layout == &layout_bundle ? layouts_plant_maps(run->path, MODEL_TILES) : 0;
     sys_resume();
     return rc;
 }
@@ -106,6 +109,30 @@ static int do_take(struct run *run, const struct step *step)
     if (!run->read_only)
         run->left_behind = run->left_behind && rc;
     return rc;
+}
+
+/*
+ * Mount warns when there is no picture for a new tile, and goes on. Whoever uses
+ * it unmounts and tries again, until there is one.
+ */
+static int do_covers(struct run *run, const struct step *step)
+{
+    unsigned hits = spoil_hits();
+    const void *head;
+    size_t len;
+    int rc = run->read_only ? 0 : layouts_covers(&run->archive, run->cover);
+
+    if (rc || !run->archive.covers)
+        return rc;
+    sys_pause();
+    rc = covers_make(run->archive.covers, 0, &head, &len);
+    covers_release(run->archive.covers);
+    sys_resume();
+    if (!rc)
+        return 0;
+    covers_free(run->archive.covers);
+    run->archive.covers = NULL;
+    return spoil_hits() > hits ? -run->spoil.error : rc;
 }
 
 /* The journal of a new use is asked for its name at once, unseen. */
@@ -392,11 +419,12 @@ static int do_lose(struct run *run, const struct step *step)
 #define RANGE(what, off_, len_) STEP(#what, do_##what, IMAGE, .off = off_, .len = len_)
 #define ASK(what, rules_) STEP(#what, do_##what, rules_, .stamp = 0)
 #define QUIET(what, stamp_) STEP(#what, do_##what, ARCHIVE, .quiet = true, .stamp = stamp_)
-#define OPEN_ALL ASK(open, ARCHIVE), ASK(take, ARCHIVE), ASK(image, ARCHIVE)
+#define OPEN_ALL ASK(open, ARCHIVE), ASK(take, ARCHIVE), ASK(covers, ARCHIVE), ASK(image, ARCHIVE)
 #define CLOSE_ALL ASK(close, IMAGE), ASK(drop, ARCHIVE), ASK(leave, ARCHIVE)
 
 const struct step step_open = ASK(open, ARCHIVE);
 const struct step step_take = ASK(take, ARCHIVE);
+const struct step step_covers = ASK(covers, ARCHIVE);
 const struct step step_image = ASK(image, ARCHIVE);
 const struct step step_close = ASK(close, IMAGE);
 const struct step step_drop = ASK(drop, ARCHIVE);

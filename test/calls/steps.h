@@ -28,6 +28,7 @@ extern const struct step steps[];
 extern const unsigned steps_n;
 
 /* The steps that begin and end the use of an archive. */
-extern const struct step step_open, step_take, step_image, step_close, step_drop, step_leave;
+extern const struct step step_open, step_take, step_covers, step_image, step_close, step_drop,
+    step_leave;
 
 #endif

@@ -30,14 +30,16 @@ struct node {
 
 static struct node nodes[NODES];
 static unsigned nnodes;
+static const struct layout *layout;
 static char hasty[NAME];
 static unsigned char written[JOURNAL_MAX], durable[JOURNAL_MAX]; /* the journal's bytes */
 static size_t journal_len;
 static char where[PATH_MAX]; /* what the call that is under way changes or syncs */
 static ino_t leaving;        /* of the file that an unlink is about to remove */
 
-void watch_begin(void)
+void watch_begin(const struct layout *of)
 {
+    layout = of;
     nnodes = 0;
     hasty[0] = '\0';
     journal_len = 0;
@@ -59,15 +61,50 @@ static void whole_path(int fd, const char *path, char out[PATH_MAX])
     snprintf(out + n, (size_t)(PATH_MAX - n), "%s%s", path ? "/" : "", path ? path : "");
 }
 
-/* A tile's folder has a name of two characters. */
+/* Whether the path ends in the folder and name of a tile, as it is or is to be called. */
+static bool is_tile(const char *path, uint32_t *tile)
+{
+    char folder[LAYOUT_PATH], name[LAYOUT_PATH];
+    const char *slash = strrchr(path, '/'), *start = slash;
+    uint32_t number;
+    size_t len;
+
+    while (start && start > path && start[-1] != '/')
+        start--;
+    if (!slash || slash - start >= LAYOUT_PATH || strlen(slash) > LAYOUT_PATH)
+        return false;
+    snprintf(folder, sizeof(folder), "%.*s", (int)(slash - start), start);
+    strcpy(name, slash + 1);
+    len = strlen(name);
+    if (len > 4 && strcmp(name + len - 4, ".tmp") == 0)
+        name[len - 4] = '\0';
+    return layout->folder_number(folder, &number) && layout->tile_number(number, name, tile);
+}
+
+/* Whether the path ends in that directory, or in a file of it. */
+static bool is_or_in(const char *path, const char *dir)
+{
+    size_t len = strlen(dir);
+
+    for (const char *slash = strrchr(path, '/'); slash; slash = memrchr(path, '/', slash - path)) {
+        if (strncmp(slash + 1, dir, len) == 0 && (!slash[1 + len] || slash[1 + len] == '/'))
+            return true;
+        if (slash == path)
+            break;
+    }
+    return false;
+}
+
 static enum kind kind_of(const char *path)
 {
-    const char *name = strrchr(path, '/');
     const char *private = strstr(path, "/.mosaicfs");
+    uint32_t tile;
 
     if (private)
         return strcmp(private, "/.mosaicfs/journal") == 0 ? KIND_JOURNAL : KIND_PRIVATE;
-    return name && name - path > 3 && name[-3] == '/' ? KIND_TILE : KIND_OTHER;
+    if (layout->maps && is_or_in(path, layout->maps))
+        return KIND_PRIVATE;
+    return is_tile(path, &tile) ? KIND_TILE : KIND_OTHER;
 }
 
 static struct node *find(ino_t ino)
@@ -193,19 +230,6 @@ static uint32_t get32(const unsigned char *from)
            (uint32_t)from[3] << 24;
 }
 
-/* The tile of a path that ends in FOLDER/NAME, or FOLDER/NAME.tmp. */
-static uint32_t tile_of(const char *path)
-{
-    char name[5] = {0};
-    uint32_t tile = 0;
-
-    memcpy(name, strrchr(path, '/') + 1, 4);
-    for (uint32_t folder = 0; folder < 2; folder++)
-        if (layout_plain.tile_number(folder, name, &tile))
-            break;
-    return tile;
-}
-
 /* What is on disk says that the tile changes in the running epoch. */
 static bool is_noted(uint32_t tile)
 {
@@ -221,6 +245,7 @@ void watch_before(const struct sys_call *call)
 {
     bool changes = changes_file(call) || changes_entry(call);
     struct stat st;
+    uint32_t tile;
 
     if (call->op == CALL_UNLINK) {
         leaving = fstatat(call->fd, call->path, &st, AT_SYMLINK_NOFOLLOW) ? 0 : st.st_ino;
@@ -228,7 +253,7 @@ void watch_before(const struct sys_call *call)
     }
     if (changes || call->op == CALL_FDATASYNC)
         whole_path(call->fd, call->path, where);
-    if (changes && kind_of(where) == KIND_TILE && !is_noted(tile_of(where)) && !hasty[0])
+    if (changes && is_tile(where, &tile) && !is_noted(tile) && !hasty[0])
         snprintf(hasty, sizeof(hasty), "%.*s", NAME - 1, strrchr(where, '/'));
 }
 

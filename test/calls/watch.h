@@ -5,7 +5,7 @@
  * failed has lost what it should have brought to disk.
  *
  * .mosaicfs/ is looked at only for the journal's sake: a tile's cell must be on
- * disk before the tile changes.
+ * disk before the tile changes. And what a Mac keeps beside bands is not.
  */
 #ifndef TEST_CALLS_WATCH_H
 #define TEST_CALLS_WATCH_H
@@ -14,8 +14,10 @@
 #include <stddef.h>
 
 #include "../sys/sys.h"
+#include "format/layout.h"
 
-void watch_begin(void);
+/* A run with tiles of that layout. */
+void watch_begin(const struct layout *layout);
 
 /* Hooks. */
 void watch_before(const struct sys_call *call);

@@ -8,7 +8,6 @@
 #define ARCHIVE "drive.img"
 #define LOCK ARCHIVE "/.mosaicfs/lock"
 #define JOURNAL ARCHIVE "/.mosaicfs/journal"
-#define INDEX ARCHIVE "/" FORMAT_INDEX_NAME
 
 /* The path under which the event's file was made. */
 static const char *path_of(const struct work *w, const struct trace_event *e)
@@ -27,14 +26,44 @@ static bool is(const struct work *w, const struct trace_event *e, const char *pa
     return strncmp(path_of(w, e), path, strlen(path)) == 0;
 }
 
+static bool is_index(const struct work *w, const struct trace_event *e)
+{
+    const char *path = path_of(w, e);
+
+    return strncmp(path, ARCHIVE "/", strlen(ARCHIVE "/")) == 0 &&
+           strncmp(path + strlen(ARCHIVE "/"), w->layout->index, strlen(w->layout->index)) == 0;
+}
+
+/* What follows the folder of tiles in the path: "", or a tile with its slash; NULL: it is
+ * elsewhere. */
+static const char *below_folder(const struct work *w, const struct trace_event *e)
+{
+    const char *path = path_of(w, e);
+
+    for (uint32_t folder = 0; folder < 2 && folder * w->layout->tiles_per_folder < w->geo.ntiles;
+         folder++) {
+        char name[LAYOUT_PATH + sizeof(ARCHIVE)];
+
+        strcpy(name, ARCHIVE "/");
+        w->layout->folder_path(folder, name + strlen(name));
+        if (strncmp(path, name, strlen(name)) == 0)
+            return path + strlen(name);
+    }
+    return NULL;
+}
+
 static bool is_folder(const struct work *w, const struct trace_event *e)
 {
-    return is(w, e, ARCHIVE "/0") && strlen(path_of(w, e)) == strlen(ARCHIVE "/00");
+    const char *rest = below_folder(w, e);
+
+    return rest && !*rest;
 }
 
 static bool is_tile(const struct work *w, const struct trace_event *e)
 {
-    return is(w, e, ARCHIVE "/0") && strlen(path_of(w, e)) >= strlen(ARCHIVE "/00/0000");
+    const char *rest = below_folder(w, e);
+
+    return rest && *rest == '/';
 }
 
 static bool syncs(const struct trace_event *e)
@@ -50,11 +79,20 @@ static bool in_flush(const struct work *w, const struct trace_event *e)
     return kind == WORK_FLUSH || kind == WORK_MARK || kind == WORK_CLOSE;
 }
 
-/* Of a tile of format 1 that gets its length before its name. */
+/* Of a tile that gets its name only then. */
+static bool syncs_new(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is_tile(w, e) && e[1].kind == TRACE_RENAME && e[1].target == e->inode;
+}
+
 static bool syncs_length(const struct work *w, const struct trace_event *e)
 {
-    return syncs(e) && is_tile(w, e) && e[-1].kind == TRACE_TRUNCATE && e[-1].inode == e->inode &&
-           strstr(path_of(w, e), ".tmp");
+    return syncs_new(w, e) && w->layout->head == LAYOUT_BARE;
+}
+
+static bool syncs_head(const struct work *w, const struct trace_event *e)
+{
+    return syncs_new(w, e) && w->layout->head != LAYOUT_BARE;
 }
 
 static bool folder_sync(const struct work *w, const struct trace_event *e)
@@ -72,6 +110,11 @@ static bool private_sync(const struct work *w, const struct trace_event *e)
     return syncs(e) && strcmp(path_of(w, e), ARCHIVE "/" FORMAT_PRIVATE_DIR) == 0;
 }
 
+static bool map_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && strcmp(path_of(w, e), ARCHIVE "/" FORMAT_BUNDLE_MAPS) == 0;
+}
+
 static bool parent_sync(const struct work *w, const struct trace_event *e)
 {
     return syncs(e) && e->inode == TRACE_BASE;
@@ -84,12 +127,12 @@ static bool tile_sync(const struct work *w, const struct trace_event *e)
 
 static bool evict_sync(const struct work *w, const struct trace_event *e)
 {
-    return syncs(e) && is_tile(w, e) && !in_flush(w, e) && !syncs_length(w, e);
+    return syncs(e) && is_tile(w, e) && !in_flush(w, e) && !syncs_new(w, e);
 }
 
 static bool index_sync(const struct work *w, const struct trace_event *e)
 {
-    return syncs(e) && is(w, e, INDEX);
+    return syncs(e) && is_index(w, e);
 }
 
 static bool lock_sync(const struct work *w, const struct trace_event *e)
@@ -118,23 +161,51 @@ static bool adopt_sync(const struct work *w, const struct trace_event *e)
     return e->kind == TRACE_SYNC_ALL && kind_of(w, e) == WORK_OPEN;
 }
 
-/* The index gets its name before its bytes. */
-static size_t index_in_place(struct work *w)
+/* Whether the name, of the directory of the event, is that of a file which appears whole. */
+typedef bool appears_fn(const struct work *w, const struct trace_event *e, const char *name);
+
+static bool index_appears(const struct work *w, const struct trace_event *e, const char *name)
+{
+    return strcmp(path_of(w, e), ARCHIVE) == 0 && strcmp(name, w->layout->index) == 0;
+}
+
+static bool tile_appears(const struct work *w, const struct trace_event *e, const char *name)
+{
+    return is_folder(w, e);
+}
+
+/* Such files get their names before their bytes. */
+static size_t in_place(struct work *w, appears_fn *appears)
 {
     size_t first = SIZE_MAX;
 
     for (size_t i = 0; i < w->trace.nevents; i++) {
         struct trace_event *e = &w->trace.events[i];
+        size_t len = strlen(e->name);
 
-        if (strcmp(e->name, FORMAT_INDEX_NAME ".tmp") != 0)
+        if ((e->kind != TRACE_ENTRY && e->kind != TRACE_RENAME) || len < 4 ||
+            strcmp(e->name + len - 4, ".tmp") != 0)
             continue;
-        if (e->kind == TRACE_ENTRY)
-            strcpy(e->name, FORMAT_INDEX_NAME);
+        e->name[len - 4] = '\0';
+        if (!appears(w, e, e->name)) {
+            e->name[len - 4] = '.';
+            continue;
+        }
         if (e->kind == TRACE_RENAME)
             e->kind = TRACE_NOTHING;
         first = i < first ? i : first;
     }
     return first;
+}
+
+static size_t index_in_place(struct work *w)
+{
+    return in_place(w, index_appears);
+}
+
+static size_t tile_in_place(struct work *w)
+{
+    return w->layout->head == LAYOUT_BARE ? SIZE_MAX : in_place(w, tile_appears);
 }
 
 static bool changes_tile(const struct work *w, const struct trace_event *e)
@@ -204,6 +275,10 @@ const struct bug bugs[] = {
     {"no-mark-flush", "a mark does not sync tiles first", mark_flush, NULL},
     {"no-length-sync", "a tile of format 1 gets its name before its length is synced", syncs_length,
      NULL},
+    {"no-head-sync", "a tile gets its name before the picture in it is synced", syncs_head, NULL},
+    {"tile-in-place", "a tile is made under its own name, and then gets its picture", NULL,
+     tile_in_place},
+    {"no-map-sync", "a band changes before what a Mac knew of it is gone for good", map_sync, NULL},
     {"no-adopt-sync", "what a killed writer left is not synced", adopt_sync, NULL},
     {NULL, NULL, NULL, NULL},
 };

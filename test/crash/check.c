@@ -67,12 +67,31 @@ static bool is_one_of(const char *name, const char *const *names)
     return *names;
 }
 
+/* One of those names, or one of a temporary file for it. */
+static bool is_or_becomes(const char *name, const char *of)
+{
+    size_t len = of ? strlen(of) : 0;
+
+    return len && strncmp(name, of, len) == 0 && (!name[len] || strcmp(name + len, ".tmp") == 0);
+}
+
+static bool is_folder(const struct layout *layout, const char *name)
+{
+    uint32_t folder;
+
+    return layout->folder_number(name, &folder) && folder < 2;
+}
+
+/* What stands in the archive's directory. */
 static bool root_name(struct state *s, int dirfd, const char *name)
 {
-    static const char *const names[] = {
-        FORMAT_INDEX_NAME, FORMAT_INDEX_NAME ".tmp", FORMAT_PRIVATE_DIR, "00", "01", NULL};
+    const struct layout *layout = s->work->layout;
 
-    return is_one_of(name, names) || broken(s, "a strange file '%s'", name);
+    return is_or_becomes(name, layout->index) || is_or_becomes(name, layout->spare_index) ||
+           (layout == &layout_bundle && strcmp(name, FORMAT_BUNDLE_TOKEN) == 0) ||
+           (layout->maps && strcmp(name, layout->maps) == 0) ||
+           strcmp(name, FORMAT_PRIVATE_DIR) == 0 || is_folder(layout, name) ||
+           broken(s, "a strange file '%s'", name);
 }
 
 static bool private_name(struct state *s, int dirfd, const char *name)
@@ -82,45 +101,60 @@ static bool private_name(struct state *s, int dirfd, const char *name)
     return is_one_of(name, names) || broken(s, "a strange file '.mosaicfs/%s'", name);
 }
 
+/* Whether the file holds the tile, or is to hold it. */
+static bool is_tile(const struct layout *layout, const char *name, uint32_t tile)
+{
+    char path[LAYOUT_PATH];
+
+    layout->tile_path(tile, path);
+    return is_or_becomes(name, strchr(path, '/') + 1);
+}
+
+/* True and *tile when it may be there. */
+static bool is_in_use(const struct layout *layout, const char *name, uint32_t *tile)
+{
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
+        if (is_tile(layout, name, *tile = work_tile(slot)))
+            return true;
+    return layout->head == LAYOUT_TAIL && is_tile(layout, name, *tile = WORK_PLANTED);
+}
+
 static bool tile_name(struct state *s, int dirfd, const char *name)
 {
-    const struct index *index = &s->archive.index;
-    uint64_t most = WORK_TILE;
-    unsigned slot = 0;
+    const struct layout *layout = s->work->layout;
+    uint64_t head = work_head(s->work), most;
     struct stat st;
+    uint32_t tile;
 
-    for (; slot < WORK_SLOTS; slot++) {
-        char path[LAYOUT_PATH];
-
-        index->layout->tile_path(work_tile(slot), path);
-        if (strcmp(strchr(path, '/') + 1, name) == 0)
-            break;
-    }
-    if (slot == WORK_SLOTS) /* format 1 makes tiles under another name */
-        return (index->format == FORMAT_ORIGINAL && strlen(name) == 8 && strstr(name, ".tmp")) ||
-               broken(s, "a strange tile '%s'", name);
-    most = geometry_tile_len(&index->geometry, work_tile(slot));
+    if (!is_in_use(layout, name, &tile))
+        return broken(s, "a strange tile '%s'", name);
+    if (strstr(name, ".tmp")) /* until it is whole; others have no need of it */
+        return layout->head != LAYOUT_BARE || !layout->short_tiles ||
+               broken(s, "a strange file '%s'", name);
+    most = head + geometry_tile_len(&s->work->geo, tile);
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
         return broken(s, "tile '%s' is not a regular file", name);
     if ((uint64_t)st.st_size > most)
         return broken(s, "tile '%s' is too long: %" PRIu64, name, (uint64_t)st.st_size);
-    if (index->format == FORMAT_ORIGINAL && (uint64_t)st.st_size < most)
+    if ((uint64_t)st.st_size < (layout->short_tiles ? head : most))
         return broken(s, "tile '%s' is cut short: %" PRIu64, name, (uint64_t)st.st_size);
     return true;
 }
 
 static bool check_files(struct state *s)
 {
-    static const char *const folders[] = {"00", "01"};
-    char path[PATH_MAX + 16];
+    const struct layout *layout = s->work->layout;
+    uint32_t folders = (work_tile(WORK_SLOTS - 1) / layout->tiles_per_folder) + 1;
+    char path[PATH_MAX + LAYOUT_PATH], folder[LAYOUT_PATH];
 
     if (!each_name(s, s->path, root_name))
         return false;
     snprintf(path, sizeof(path), "%s/" FORMAT_PRIVATE_DIR, s->path);
     if (!each_name(s, path, private_name))
         return false;
-    for (int i = 0; i < 2; i++) {
-        snprintf(path, sizeof(path), "%s/%s", s->path, folders[i]);
+    for (uint32_t i = 0; i < folders; i++) {
+        layout->folder_path(i, folder);
+        snprintf(path, sizeof(path), "%s/%s", s->path, folder);
         if (!each_name(s, path, tile_name))
             return false;
     }
@@ -129,17 +163,24 @@ static bool check_files(struct state *s)
 
 /* --- the archive itself ----------------------------------------------------- */
 
+/* A directory in which create can begin anew. */
 static bool leftover(struct state *s, int dirfd, const char *name)
 {
-    return strcmp(name, FORMAT_INDEX_NAME ".tmp") == 0 ||
+    const struct layout *layout = s->work->layout;
+    char tmp[64];
+
+    snprintf(tmp, sizeof(tmp), "%s.tmp", layout->index);
+    return strcmp(name, tmp) == 0 ||
+           (layout == &layout_bundle &&
+            (strcmp(name, "bands") == 0 || strcmp(name, FORMAT_BUNDLE_TOKEN) == 0)) ||
            broken(s, "'%s' is there, though create was not done", name);
 }
 
-static bool has_index(const struct state *s)
+static bool has(const struct state *s, const char *name)
 {
-    char path[PATH_MAX + sizeof(FORMAT_INDEX_NAME)];
+    char path[PATH_MAX + LAYOUT_PATH];
 
-    snprintf(path, sizeof(path), "%s/" FORMAT_INDEX_NAME, s->path);
+    snprintf(path, sizeof(path), "%s/%s", s->path, name);
     return access(path, F_OK) == 0;
 }
 
@@ -150,13 +191,37 @@ static bool check_created(struct state *s)
     struct index index;
     int rc;
 
-    if (w->ops[0].kind != WORK_CREATE || work_returned(w, 0, s->q) || has_index(s))
+    if (w->ops[0].kind != WORK_CREATE || work_returned(w, 0, s->q) || has(s, w->layout->index))
         return true;
     if (!each_name(s, s->path, leftover))
         return false;
     work_index(w, &index);
     rc = archive_create(s->path, &index);
     return !rc || broken(s, "create does not work again: %s", strerror(-rc));
+}
+
+/* What a Mac knew of a band is gone before the band changes: there was none. */
+static bool check_maps(struct state *s)
+{
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++) {
+        char band[LAYOUT_PATH], map[LAYOUT_PATH];
+
+        s->work->layout->tile_path(work_tile(slot), band);
+        snprintf(map, sizeof(map), "%s%s", s->work->layout->maps, strchr(band, '/'));
+        if (has(s, band) && has(s, map))
+            return broken(s, "'%s' is there, and so is '%s'", band, map);
+    }
+    return true;
+}
+
+/* A Mac wants more than the index. */
+static bool check_bundle(struct state *s)
+{
+    bool made = s->work->ops[0].kind != WORK_CREATE || work_returned(s->work, 0, s->q);
+
+    if (!has(s, FORMAT_BUNDLE_TOKEN) || !has(s, "bands"))
+        return broken(s, "the bundle has no token, or no bands");
+    return !made || has(s, FORMAT_BUNDLE_SPARE) || broken(s, "the bundle has no spare index");
 }
 
 static bool check_index(struct state *s)
@@ -166,9 +231,13 @@ static bool check_index(struct state *s)
 
     if (rc)
         return broken(s, "the archive cannot be opened: %s", strerror(-rc));
-    return (s->archive.index.format == s->work->format && geo->size == s->work->geo.size &&
-            geo->tile_size == s->work->geo.tile_size) ||
-           broken(s, "the archive has another geometry");
+    if (s->archive.index.layout != s->work->layout)
+        return broken(s, "the archive has another layout");
+    if (s->archive.head && s->archive.head != work_head(s->work))
+        return broken(s, "the tiles begin elsewhere");
+    if (geo->size != s->work->geo.size || geo->tile_size != s->work->geo.tile_size)
+        return broken(s, "the archive has another geometry");
+    return s->work->layout != &layout_bundle || (check_bundle(s) && check_maps(s));
 }
 
 /* --- bytes ------------------------------------------------------------------ */

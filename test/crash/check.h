@@ -7,7 +7,10 @@
  * - It can be opened, and taken for writing, at once.
  * - Each sector of the image holds what it held when the last flush that had
  *   returned began, or what an operation put there that began later.
- * - Tiles are regular files, none longer than a tile; in format 1 none shorter.
+ * - Tiles are regular files, none longer than a tile and what stands before it;
+ *   none without all of that, and in format 1 none shorter.
+ * - A bundle has all that a Mac wants to see, and nothing of what it knew of bands
+ *   that have changed.
  * - Each epoch that a mark had returned is known to the journal, and every tile
  *   that differs from what the image held at the mark is listed for it.
  * - The archive can be written, flushed, closed, and read back.

@@ -12,6 +12,7 @@
  *   crash --bug NAME           only that one
  *   crash --list-bugs
  *   --seed S                   begin with another workload (1)
+ *   --layout NAME              only workloads with archives of that layout; else each has its share
  *   --state SEED-EVENT-KIND-ARG [--bug NAME]
  *                              that state again, and what was lost in it
  */
@@ -24,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../layouts.h"
 #include "../random.h"
 #include "../sys/said.h"
 #include "base/compiler.h"
@@ -34,9 +36,9 @@
 
 #define STATES 6000
 #define QUICK_STATES 4000
-#define QUICK_STRIDE 3
+#define QUICK_STRIDE 5
 #define DENSE 8          /* the first events are not left out */
-#define BUG_WORKLOADS 20 /* until then a bug must have been caught */
+#define BUG_WORKLOADS 40 /* until then a bug must have been caught */
 #define OPS 60           /* of a workload; part of what a state's name means */
 #define CHOICES 20       /* per event */
 #define SHOWN 5          /* violations told in full */
@@ -47,6 +49,7 @@ struct harness {
     uint64_t most;   /* states */
     unsigned stride; /* on average the power is cut at one event in so many */
     const struct bug *bug;
+    const struct layout *layout; /* NULL: all */
     uint64_t states, violations, prefixes, ops, workloads;
     char first[400]; /* violation */
 };
@@ -61,8 +64,8 @@ static void stop(int sig)
 
 static void usage(void)
 {
-    fputs("usage: crash [--quick | --states N] [--seed S] [--bugs | --bug NAME | --list-bugs]\n"
-          "             [--state SEED-EVENT-KIND-ARG]\n",
+    fputs("usage: crash [--quick | --states N] [--seed S] [--layout NAME]\n"
+          "             [--bugs | --bug NAME | --list-bugs] [--state SEED-EVENT-KIND-ARG]\n",
           stderr);
     exit(2);
 }
@@ -178,17 +181,35 @@ static bool enough(const struct harness *h)
     return h->states >= h->most || h->violations > 1000;
 }
 
+static uint64_t of_layout[8]; /* states, without seeded bugs */
+
+static void count_layout(const struct layout *layout, uint64_t states)
+{
+    unsigned n = 0;
+
+    while (layouts_nth(n) != layout)
+        n++;
+    of_layout[n] += states;
+}
+
 /* Every event of one workload. */
 static void try_workload(struct harness *h)
 {
-    struct work *w = make_work(h, h->seed++);
-    struct disk *disk = disk_new(&w->trace);
+    uint64_t states = h->states;
+    struct disk *disk;
+    struct work *w;
 
+    while (h->layout && work_layout(h->seed) != h->layout)
+        h->seed++;
+    w = make_work(h, h->seed++);
+    disk = disk_new(&w->trace);
     while (disk_position(disk) < w->trace.nevents && h->from < w->trace.nevents && !enough(h)) {
         disk_advance(disk);
         if (disk_position(disk) >= h->from)
             try_event(h, w, disk);
     }
+    if (!h->bug)
+        count_layout(w->layout, h->states - states);
     h->ops += w->nops;
     h->workloads++;
     disk_free(disk);
@@ -261,6 +282,7 @@ static int explain(struct harness *h, const char *name)
     disk = disk_new(&w->trace);
     while (disk_position(disk) < q)
         disk_advance(disk);
+    printf("# layout %s\n", w->layout->name);
     explain_ops(w, q);
     printf("# the power is cut before event %zu of %zu; not synced were:\n", q, w->trace.nevents);
     explain_pending(w, disk, &choice);
@@ -316,6 +338,8 @@ static struct harness keep_promises(const struct harness *options)
     char what[200];
 
     try_workloads(&h);
+    for (unsigned n = 0; layouts_nth(n); n++)
+        printf("# layout %s: %" PRIu64 " states\n", layouts_nth(n)->name, of_layout[n]);
     snprintf(what, sizeof(what), "every promise is kept in %" PRIu64 " states%s", h.states,
              stopped ? ", then it was stopped" : "");
     result(h.violations == 0 && !stopped, what);
@@ -349,9 +373,9 @@ static uint64_t number(const char *text)
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"quick", 0, NULL, 'q'}, {"states", 1, NULL, 'n'}, {"seed", 1, NULL, 's'},
-        {"bugs", 0, NULL, 'B'},  {"bug", 1, NULL, 'b'},    {"list-bugs", 0, NULL, 'l'},
-        {"state", 1, NULL, 'S'}, {NULL, 0, NULL, 0},
+        {"quick", 0, NULL, 'q'},     {"states", 1, NULL, 'n'}, {"seed", 1, NULL, 's'},
+        {"layout", 1, NULL, 'L'},    {"bugs", 0, NULL, 'B'},   {"bug", 1, NULL, 'b'},
+        {"list-bugs", 0, NULL, 'l'}, {"state", 1, NULL, 'S'},  {NULL, 0, NULL, 0},
     };
     struct harness h = {.seed = 1, .most = STATES, .stride = 1}, tried = {0};
     bool states = true, with_bugs = true;
@@ -364,6 +388,10 @@ int main(int argc, char **argv)
             with_bugs = false;
         } else if (c == 's') {
             h.seed = number(optarg);
+        } else if (c == 'L') {
+            h.layout = layouts_find(optarg);
+            if (!h.layout)
+                usage();
         } else if (c == 'B') {
             states = false;
         } else if (c == 'b' && bugs_find(optarg)) {

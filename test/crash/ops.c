@@ -2,12 +2,17 @@
 #include "ops.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "../layouts.h"
 #include "../random.h"
 #include "format/format.h"
 #include "grow.h"
+#include "scratch.h"
 #include "store/dir.h"
 
 /* --- what there should be --------------------------------------------------- */
@@ -66,8 +71,7 @@ static void end(struct work *w, int rc)
 
 void work_index(const struct work *w, struct index *index)
 {
-    *index = (struct index){.format = FORMAT_CURRENT, .geometry = w->geo, .layout = &layout_plain};
-    work_must(hash_uuid(index->uuid) == 0, w, "no uuid");
+    work_must(layouts_index(w->layout, &w->geo, index) == 0, w, "no uuid");
 }
 
 void ops_create(struct work *w)
@@ -79,6 +83,27 @@ void ops_create(struct work *w)
     end(w, archive_create(w->path, &index));
 }
 
+void ops_use_on_mac(struct work *w)
+{
+    char path[PATH_MAX + 2 * LAYOUT_PATH], band[LAYOUT_PATH];
+    int fd, dirfd;
+
+    begin(w, WORK_MAC, 0, 0);
+    snprintf(path, sizeof(path), "%s/%s", w->path, w->layout->maps);
+    work_must(mkdir(path, 0755) == 0, w, path);
+    dirfd = open(path, O_RDONLY | O_DIRECTORY);
+    work_must(dirfd >= 0, w, path);
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++) {
+        w->layout->tile_path(work_tile(slot), band);
+        fd = openat(dirfd, strchr(band, '/') + 1, O_WRONLY | O_CREAT | O_EXCL, 0644);
+        work_must(fd >= 0 && pwrite(fd, "map", 3, 0) == 3, w, band);
+        close(fd);
+    }
+    work_must(syncfs(dirfd) == 0, w, path);
+    close(dirfd);
+    end(w, 0);
+}
+
 int work_open_archive(const char *path, struct archive *archive, struct owner *owner,
                       struct image **img)
 {
@@ -88,6 +113,8 @@ int work_open_archive(const char *path, struct archive *archive, struct owner *o
     if (rc)
         return rc;
     rc = owner_take(owner, archive, "/nowhere", false, NULL);
+    if (!rc)
+        rc = layouts_covers(archive, scratch_cover());
     if (!rc)
         rc = dir_open(archive, false, WORK_MAX_OPEN, &store);
     if (!rc)

@@ -10,6 +10,8 @@
 #include "work.h"
 
 void ops_create(struct work *work);
+/* A Mac leaves in the bundle what it knows of each band, all of it on disk. */
+void ops_use_on_mac(struct work *work);
 void ops_open(struct work *work);
 void ops_close(struct work *work);
 /* Also compares, sector by sector. */

@@ -44,3 +44,11 @@ void scratch_make(char *path, size_t cap)
     snprintf(path, cap, "%s/XXXXXX", all);
     make(path);
 }
+
+const char *scratch_cover(void)
+{
+    static char path[sizeof(all) + 16];
+
+    snprintf(path, sizeof(path), "%s/cover.jpg", all);
+    return path;
+}

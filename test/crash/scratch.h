@@ -15,4 +15,7 @@ void scratch_make(char *path, size_t cap);
 /* With all that is in it. */
 void scratch_remove(const char *path);
 
+/* A file beside them, for the picture of new tiles. */
+const char *scratch_cover(void);
+
 #endif

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../layouts.h"
 #include "../random.h"
 #include "disk.h"
 #include "format/format.h"
@@ -19,6 +20,7 @@
 #define NTILES 1100 /* two folders */
 #define SIZE ((uint64_t)NTILES * WORK_TILE - WORK_TILE / 2 - WORK_SECTOR)
 #define SESSIONS 40 /* one operation in so many closes and opens again */
+#define HEAD 700    /* of original-jpeg: no multiple of a sector, and more than one */
 
 static const uint32_t tiles[WORK_SLOTS] = {0,  1,  2,  8,  16,   24,   32,        40,
                                            48, 56, 64, 72, 1024, 1025, NTILES - 1};
@@ -53,6 +55,28 @@ unsigned work_first(unsigned slot)
 uint64_t work_hash(const void *sector)
 {
     return random_hash(0, sector, WORK_SECTOR);
+}
+
+const struct layout *work_layout(uint64_t seed)
+{
+    unsigned n = 0;
+
+    while (layouts_nth(n))
+        n++;
+    return layouts_nth(seed % n);
+}
+
+uint64_t work_head(const struct work *w)
+{
+    switch (w->layout->head) {
+    case LAYOUT_BARE:
+        return 0;
+    case LAYOUT_PICTURE:
+        return FORMAT_JPEG_ALIGN;
+    case LAYOUT_TAIL:
+        break;
+    }
+    return HEAD;
 }
 
 /* --- chance ----------------------------------------------------------------- */
@@ -173,18 +197,6 @@ static void do_many(struct work *w, unsigned nops)
         do_something(w);
 }
 
-/* Format 1 is not made by this program. */
-static void create_original(const struct work *w)
-{
-    char path[PATH_MAX + sizeof(FORMAT_INDEX_NAME)];
-    FILE *f = NULL;
-
-    snprintf(path, sizeof(path), "%s/%s", w->path, FORMAT_INDEX_NAME);
-    work_must(mkdir(w->path, 0755) == 0 && (f = fopen(path, "w")), w, "no index of format 1");
-    fprintf(f, "1 %d %d\n", WORK_TILE, NTILES);
-    fclose(f);
-}
-
 /* --- to the end, and on ----------------------------------------------------- */
 
 /* Unrecorded: this process goes on, whatever happened to the other. */
@@ -269,26 +281,31 @@ static void interrupt(struct work *w, bool power)
 struct work *work_run(uint64_t seed, unsigned nops)
 {
     struct work *w = calloc(1, sizeof(*w));
-    bool twice;
+    bool original, twice;
 
     work_must(w != NULL, w, "no memory");
     w->seed = w->random = seed;
-    w->format = random_below(&w->random, 3) == 0 ? FORMAT_ORIGINAL : FORMAT_CURRENT;
-    w->whole = random_below(&w->random, 4) > 0;
+    w->layout = work_layout(seed);
+    original = layouts_original(w->layout);
+    /* Where the sectors of a tile are none of its file, none is written at once. */
+    w->whole = random_below(&w->random, 4) > 0 && work_head(w) % WORK_SECTOR == 0;
     twice = random_below(&w->random, 2);
-    work_must(geometry_init(&w->geo,
-                            w->format == FORMAT_ORIGINAL ? (uint64_t)NTILES * WORK_TILE : SIZE,
-                            WORK_TILE) == 0,
+    work_must(geometry_init(&w->geo, original ? (uint64_t)NTILES * WORK_TILE : SIZE, WORK_TILE) ==
+                  0,
               w, "no geometry");
     for (unsigned i = 0; i < WORK_SLOTS * WORK_SECTORS; i++)
         ops_set_version(&w->sectors[i], 0);
     move(w);
-    if (w->format == FORMAT_ORIGINAL)
-        create_original(w);
+    /* Format 1 is not made by this program. */
+    if (original)
+        work_must(layouts_make_original(w->path, w->layout, &w->geo, WORK_PLANTED, HEAD) == 0, w,
+                  "cannot be made");
     trace_start(&w->trace, w->base);
     w->first = w->trace.nevents;
-    if (w->format == FORMAT_CURRENT)
+    if (!original)
         ops_create(w);
+    if (w->layout == &layout_bundle)
+        ops_use_on_mac(w);
     ops_open(w);
     do_many(w, twice ? nops / 2 : nops);
     if (twice) {
@@ -324,8 +341,9 @@ bool work_returned(const struct work *w, unsigned op, size_t q)
 
 const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
 {
-    static const char *const names[] = {"nothing", "create",   "open",  "read", "write",
-                                        "zero",    "allocate", "flush", "mark", "close"};
+    static const char *const names[] = {"nothing", "create", "use on a Mac", "open",
+                                        "read",    "write",  "zero",         "allocate",
+                                        "flush",   "mark",   "close"};
     const struct work_op *o = &w->ops[op];
 
     snprintf(text, cap, "operation %u: %s", op, names[o->kind]);

@@ -24,10 +24,12 @@
 #define WORK_SECTORS (WORK_TILE / WORK_SECTOR)
 #define WORK_SLOTS 15 /* tiles in use */
 #define WORK_MAX_OPEN 64
+#define WORK_PLANTED 700 /* the tile that tells the layout original-jpeg at first */
 
 enum work_kind {
     WORK_NOTHING, /* an operation that a power cut undid */
     WORK_CREATE,
+    WORK_MAC, /* uses the archive */
     WORK_OPEN,
     WORK_READ,
     WORK_WRITE,
@@ -60,7 +62,7 @@ struct work_sector {
 
 struct work {
     uint64_t seed, random;
-    int format;
+    const struct layout *layout;
     bool whole; /* only whole sectors are written and zeroed */
     struct geometry geo;
     char base[PATH_MAX / 2], path[PATH_MAX]; /* the archive lies in base */
@@ -75,9 +77,15 @@ struct work {
     size_t first; /* event from which on the power may be cut */
 };
 
+/* Which layout the archive of a seed has. */
+const struct layout *work_layout(uint64_t seed);
+
 /* Runs a workload of about nops operations. */
 struct work *work_run(uint64_t seed, unsigned nops);
 void work_free(struct work *work);
+
+/* How many bytes stand before those of a tile in its file. */
+uint64_t work_head(const struct work *work);
 
 /* Tile number of a slot, and how many sectors it has. */
 uint32_t work_tile(unsigned slot);

@@ -20,12 +20,12 @@ static void from_number(const struct layout *layout, uint32_t tile, uint32_t els
     len = strlen(dir);
     must(strncmp(path, dir, len) == 0 && path[len] == '/');
     must(layout->tile_number(folder, path + len + 1, &back) && back == tile);
-    if (layout->rival_path) {
-        layout->rival_path(tile, path);
+    for (unsigned n = 0; layout->rival_path && layout->rival_path(tile, n, path); n++) {
+        must(n < 8);
         must(strncmp(path, dir, len) == 0 && path[len] == '/');
         must(!layout->tile_number(folder, path + len + 1, &back));
-        layout->tile_path(tile, path);
     }
+    layout->tile_path(tile, path);
     must(elsewhere == folder || !layout->tile_number(elsewhere, path + len + 1, &back));
 }
 
@@ -55,10 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tile = (data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16) % FORMAT_TILES_MAX;
     folder = (data[3] | (uint32_t)data[4] << 8) % FOLDERS;
     name = fuzz_text(data + 5, size - 5);
-    from_number(&layout_plain, tile, folder);
-    from_number(&layout_original, tile, folder);
-    from_name(&layout_plain, folder, name);
-    from_name(&layout_original, folder, name);
+    for (unsigned i = 0; layout_nth(i); i++) {
+        from_number(layout_nth(i), tile, folder);
+        from_name(layout_nth(i), folder, name);
+    }
     must(!layout_find(name) || strcmp(layout_find(name)->name, name) == 0);
     free(name);
     return 0;

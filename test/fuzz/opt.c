@@ -106,7 +106,7 @@ static void expect_operands(struct expected *e, const struct command *command)
 
     while (max < OPERANDS_MAX && command->operands[max])
         max++;
-    e->wrong |= e->noperands < command->required || e->noperands > max;
+    e->wrong |= e->noperands < command->required || (e->noperands > max && !command->more);
     for (unsigned i = 0; i < e->noperands; i++)
         e->wrong |= !e->operands[i][0];
 }

@@ -128,6 +128,10 @@ static void test_unescape(const char *text, size_t len)
     *to = '\0';
     parse_unescape(escaped);
     must(strcmp(escaped, text) == 0);
+    to = parse_escape(text, escaped);
+    must(!*to && to <= escaped + PARSE_ESCAPED * len && !strpbrk(escaped, " \t\n"));
+    parse_unescape(escaped);
+    must(strcmp(escaped, text) == 0);
     parse_unescape(copy);
     must(strlen(copy) <= strlen(text));
     must(strchr(text, '\\') || strcmp(copy, text) == 0);

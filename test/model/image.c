@@ -375,7 +375,7 @@ static bool close_and_reopen(struct model *m, struct worker *w, const char *kind
 {
     bool ok = image_close(m->img) == 0;
 
-    if (strcmp(kind, "dir"))
+    if (!model_layout(kind))
         return ok;
     archive_close(&temp->archive);
     open_image(m, tempstore_open(temp, false, 64));
@@ -445,6 +445,16 @@ static bool self_test(const struct model_options *opt)
     return found;
 }
 
+/* Files are slower; they get a share, unless asked for by name. */
+static const struct {
+    const char *store, *what;
+    unsigned share;
+} files[] = {
+    {"dir", "files match a flat array, also when opened again", 10},
+    {"jpeg", "so do files that are pictures", 20},
+    {"sparsebundle", "so do the bands of a sparse bundle", 20},
+};
+
 int main(int argc, char **argv)
 {
     struct model_options opt = model_parse(argc, argv, 1000000, 50000);
@@ -452,10 +462,12 @@ int main(int argc, char **argv)
 
     if (model_wants(&opt, "mem"))
         model_ok(&tap, run_model(&opt, "mem", opt.ops), "memory matches a flat array");
-    /* Files are slower; they get a share, unless asked for by name. */
-    if (model_wants(&opt, "dir"))
-        model_ok(&tap, run_model(&opt, "dir", opt.store ? opt.ops : opt.ops / 10),
-                 "files match a flat array, also when opened again");
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        if (model_layout(files[i].store) && model_wants(&opt, files[i].store))
+            model_ok(
+                &tap,
+                run_model(&opt, files[i].store, opt.store ? opt.ops : opt.ops / files[i].share),
+                files[i].what);
     model_ok(&tap, self_test(&opt), "a bit flipped below the image is found");
     return model_plan(&tap);
 }

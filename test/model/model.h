@@ -26,14 +26,14 @@ struct model_options {
     uint64_t ops;
     unsigned threads;
     uint64_t seed;
-    const char *store; /* "mem", "dir", or NULL: both */
+    const char *store; /* "mem", "dir", a layout for files other than plain, or NULL: all */
     bool self_test;    /* nothing else */
 };
 
 static inline void model_usage(const char *name)
 {
     fprintf(stderr,
-            "usage: %s [--ops N] [--threads N] [--seed S] [--quick] [--store mem|dir] "
+            "usage: %s [--ops N] [--threads N] [--seed S] [--quick] [--store mem|dir|LAYOUT] "
             "[--self-test]\n",
             name);
     exit(2);
@@ -47,6 +47,12 @@ static inline uint64_t model_number(const char *name, uint64_t least, uint64_t m
     if (*end || !*optarg || n < least || n > most)
         model_usage(name);
     return n;
+}
+
+/* What files look like; NULL: there are none. */
+static inline const struct layout *model_layout(const char *store)
+{
+    return strcmp(store, "dir") == 0 ? &layout_plain : layouts_find(store);
 }
 
 /* Exits on a wrong option. The seed is printed, so that a failure can be had again. */
@@ -69,7 +75,7 @@ static inline struct model_options model_parse(int argc, char **argv, uint64_t o
             opt.seed = model_number(argv[0], 0, UINT64_MAX);
         else if (c == 'q')
             opt.ops = quick;
-        else if (c == 'S' && (!strcmp(optarg, "mem") || !strcmp(optarg, "dir")))
+        else if (c == 'S' && (!strcmp(optarg, "mem") || model_layout(optarg)))
             opt.store = optarg;
         else if (c == 'x')
             opt.self_test = true;
@@ -88,15 +94,15 @@ static inline bool model_wants(const struct model_options *opt, const char *stor
     return !opt->self_test && (!opt->store || !strcmp(opt->store, store));
 }
 
-/* An empty store; temp is used for "dir" only. */
+/* An empty store; temp is used for files only. */
 static inline struct store *model_store(const char *kind, const struct geometry *geo,
                                         struct tempstore *temp)
 {
     struct store *st = NULL;
 
-    if (strcmp(kind, "dir") == 0) {
+    if (model_layout(kind)) {
         tempstore_make(temp);
-        tempstore_create(temp, geo);
+        tempstore_create_as(temp, geo, model_layout(kind));
         return tempstore_open(temp, false, 64);
     }
     tempstore_must(mem_open(geo, geo->ntiles, &st) == 0, "memory");

@@ -75,6 +75,15 @@ static unsigned char *pattern(size_t len, unsigned seed)
     return p;
 }
 
+/*
+ * The beginning of a tile may share a block with what stands before it: from
+ * here on holes are told.
+ */
+static uint64_t first_hole(void)
+{
+    return (BLOCK - tested->head % BLOCK) % BLOCK;
+}
+
 /* The whole tile is what want says; in one read and, around the edges, in small ones. */
 static void assert_tile(struct store *st, uint32_t tile, const unsigned char *want)
 {
@@ -302,10 +311,13 @@ static void seek_in_an_empty_tile(void **state)
 {
     struct store *st = *state;
     size_t len = len_of(st, NTILES - 1);
+    uint64_t from = first_hole();
 
     assert_int_equal(store_create(st, NTILES - 1), 0);
-    assert_int_equal(seek(st, NTILES - 1, 0, STORE_DATA), len);
-    assert_int_equal(seek(st, NTILES - 1, 0, STORE_HOLE), 0);
+    if (from >= len)
+        return;
+    assert_int_equal(seek(st, NTILES - 1, from, STORE_DATA), len);
+    assert_int_equal(seek(st, NTILES - 1, from, STORE_HOLE), from);
     assert_int_equal(seek(st, NTILES - 1, len - 1, STORE_DATA), len);
     assert_int_equal(seek(st, NTILES - 1, len - 1, STORE_HOLE), len - 1);
 }
@@ -338,8 +350,8 @@ static void seek_never_skips_data(void **state)
     assert_int_equal(seek(st, 0, at + 3, STORE_DATA), at + 3);
     assert_true(seek(st, 0, at, STORE_HOLE) >= at + 4);
     if (len > 2 * MIB) {
-        assert_true(found > 0);
-        assert_int_equal(seek(st, 0, 0, STORE_HOLE), 0);
+        assert_true(seek(st, 0, first_hole(), STORE_DATA) > first_hole());
+        assert_int_equal(seek(st, 0, first_hole(), STORE_HOLE), first_hole());
         assert_true(seek(st, 0, at, STORE_HOLE) < 2 * MIB);
         assert_int_equal(seek(st, 0, 2 * MIB, STORE_DATA), len);
         assert_int_equal(seek(st, 0, 2 * MIB, STORE_HOLE), 2 * MIB);
@@ -430,7 +442,7 @@ static void allocate_changes_no_byte(void **state)
     assert_true(rc == 0 || rc == -EOPNOTSUPP);
     assert_tile(st, 6, want);
     assert_int_equal(store_stat(st, 6, &stat), 0);
-    assert_true(stat.bytes <= len);
+    assert_true(stat.bytes <= tested->head + len);
     put(st, 6, want, len / 2, 10, 2);
     assert_tile(st, 6, want);
     assert_true(zero_range(st, 6, want, 0, len));
@@ -445,13 +457,13 @@ static void stat_tells_size_and_time(void **state)
 
     assert_int_equal(store_create(st, 0), 0);
     assert_int_equal(store_stat(st, 0, &was), 0);
-    assert_true(was.bytes <= len);
+    assert_true(was.bytes <= tested->head + len);
     let_time_pass();
     assert_int_equal(store_write(st, 0, len / 2, "data", 4), 0);
     assert_int_equal(store_flush(st, 0), 0);
     assert_int_equal(store_stat(st, 0, &is), 0);
-    assert_true(is.bytes >= len / 2 + 4 && is.bytes <= len);
-    assert_true(is.blocks > 0 && is.blocks <= (len + BLOCK) / 512);
+    assert_true(is.bytes >= tested->head + len / 2 + 4 && is.bytes <= tested->head + len);
+    assert_true(is.blocks > 0 && is.blocks <= (tested->head + len + BLOCK) / 512);
     assert_true(later(&is.mtime, &was.mtime));
     let_time_pass();
     assert_int_equal(store_write(st, 0, len / 2, "atad", 4), 0);
@@ -469,7 +481,7 @@ static void zero_gives_space_back(void **state)
     make_full(st, 0, 1);
     assert_int_equal(store_flush(st, 0), 0);
     assert_int_equal(store_stat(st, 0, &was), 0);
-    assert_int_equal(was.bytes, len);
+    assert_int_equal(was.bytes, tested->head + len);
     assert_int_equal(store_zero(st, 0, 0, len, &empty), 0);
     assert_int_equal(store_stat(st, 0, &is), 0);
     if (len > 2 * MIB)
@@ -617,7 +629,8 @@ int conformance_run(const struct conformance *conformance)
 
     tested = conformance;
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-        uint64_t size = (NTILES - 1) * shapes[i].tile_size + shapes[i].last;
+        uint64_t last = tested->whole ? shapes[i].tile_size : shapes[i].last;
+        uint64_t size = (NTILES - 1) * shapes[i].tile_size + last;
 
         if (tested->sectors && (size % 512 || shapes[i].tile_size % 512))
             continue;

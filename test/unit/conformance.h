@@ -11,7 +11,9 @@
 
 struct conformance {
     const char *name;
-    bool sectors; /* only sizes that are multiples of 512 */
+    bool sectors;  /* only sizes that are multiples of 512 */
+    bool whole;    /* only whole tiles */
+    uint64_t head; /* bytes before those of the tile in its file */
     /* An empty store of that geometry. Never fails: it ends the program instead. */
     struct store *(*open)(const struct geometry *geo);
     void (*close)(struct store *st);

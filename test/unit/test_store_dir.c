@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The directory store: the shared suite, and what only files can do to it.
+ * The directory store: the shared suite for every layout, and what only files
+ * can do to it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "../note.h"
 #include "../tempstore.h"
 #include "base/zero.h"
 #include "conformance.h"
@@ -32,12 +34,24 @@
 /* One archive at a time. */
 static struct tempstore temp;
 
-static struct store *open_dir(const struct geometry *geo)
+static struct store *open_layout(const struct geometry *geo, const struct layout *layout)
 {
     tempstore_make(&temp);
-    tempstore_create(&temp, geo);
+    tempstore_create_as(&temp, geo, layout);
     return tempstore_open(&temp, false, MAX_OPEN);
 }
+
+#define OPEN(layout)                                               \
+    static struct store *open_##layout(const struct geometry *geo) \
+    {                                                              \
+        return open_layout(geo, &layout_##layout);                 \
+    }
+
+OPEN(plain)
+OPEN(jpeg)
+OPEN(original)
+OPEN(original_jpeg)
+OPEN(bundle)
 
 static void close_dir(struct store *st)
 {
@@ -51,7 +65,7 @@ static int setup(void **state)
 
     if (geometry_init(&geo, (uint64_t)NTILES * TILE, TILE))
         return -1;
-    *state = open_dir(&geo);
+    *state = open_plain(&geo);
     return 0;
 }
 
@@ -308,6 +322,59 @@ static void rival_of_the_jpeg_variant_is_eio(void **state)
     assert_int_equal(store_read(*state, 1, 0, &byte, 1), -ENOENT);
 }
 
+/* Without it the archive would have another layout at the next mount. */
+static void tile_that_tells_the_layout_stays(void **state)
+{
+    struct store *st;
+    struct geometry geo;
+    bool empty;
+    char byte;
+
+    assert_int_equal(geometry_init(&geo, 10 * TILE, TILE), 0);
+    tempstore_make(&temp);
+    tempstore_create_as(&temp, &geo, &layout_original_jpeg);
+    temp.planted[0] = '\0';
+    st = tempstore_open(&temp, false, MAX_OPEN);
+    note_all(st);
+    assert_int_equal(store_remove(st, 0), -EBUSY);
+    assert_int_equal(store_write(st, 0, 5, "x", 1), 0);
+    assert_int_equal(store_zero(st, 0, 0, TILE, &empty), 0);
+    assert_false(empty);
+    assert_int_equal(store_read(st, 0, 5, &byte, 1), 0);
+    assert_int_equal(byte, 0);
+    assert_int_equal(store_create(st, 1), 0);
+    assert_int_equal(store_zero(st, 1, 0, TILE, &empty), 0);
+    assert_true(empty);
+    assert_int_equal(store_remove(st, 1), 0);
+    store_close(st);
+    archive_close(&temp.archive);
+    st = tempstore_open(&temp, false, MAX_OPEN);
+    assert_ptr_equal(temp.archive.index.layout, &layout_original_jpeg);
+    close_dir(st);
+}
+
+/* The image above it reads as zeros all the same. */
+static void image_without_data_keeps_its_layout(void **state)
+{
+    struct geometry geo;
+    struct image *img;
+    char bytes[16];
+
+    assert_int_equal(geometry_init(&geo, 10 * TILE, TILE), 0);
+    tempstore_make(&temp);
+    tempstore_create_as(&temp, &geo, &layout_original_jpeg);
+    temp.planted[0] = '\0';
+    assert_int_equal(image_open(tempstore_open(&temp, false, MAX_OPEN), false, &img), 0);
+    assert_int_equal(image_write(img, TILE - 3, "abcdef", 6), 0);
+    assert_int_equal(image_zero(img, 0, 10 * TILE), 0);
+    assert_int_equal(image_read(img, TILE - 3, bytes, 6), 0);
+    assert_true(zero_is(bytes, 6));
+    assert_int_equal(image_close(img), 0);
+    assert_int_equal(size_of("00/0000.jpg"), COVER_2017 + TILE);
+    assert_int_not_equal(access(in_archive("00/0001.jpg"), F_OK), 0);
+    tempstore_remove(&temp);
+}
+
 static int count_descriptors(void)
 {
     int n = 0;
@@ -324,7 +391,7 @@ static void descriptors_are_bounded(void **state)
     int before, most = 0;
 
     assert_int_equal(geometry_init(&geo, 5000 * 512, 512), 0);
-    st = open_dir(&geo);
+    st = open_plain(&geo);
     before = count_descriptors();
     for (uint32_t tile = 0; tile < 5000; tile++) {
         assert_int_equal(store_create(st, tile), 0);
@@ -481,8 +548,21 @@ static void write_that_fails_half_way(void **state)
 
 int main(void)
 {
-    static const struct conformance dir = {
-        .name = "dir", .sectors = true, .open = open_dir, .close = close_dir};
+    static const struct conformance layouts[] = {
+        {.name = "plain", .sectors = true, .open = open_plain, .close = close_dir},
+        {.name = "jpeg",
+         .sectors = true,
+         .head = FORMAT_JPEG_ALIGN,
+         .open = open_jpeg,
+         .close = close_dir},
+        {.name = "original", .whole = true, .open = open_original, .close = close_dir},
+        {.name = "original-jpeg",
+         .whole = true,
+         .head = COVER_2017,
+         .open = open_original_jpeg,
+         .close = close_dir},
+        {.name = "sparsebundle", .sectors = true, .open = open_bundle, .close = close_dir},
+    };
     static const struct CMUnitTest tests[] = {
         TEST(tile_that_is_a_directory),
         TEST(tile_that_is_a_symbolic_link),
@@ -497,13 +577,18 @@ int main(void)
         ORIGINAL(short_tile_of_the_original_is_eio),
         ORIGINAL(tiles_of_the_original_keep_their_size),
         ORIGINAL(rival_of_the_jpeg_variant_is_eio),
+        cmocka_unit_test(tile_that_tells_the_layout_stays),
+        cmocka_unit_test(image_without_data_keeps_its_layout),
         cmocka_unit_test(descriptors_are_bounded),
         TEST(no_permission_is_eacces),
         TEST(content_survives_reopening),
         cmocka_unit_test_setup(vanished_tile_is_eio, setup),
         TEST(write_that_fails_half_way),
     };
-    int failed = conformance_run(&dir);
+    int failed = 0;
 
+    for (size_t i = 0; i < ARRAY_LEN(layouts); i++)
+        if (layouts_find(layouts[i].name))
+            failed += conformance_run(&layouts[i]);
     return failed + cmocka_run_group_tests_name("dir", tests, NULL, NULL) ? 1 : 0;
 }

@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Where the picture of a new tile comes from:
+ *
+ *   spare   Read when covers are opened and kept in memory: the file that was
+ *           given; else one of the directory's pictures; else that of a tile.
+ *           Without it no tile can be made, and the user is told at once.
+ *   folder  A random picture of the directory, read when a tile is made. One that
+ *           cannot be used is told and dropped from the list, and another is
+ *           taken. So the list only shrinks: new files are seen at the next mount.
+ *   tiles   The list is empty, or there never was one: the picture of a random
+ *           tile that exists.
+ *
+ *           file given:             spare
+ *           directory given:        folder, then tiles, then spare
+ *           neither, or not usable: tiles, then spare
+ *           LAYOUT_TAIL:            spare, which is what stands before a tile
+ *
+ * Want of descriptors or of memory is no fault of a picture: it stays on the
+ * list, and the spare is taken. So once there is a spare, a tile is always made,
+ * whatever becomes of file and directory.
+ *
+ * Pictures are read while a write waits. That needs no memory but what was
+ * allocated at open; and it cannot wait for itself, with pictures that lie
+ * within the drive: the directory is opened before there is a drive.
+ *
+ * What is remembered holds on one machine only, since a path means something else
+ * elsewhere, and a copied archive must not pick pictures by itself.
+ */
+#include "store/covers.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "format/format.h"
+#include "format/jpeg.h"
+#include "store/folders.h"
+#include "store/head.h"
+#include "store/owner.h"
+#include "store/pictures.h"
+
+#define NAME "cover" /* in the private directory */
+#define COMPLAINTS 20
+
+/* Tiles, to find one whose picture is whole. */
+#define RANDOM_TRIES 64
+#define TRIES (RANDOM_TRIES + 16)
+
+static_assert(sizeof(FORMAT_PRIVATE_DIR "/" NAME) == sizeof(FORMAT_COVER_NAME), "one name");
+
+struct covers {
+    /* fixed after open */
+    const struct archive *archive;
+    struct folders folders;
+    void *spare; /* NULL: there is none */
+    size_t spare_len;
+    void *head; /* room for that of any picture we take */
+    void *buf; /* a picture of the directory, or the head of a tile; NULL: only the spare is used */
+    size_t buf_size;
+    /* lock, which is held from covers_make() to covers_release() */
+    struct mutex lock;
+    struct pictures pictures; /* n is 0 when none is left */
+    unsigned complaints;
+};
+
+/* --- what is remembered ---------------------------------------------------- */
+
+static int read_text(const struct archive *archive, char text[COVER_TEXT], size_t *len)
+{
+    int fd;
+    int rc = archive_private(archive, false, &fd);
+
+    if (rc)
+        return rc;
+    rc = io_read_file(fd, NAME, text, COVER_TEXT, len);
+    close(fd);
+    return rc;
+}
+
+int covers_recall(const struct archive *archive, struct covers_source *source)
+{
+    char text[COVER_TEXT], machine[RECORD_ID];
+    struct cover cover;
+    size_t len;
+    int rc = read_text(archive, text, &len);
+
+    *source = (struct covers_source){.max = FORMAT_COVER_MAX};
+    if (rc == -ENOENT)
+        return 0;
+    if (!rc)
+        rc = cover_parse(text, len, &cover);
+    if (rc == -EBADMSG || rc == -EFBIG) {
+        log_warn("'%s/%s' is damaged: it is not known where covers come from", archive->path,
+                 FORMAT_COVER_NAME);
+        return 0;
+    }
+    if (rc) {
+        log_error("cannot read '%s/%s': %s", archive->path, FORMAT_COVER_NAME, io_why(rc));
+        return rc;
+    }
+    owner_machine(machine);
+    if (strcmp(cover.machine, machine) != 0)
+        return 0;
+    strcpy(source->path, cover.path);
+    source->max = cover.max;
+    memcpy(source->skip, cover.skip, sizeof(source->skip));
+    return 0;
+}
+
+int covers_remember(const struct archive *archive, const struct covers_source *source)
+{
+    struct cover cover = {.max = source->max};
+    char text[COVER_TEXT];
+    int fd;
+    int rc = archive_private(archive, true, &fd);
+
+    if (!rc) {
+        owner_machine(cover.machine);
+        strcpy(cover.path, source->path);
+        memcpy(cover.skip, source->skip, sizeof(cover.skip));
+        rc = io_replace(fd, NAME, text, cover_print(&cover, text), IO_OVER);
+        close(fd);
+    }
+    if (rc)
+        log_error("cannot write '%s/%s': %s", archive->path, FORMAT_COVER_NAME, strerror(-rc));
+    return rc;
+}
+
+/* --- pictures of the directory --------------------------------------------- */
+
+/* Each number below n is as likely as any other. */
+static uint32_t random_below(uint32_t n)
+{
+    uint32_t whole = UINT32_MAX - UINT32_MAX % n;
+    uint32_t r;
+
+    do
+        if (hash_random(&r, sizeof(r)))
+            r = 0; /* some picture is better than none */
+    while (r >= whole);
+    return r % n;
+}
+
+static bool passes(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
+}
+
+static void complain(struct covers *covers, uint32_t i, const char *why)
+{
+    if (covers->complaints++ < COMPLAINTS)
+        log_warn("cannot use cover '%s%s%s': %s", PICTURES_NAME(&covers->pictures, i), why);
+    else if (covers->complaints == COMPLAINTS + 1)
+        log_warn("cannot use more covers of '%s'; they are not told one by one",
+                 covers->pictures.path);
+}
+
+static bool is_removed(const struct pictures *pictures)
+{
+    struct stat st;
+
+    return fstat(pictures->fd, &st) == 0 && st.st_nlink == 0;
+}
+
+/* Picture i is not what it should be. */
+static void drop(struct covers *covers, uint32_t i, int rc, const char *why)
+{
+    struct pictures *pictures = &covers->pictures;
+
+    if (rc == -ENOENT && is_removed(pictures)) {
+        log_warn("the folder of covers '%s' has been removed", pictures->path);
+        pictures->n = 0;
+        return;
+    }
+    complain(covers, i, why);
+    pictures_drop(pictures, i);
+    if (!pictures->n && !pictures->single)
+        log_warn("no cover is left in '%s'", pictures->path);
+}
+
+/* A random picture into buf. 0; -ENODATA: there is none; -errno: not now. */
+static int take_picture(struct covers *covers, size_t *len)
+{
+    struct pictures *pictures = &covers->pictures;
+
+    while (pictures->n) {
+        uint32_t i = random_below(pictures->n);
+        const char *why;
+        int rc = pictures_read(pictures, i, covers->buf, len, &why);
+
+        if (!rc || passes(rc))
+            return rc;
+        drop(covers, i, rc, why);
+    }
+    return -ENODATA;
+}
+
+/* --- pictures of tiles ------------------------------------------------------ */
+
+/*
+ * The tile to be tried as number i: random ones first, which need not exist, so
+ * that each is as likely as any other; then, as the archive holds few, some that
+ * exist, one after the other. 0, or -ENOENT: there is none.
+ */
+static int nth_try(const struct covers *covers, unsigned i, uint32_t *tile)
+{
+    uint32_t ntiles = covers->folders.ntiles;
+    uint32_t from = i <= RANDOM_TRIES ? random_below(ntiles) : (*tile + 1) % ntiles;
+    int rc;
+
+    if (i < RANDOM_TRIES) {
+        *tile = from;
+        return 0;
+    }
+    rc = folders_next(&covers->folders, from, tile);
+    return rc == -ENOENT ? folders_next(&covers->folders, 0, tile) : rc;
+}
+
+static int open_tile(const struct covers *covers, uint32_t tile, int *fd)
+{
+    char path[LAYOUT_PATH];
+
+    covers->folders.layout->tile_path(tile, path);
+    return io_open_file(covers->archive->dirfd, path, O_RDONLY, fd);
+}
+
+/* The picture before the tile in the open file into buf, if all of it is as it was written. */
+static int read_head(const struct covers *covers, int fd, size_t *len)
+{
+    unsigned char digest[HASH_CHECK];
+    struct jpeg_tag tag;
+    const char *why;
+    size_t got;
+    int rc = head_read_tag(fd, &tag);
+
+    if (!rc && tag.payload > covers->buf_size)
+        rc = -EFBIG;
+    if (!rc)
+        rc = io_pread(fd, covers->buf, tag.payload, 0, &got);
+    if (!rc)
+        rc = got < tag.payload ? -EBADMSG : jpeg_digest(&tag, covers->buf, digest);
+    if (!rc && memcmp(digest, tag.cover, HASH_CHECK) != 0)
+        rc = -EBADMSG;
+    return rc ? rc : jpeg_length(covers->buf, tag.payload, len, &why);
+}
+
+/* What is wrong with a tile is for those to tell who need it. 0, or -errno: none was found. */
+static int take_of_tile(const struct covers *covers, size_t *len)
+{
+    int rc = -ENODATA;
+    uint32_t tile;
+
+    for (unsigned i = 0; rc && i < TRIES; i++) {
+        int fd;
+
+        if (nth_try(covers, i, &tile))
+            return -ENODATA; /* or it was told why */
+        rc = open_tile(covers, tile, &fd);
+        if (rc)
+            continue;
+        rc = read_head(covers, fd, len);
+        close(fd);
+    }
+    return rc;
+}
+
+/* What the longest head of some tiles takes. */
+static size_t longest_head(const struct covers *covers)
+{
+    size_t longest = 0;
+    uint32_t tile;
+
+    for (unsigned i = 0; i < TRIES && !nth_try(covers, i, &tile); i++) {
+        struct jpeg_tag tag;
+        int fd;
+
+        if (open_tile(covers, tile, &fd))
+            continue;
+        if (!head_read_tag(fd, &tag) && tag.payload > longest)
+            longest = tag.payload;
+        close(fd);
+    }
+    return longest;
+}
+
+/* --- opening ---------------------------------------------------------------- */
+
+static int keep_spare(struct covers *covers, const void *bytes, size_t len)
+{
+    covers->spare = malloc(len);
+    if (!covers->spare)
+        return -ENOMEM;
+    memcpy(covers->spare, bytes, len);
+    covers->spare_len = len;
+    return 0;
+}
+
+/* Pages that are never touched occupy nothing. */
+static int new_buf(struct covers *covers, size_t size)
+{
+    free(covers->buf);
+    covers->buf = malloc(size);
+    covers->buf_size = size;
+    return covers->buf ? 0 : -ENOMEM;
+}
+
+static void drop_buf(struct covers *covers)
+{
+    free(covers->buf);
+    covers->buf = NULL;
+}
+
+/*
+ * From the file or directory: a spare, and the list. 0, -ENODATA when nothing
+ * there can be used, else -errno.
+ */
+static int open_source(struct covers *covers, const struct covers_source *source)
+{
+    struct pictures *pictures = &covers->pictures;
+    size_t len;
+    int rc = pictures_open(source->path, source->max, source->skip, pictures);
+
+    if (rc && !passes(rc)) {
+        log_warn("cannot take covers from '%s': %s", source->path, pictures_why(rc));
+        rc = -ENODATA;
+    }
+    if (!rc)
+        rc = new_buf(covers, source->max);
+    if (!rc)
+        rc = take_picture(covers, &len);
+    if (!rc)
+        rc = keep_spare(covers, covers->buf, len);
+    if (rc || pictures->single)
+        pictures_close(pictures);
+    return rc;
+}
+
+/* As much as a head among the tiles may take, and a picture of the directory. */
+static int size_buf(struct covers *covers, uint64_t max)
+{
+    size_t longest = longest_head(covers), head = jpeg_head_size(max);
+
+    return new_buf(covers, longest > head ? longest : head);
+}
+
+/* A spare from a tile, if there is one. 0, or -errno. */
+static int open_tiles(struct covers *covers)
+{
+    size_t len;
+    int rc = take_of_tile(covers, &len);
+
+    if (rc)
+        return passes(rc) ? rc : 0;
+    log_note(
+        "new tiles of '%s' show pictures of other tiles; 'mosaicfs mount --cover' changes that",
+        covers->archive->path);
+    return keep_spare(covers, covers->buf, len);
+}
+
+static int open_pictures(struct covers *covers, const struct covers_source *source)
+{
+    int rc = source->path[0] ? open_source(covers, source) : -ENODATA;
+
+    if (rc && rc != -ENODATA)
+        return rc;
+    if (covers->spare && covers->pictures.fd < 0) { /* a file: it is all we need */
+        drop_buf(covers);
+        return 0;
+    }
+    rc = size_buf(covers, source->max);
+    return rc || covers->spare ? rc : open_tiles(covers);
+}
+
+/* What stands before a tile, of which settle_archive() has found one. */
+static int open_tail(struct covers *covers)
+{
+    uint64_t head = covers->archive->head;
+    bool found = false;
+    size_t got;
+    int rc = head ? new_buf(covers, head) : 0;
+
+    for (uint32_t tile = 0; head && !rc && !found; tile++) {
+        struct stat st;
+        int fd;
+
+        if (folders_next(&covers->folders, tile, &tile))
+            break;
+        if (open_tile(covers, tile, &fd))
+            continue;
+        found = fstat(fd, &st) == 0 &&
+                (uint64_t)st.st_size ==
+                    head + geometry_tile_len(&covers->archive->index.geometry, tile) &&
+                io_pread(fd, covers->buf, head, 0, &got) == 0 && got == head;
+        close(fd);
+    }
+    if (found)
+        rc = keep_spare(covers, covers->buf, head);
+    drop_buf(covers);
+    return rc;
+}
+
+static int open_all(struct covers *covers, const struct covers_source *source)
+{
+    const struct index *index = &covers->archive->index;
+    size_t longest;
+    int rc = folders_init(&covers->folders, covers->archive->dirfd, index->layout,
+                          index->geometry.ntiles);
+
+    if (!rc)
+        rc = index->layout->head == LAYOUT_TAIL ? open_tail(covers) : open_pictures(covers, source);
+    if (rc || !covers->spare || index->layout->head == LAYOUT_TAIL)
+        return rc;
+    longest = covers->buf ? covers->buf_size : covers->spare_len;
+    covers->head = malloc(jpeg_head_size(longest));
+    return covers->head ? 0 : -ENOMEM;
+}
+
+int covers_open(const struct archive *archive, const struct covers_source *source,
+                struct covers **out)
+{
+    struct covers *covers = calloc(1, sizeof(*covers));
+    int rc = covers ? 0 : -ENOMEM;
+
+    *out = NULL;
+    if (!rc) {
+        covers->archive = archive;
+        covers->pictures.fd = -1;
+        mutex_init(&covers->lock);
+        rc = open_all(covers, source);
+    }
+    if (rc) {
+        log_error("cannot get covers ready for archive '%s': %s", archive->path, strerror(-rc));
+        covers_free(covers);
+        return rc;
+    }
+    if (!covers->spare) {
+        log_warn("no tile can be added to archive '%s', for there is no picture for it: whatever "
+                 "needs a new tile will fail",
+                 archive->path);
+        log_note("unmount it, and mount it with '--cover FILE|DIR'");
+    }
+    *out = covers;
+    return 0;
+}
+
+void covers_free(struct covers *covers)
+{
+    if (!covers)
+        return;
+    pictures_close(&covers->pictures);
+    folders_release(&covers->folders);
+    mutex_release(&covers->lock);
+    free(covers->spare);
+    free(covers->head);
+    free(covers->buf);
+    free(covers);
+}
+
+int covers_fd(const struct covers *covers)
+{
+    return covers ? covers->pictures.fd : -1;
+}
+
+/* --- making ------------------------------------------------------------------ */
+
+/* There is a spare. */
+static void choose(struct covers *covers, const void **cover, size_t *len)
+{
+    int rc = covers->buf ? take_picture(covers, len) : -ENODATA;
+
+    if (rc == -ENODATA && covers->buf)
+        rc = take_of_tile(covers, len);
+    *cover = covers->buf;
+    if (!rc)
+        return;
+    *cover = covers->spare;
+    *len = covers->spare_len;
+}
+
+static int make(struct covers *covers, uint32_t tile, const void **head, size_t *len)
+{
+    const struct index *index = &covers->archive->index;
+    struct jpeg_tag tag = {.tile = tile, .geometry = index->geometry};
+    const void *cover;
+    int rc;
+
+    if (index->layout->head == LAYOUT_TAIL) {
+        *head = covers->spare;
+        *len = covers->spare_len;
+        return 0;
+    }
+    choose(covers, &cover, len);
+    memcpy(tag.uuid, index->uuid, sizeof(tag.uuid));
+    rc = jpeg_put(&tag, cover, *len, covers->head);
+    *head = covers->head;
+    *len = tag.payload;
+    return rc;
+}
+
+/* The lock is left to covers_release(). */
+NO_THREAD_SAFETY int covers_make(struct covers *covers, uint32_t tile, const void **head,
+                                 size_t *len)
+{
+    *head = NULL;
+    *len = 0;
+    if (!covers)
+        return -ENODATA;
+    mutex_lock(&covers->lock);
+    return covers->spare ? make(covers, tile, head, len) : -ENODATA;
+}
+
+NO_THREAD_SAFETY void covers_release(struct covers *covers)
+{
+    if (covers)
+        mutex_unlock(&covers->lock);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "store/covers.h"
+#include "store/dir_impl.h"
+#include "store/head.h"
+#include "store/tilefile.h"
+
+uint64_t dir_file_len(const struct dir *dir, uint32_t tile)
+{
+    return geometry_tile_len(&dir->store.geometry, tile);
+}
+
+int dir_file_mapped(int rc)
+{
+    switch (rc) {
+    case 0:
+    case -EACCES:
+    case -EPERM:
+    case -EROFS:
+    case -ENOSPC:
+    case -EDQUOT:
+    case -EFBIG:
+    case -ENOMEM:
+    case -EMFILE:
+    case -ENFILE:
+    case -EOPNOTSUPP:
+        return rc;
+    default:
+        return -EIO;
+    }
+}
+
+int dir_file_tell(const struct dir *dir, const char *verb, uint32_t tile, int rc)
+{
+    char path[LAYOUT_PATH];
+
+    dir->layout->tile_path(tile, path);
+    log_error("cannot %s tile '%s': %s", verb, path,
+              rc == -EMLINK    ? "it is a hard link, and its other name would change with it"
+              : rc == -ENODATA ? "there is no picture for it; see 'mount --cover'"
+                               : strerror(-rc));
+    return dir_file_mapped(rc);
+}
+
+/* As dir_file_tell(), but for want of space, which is for others to tell. */
+int dir_file_complain(const struct dir *dir, const char *verb, uint32_t tile, int rc)
+{
+    return io_is_full(rc) ? rc : dir_file_tell(dir, verb, tile, rc);
+}
+
+int dir_file_not_regular(const struct dir *dir, uint32_t tile)
+{
+    char path[LAYOUT_PATH];
+
+    dir->layout->tile_path(tile, path);
+    log_error("cannot use tile '%s': it is not a regular file", path);
+    return -EIO;
+}
+
+int dir_file_cut(const struct dir *dir, uint32_t tile)
+{
+    char path[LAYOUT_PATH];
+
+    dir->layout->tile_path(tile, path);
+    log_error("cannot use tile '%s': it has been cut short", path);
+    return -EIO;
+}
+
+int dir_file_whole(const struct dir *dir, const struct fdcache_file *file)
+{
+    uint64_t tile_len = dir->layout->short_tiles ? 0 : dir_file_len(dir, file->tile);
+    off_t size;
+
+    if (file->payload + tile_len == 0)
+        return 0;
+    /* Half as dear as fstat(2), and the offset of the descriptor is nobody's. */
+    size = lseek(file->fd, 0, SEEK_END);
+    if (size < 0)
+        return dir_file_complain(dir, "look at", file->tile, -errno);
+    return (uint64_t)size < file->payload + tile_len ? dir_file_cut(dir, file->tile) : 0;
+}
+
+int dir_file_absent(const struct dir *dir, uint32_t tile)
+{
+    char rival[LAYOUT_PATH];
+    struct stat st;
+    int rc;
+
+    if (fstat(dir->dirfd, &st))
+        return dir_file_complain(dir, "look for", tile, -errno);
+    if (st.st_nlink == 0) {
+        log_error("cannot use tile %" PRIu32 ": the archive was removed", tile);
+        return -EIO;
+    }
+    rc = folders_rival(&dir->folders, tile, rival);
+    if (rc == -ENOENT)
+        return rc;
+    if (rc)
+        return dir_file_complain(dir, "look for", tile, rc);
+    log_error("cannot use tile %" PRIu32 ": another program calls it '%s', which is no name in an "
+              "archive of layout %s; see 'mosaicfs check'",
+              tile, rival, dir->layout->name);
+    return -EIO;
+}
+
+static int open_flags(const struct dir *dir, const char *path, int *write_error, int *fd)
+{
+    int rc;
+
+    *write_error = 0;
+    if (dir->read_only)
+        return io_open(dir->dirfd, path, O_RDONLY, 0, fd);
+    rc = io_open(dir->dirfd, path, O_RDWR, 0, fd);
+    if (rc == -EACCES || rc == -EPERM || rc == -EROFS) {
+        *write_error = rc;
+        rc = io_open(dir->dirfd, path, O_RDONLY, 0, fd);
+    }
+    return rc;
+}
+
+/* Where its bytes begin, if nothing is wrong with the file. */
+static int look_inside(const struct dir *dir, uint32_t tile, uint64_t size,
+                       struct fdcache_file *file)
+{
+    char path[LAYOUT_PATH];
+    const char *why;
+    int rc = head_look(dir->archive, tile, file->fd, size, &file->payload, &why);
+
+    if (rc && rc != -EBADMSG)
+        return dir_file_complain(dir, "open", tile, rc);
+    /* Writing into it would make zeros of what is missing. */
+    if (!rc && (dir->layout->short_tiles || size >= file->payload + dir_file_len(dir, tile)))
+        return 0;
+    dir->layout->tile_path(tile, path);
+    log_error("cannot open tile '%s': %s", path, rc ? why : "it has been cut short");
+    return -EIO;
+}
+
+int dir_file_open(void *arg, uint32_t tile, struct fdcache_file *file)
+{
+    const struct dir *dir = arg;
+    char path[LAYOUT_PATH];
+    struct stat st;
+    int rc;
+
+    dir->layout->tile_path(tile, path);
+    /* Opening a device may already do something. */
+    if (fstatat(dir->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+        return dir_file_not_regular(dir, tile);
+    rc = open_flags(dir, path, &file->write_error, &file->fd);
+    if (rc == -ENOENT)
+        return dir_file_absent(dir, tile);
+    if (rc)
+        return dir_file_complain(dir, "open", tile, rc);
+    if (fstat(file->fd, &st))
+        rc = dir_file_complain(dir, "open", tile, -errno);
+    if (!rc && !S_ISREG(st.st_mode))
+        rc = dir_file_not_regular(dir, tile);
+    if (!rc)
+        rc = look_inside(dir, tile, (uint64_t)st.st_size, file);
+    /* Of files that we could not write and do not own, the kernel claims that all is cached. */
+    file->mappable = (!dir->read_only && !file->write_error) || st.st_uid == geteuid();
+    /* The other name may be outside of the archive, or belong to a copy that is to stay. */
+    if (!rc && st.st_nlink > 1 && !dir->read_only)
+        file->write_error = -EMLINK;
+    if (rc)
+        close(file->fd);
+    return rc;
+}
+
+int dir_file_sync(void *arg, struct fdcache_file *file)
+{
+    int rc = io_fdatasync(file->fd);
+    struct stat st;
+
+    if (rc || fstat(file->fd, &st))
+        return dir_file_tell(arg, "bring to disk", file->tile, rc ? rc : -errno);
+    if (st.st_nlink == 0 && !atomic_load(&file->leaving)) {
+        log_error("cannot bring tile %" PRIu32 " to disk: its file was removed behind our back",
+                  file->tile);
+        return -EIO;
+    }
+    return 0;
+}
+
+int dir_file_make(const struct dir *dir, uint32_t tile, int folder, const char *name, int *fd,
+                  uint64_t *payload)
+{
+    uint64_t len = dir->layout->short_tiles ? 0 : dir_file_len(dir, tile);
+    struct covers *covers = dir->archive->covers;
+    const void *head;
+    size_t head_len;
+    int rc;
+
+    *payload = 0;
+    if (dir->layout->head == LAYOUT_BARE)
+        return len ? tilefile_create_whole(folder, name, NULL, 0, len, fd)
+                   : tilefile_create(folder, name, fd);
+    rc = covers_make(covers, tile, &head, &head_len);
+    *payload = head_len;
+    if (!rc)
+        rc = tilefile_create_whole(folder, name, head, head_len, head_len + len, fd);
+    covers_release(covers);
+    return rc;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What dir*.c share, and nobody else includes: the store, and its tile files as
+ * they are found, opened, synced and made.
+ */
+#ifndef STORE_DIR_IMPL_H
+#define STORE_DIR_IMPL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "store/archive.h"
+#include "store/bandmap.h"
+#include "store/changes.h"
+#include "store/fdcache.h"
+#include "store/folders.h"
+#include "store/store.h"
+
+#define DIR_NOBODY UINT32_MAX
+
+struct dir {
+    struct store store;
+    /* fixed after open */
+    const struct archive *archive;
+    int dirfd; /* the archive's, not ours */
+    bool read_only;
+    const struct layout *layout;
+    uint32_t keeper; /* a tile that is not removed, or DIR_NOBODY */
+    struct fdcache *cache;
+    struct folders folders;  /* guards itself */
+    struct changes *changes; /* likewise; NULL when read-only */
+    struct bandmap bandmap;  /* likewise */
+};
+
+/* Bytes of the tile, which are as many in its file if that is no short one. */
+uint64_t dir_file_len(const struct dir *dir, uint32_t tile);
+
+/* What the caller is told: only what it can act upon, else -EIO. rc is 0 or -errno. */
+int dir_file_mapped(int rc);
+
+/* Logs that tile cannot be verb'd. Returns dir_file_mapped(). */
+int dir_file_tell(const struct dir *dir, const char *verb, uint32_t tile, int rc);
+
+/* The same, but for want of space, which is for others to tell. */
+int dir_file_complain(const struct dir *dir, const char *verb, uint32_t tile, int rc);
+
+/* Logs it. Returns -EIO. */
+int dir_file_not_regular(const struct dir *dir, uint32_t tile);
+
+/* Logs that the tile's file has been cut. Returns -EIO. */
+int dir_file_cut(const struct dir *dir, uint32_t tile);
+
+/*
+ * 0 unless the open file has lost bytes that no file of its layout is without, a picture
+ * or those of a whole tile: then -EIO, logged. What is missing must neither be
+ * read nor be made by a write behind it. Asks nothing where a file may be empty.
+ */
+MUST_CHECK int dir_file_whole(const struct dir *dir, const struct fdcache_file *file);
+
+/*
+ * The tile's file was not found: -ENOENT when the tile is really absent, else
+ * an error, logged: the whole archive may be gone, or another program may keep
+ * this tile under a name that this layout does not read.
+ */
+MUST_CHECK int dir_file_absent(const struct dir *dir, uint32_t tile);
+
+/* The operations of struct fdcache_ops; arg is a struct dir. */
+MUST_CHECK int dir_file_open(void *arg, uint32_t tile, struct fdcache_file *file);
+MUST_CHECK int dir_file_sync(void *arg, struct fdcache_file *file);
+
+/*
+ * Makes the tile's file, called name in folder, with all that it has to begin
+ * with. 0 or -errno, not logged.
+ */
+MUST_CHECK int dir_file_make(const struct dir *dir, uint32_t tile, int folder, const char *name,
+                             int *fd, uint64_t *payload);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/head.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "format/format.h"
+#include "format/layout.h"
+
+#define BEGINNING 4096 /* nearly always holds the segment, too */
+
+int head_read_tag(int fd, struct jpeg_tag *tag)
+{
+    unsigned char bytes[BEGINNING];
+    uint64_t off;
+    size_t len;
+    int rc = io_pread(fd, bytes, sizeof(bytes), 0, &len);
+
+    if (rc)
+        return rc;
+    if (jpeg_find(bytes, len, &off))
+        return -ENODATA;
+    if (off + FORMAT_JPEG_SEGMENT <= len)
+        return jpeg_get(bytes + off, tag);
+    rc = io_pread(fd, bytes, FORMAT_JPEG_SEGMENT, off, &len);
+    if (rc)
+        return rc;
+    return len < FORMAT_JPEG_SEGMENT ? -ENODATA : jpeg_get(bytes, tag);
+}
+
+static int damaged(const char **why, const char *reason)
+{
+    *why = reason;
+    return -EBADMSG;
+}
+
+static int look_at_picture(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
+                           uint64_t *payload, const char **why)
+{
+    struct jpeg_tag tag;
+    int rc = head_read_tag(fd, &tag);
+
+    if (rc == -ENODATA)
+        return damaged(why, "it says nowhere that it is a tile");
+    if (rc == -EBADMSG)
+        return damaged(why, "what it says of itself is damaged");
+    if (rc == -ENOTSUP)
+        return damaged(why, "a newer version of mosaicfs made it");
+    if (rc)
+        return rc;
+    if (strcmp(tag.uuid, archive->index.uuid) != 0)
+        return damaged(why, "it says that it belongs to another archive");
+    if (tag.tile != tile)
+        return damaged(why, "it says that it is another tile");
+    if (tag.geometry.tile_size != archive->index.geometry.tile_size)
+        return damaged(why, "it says that tiles have another size");
+    if (size < tag.payload)
+        return damaged(why, "it has been cut short");
+    *payload = tag.payload;
+    return 0;
+}
+
+int head_look(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
+              uint64_t *payload, const char **why)
+{
+    *why = NULL;
+    *payload = 0;
+    switch (archive->index.layout->head) {
+    case LAYOUT_BARE:
+        return 0;
+    case LAYOUT_PICTURE:
+        return look_at_picture(archive, tile, fd, size, payload, why);
+    case LAYOUT_TAIL:
+        break;
+    }
+    /* Counted from the end: one byte too few or too many would shift all of them. */
+    *payload = archive->head;
+    if (size < archive->head + geometry_tile_len(&archive->index.geometry, tile))
+        return damaged(why, "it has been cut short");
+    if (size > archive->head + geometry_tile_len(&archive->index.geometry, tile))
+        return damaged(why, "it is longer than the archive's other tiles");
+    return 0;
+}
+
+int head_verify(int fd, const struct jpeg_tag *tag)
+{
+    unsigned char digest[HASH_CHECK], *head = malloc(tag->payload);
+    size_t len;
+    int rc = head ? io_pread(fd, head, tag->payload, 0, &len) : -ENOMEM;
+
+    if (!rc)
+        rc = len < tag->payload ? -EBADMSG : jpeg_digest(tag, head, digest);
+    if (!rc && memcmp(digest, tag->cover, HASH_CHECK) != 0)
+        rc = -EBADMSG;
+    free(head);
+    return rc;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What stands before a tile's bytes in its file, of every layout: looked at when
+ * a tile is opened, written when one is made.
+ */
+#ifndef STORE_HEAD_H
+#define STORE_HEAD_H
+
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "format/jpeg.h"
+#include "store/archive.h"
+
+/*
+ * Where the bytes of tile begin in its open file of that size, by what the file
+ * says of itself. 0 and *payload; -EBADMSG when the file is damaged or another
+ * tile's, with *why, a sentence fragment for people, static; else -errno. Logs
+ * nothing. Any thread.
+ */
+MUST_CHECK int head_look(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
+                         uint64_t *payload, const char **why);
+
+/*
+ * Reads what a file says of itself, whichever archive it may belong to. 0 and
+ * *tag; -ENODATA when it says nothing; -EBADMSG, -ENOTSUP, -ENOMEM as
+ * jpeg_get(), or another -errno.
+ */
+MUST_CHECK int head_read_tag(int fd, struct jpeg_tag *tag);
+
+/*
+ * Reads the whole head that tag came from and compares its digest. 0; -EBADMSG
+ * when bytes of it are others than were written; else -errno.
+ */
+MUST_CHECK int head_verify(int fd, const struct jpeg_tag *tag);
+
+#endif

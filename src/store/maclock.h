@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who else uses a sparse bundle: a Mac, through a file server or from a disk
+ * that it shares with us. For every other layout: nobody.
+ */
+#ifndef STORE_MACLOCK_H
+#define STORE_MACLOCK_H
+
+#include <stdbool.h>
+
+#include "base/compiler.h"
+#include "store/archive.h"
+
+#define MACLOCK_FILES 2
+
+/* What a writer holds. */
+struct maclock {
+    int fds[MACLOCK_FILES]; /* -1: none */
+};
+#define MACLOCK_NONE \
+    {                \
+        {            \
+            -1, -1   \
+        }            \
+    }
+
+/*
+ * Locks the bundle as a Mac does. The caller has taken owner.h's lock, so that
+ * whoever is found is none of us. 0; -EBUSY when somebody else uses it, not
+ * logged; else -errno, logged. What failed holds nothing.
+ */
+MUST_CHECK int maclock_take(struct maclock *lock, const struct archive *archive);
+
+void maclock_drop(struct maclock *lock);
+
+/* Whether somebody uses it, as far as can be told; also when that is a writer of ours. */
+bool maclock_held(const struct archive *archive);
+
+#endif

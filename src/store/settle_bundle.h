@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What Info.plist does not say of a sparse bundle: a part of settle.h.
+ */
+#ifndef STORE_SETTLE_BUNDLE_H
+#define STORE_SETTLE_BUNDLE_H
+
+#include "base/compiler.h"
+#include "store/archive.h"
+
+/* Refuses a bundle that is encrypted, or has bands that would be overlooked. 0 or -errno, logged.
+ */
+MUST_CHECK int settle_bundle(const struct archive *archive);
+
+/* Whether its token says that it is encrypted. 0 and *encrypted, or -errno; not logged. */
+MUST_CHECK int settle_bundle_encrypted(const struct archive *archive, bool *encrypted);
+
+#endif
