@@ -3,9 +3,10 @@
  * What FUSE leaves for a program: the program's own session and threads, but
  * every request is answered at once and nothing is done. Keeps no byte, and
  * reads as whatever is in memory. Only for scripts/bench: no file system of this
- * kind can be faster on the same way.
+ * kind can be faster on the same way. With FILE, each request is one system call
+ * on that one file instead: the least that a program can do which keeps bytes.
  *
- *   null BYTES MOUNTPOINT   stays in the foreground until it is unmounted
+ *   null BYTES MOUNTPOINT [FILE]   stays in the foreground until it is unmounted
  */
 #include "front/fuse_ops.h"
 
@@ -15,10 +16,14 @@ static const struct fuse_lowlevel_ops null_ops;
 #include "front/fuse.c"
 #undef fuse_ops
 
+#include <fcntl.h>
+
+#include "base/io.h"
 #include "base/parse.h"
 #include "store/mem.h"
 
 static uint64_t bytes;
+static int file = -1;
 static char nothing[FUSE_OPS_REQUEST_MAX] __attribute__((aligned(4096)));
 
 static void on_init(void *userdata, struct fuse_conn_info *conn)
@@ -42,18 +47,35 @@ static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
                     struct fuse_file_info *fi)
 {
-    fuse_reply_buf(req, nothing, len);
+    static __thread char buf[FUSE_OPS_REQUEST_MAX] __attribute__((aligned(4096)));
+    size_t got;
+    int rc;
+
+    if (file < 0) {
+        fuse_reply_buf(req, nothing, len);
+        return;
+    }
+    rc = io_pread(file, buf, len, (uint64_t)off, &got);
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else
+        fuse_reply_buf(req, buf, got);
 }
 
 static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len, off_t off,
                      struct fuse_file_info *fi)
 {
-    fuse_reply_write(req, len);
+    int rc = file < 0 ? 0 : io_pwrite(file, buf, len, (uint64_t)off);
+
+    if (rc)
+        fuse_reply_err(req, -rc);
+    else
+        fuse_reply_write(req, len);
 }
 
 static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-    fuse_reply_err(req, 0);
+    fuse_reply_err(req, file < 0 ? 0 : -io_fdatasync(file));
 }
 
 static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
@@ -84,9 +106,13 @@ int main(int argc, char **argv)
     struct store *store;
     struct image *img;
 
-    if (argc != 3 || parse_size(argv[1], &bytes) || geometry_init(&geo, 4096, 4096)) {
-        fprintf(stderr, "usage: null BYTES MOUNTPOINT\n");
+    if (argc < 3 || argc > 4 || parse_size(argv[1], &bytes) || geometry_init(&geo, 4096, 4096)) {
+        fprintf(stderr, "usage: null BYTES MOUNTPOINT [FILE]\n");
         return 2;
+    }
+    if (argc == 4 && (file = open(argv[3], O_RDWR | O_CLOEXEC)) < 0) {
+        perror(argv[3]);
+        return 1;
     }
     /* The front wants an image, and asks nothing of this one. */
     if (mem_open(&geo, 1, &store) || image_open(store, false, &img))

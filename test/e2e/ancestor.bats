@@ -306,10 +306,11 @@ LINES
     same 'apparent size of all tiles' 8192 "$(cat drive.img/??/???? | wc -c)"
 }
 
-@test "fault 14: an archive of the JPEG variant is refused and untouched" {
+@test "fault 14: JPEG tiles beside bare ones are refused and untouched" {
     mkdir -p drive.img/00
     printf '1 1048576 8\n' >drive.img/mosaicfs.index
-    random 5000 >drive.img/00/0000.jpg
+    random $((MiB + 5000)) >drive.img/00/0000.jpg
+    random "$MiB" >drive.img/00/0001
     listing drive.img >before
     try 1 mount_drive
     said JPEG

@@ -27,10 +27,11 @@ old_archive() {
 found() {
     local wanted="$1 ${2-}"
     try 3 mosaicfs check drive.img
-    printed "${2-}: "
+    [ "${2-}" = null ] || printed "${2-}: "
     grep -qE '^    .' out # advice
     try 3 mosaicfs check --json drive.img
-    jq -e '.damaged and all(.findings[]; (.advice | length) > 9 and .moved_to == null)' out
+    jq -e '.damaged and all(.findings[]; (.advice | length) > 9 and (.advice | length) < 500 and
+        (.detail | length) < 500 and .moved_to == null)' out
     jq -r '.findings[] | "\(.kind) \(.path)"' out >kinds
     contains kinds "$wanted"
 }
@@ -199,6 +200,9 @@ kept() {
     test -e 'drive.img/mosaicfs (1).index' # there is no better one
     found index-missing mosaicfs.index
     same 'findings' 4 "$(wc -l <kinds)"
+    jq -r '.findings[] | "\(.path): \(.detail)"' out >details
+    contains details 'mosaicfs (1).index: a conflict copy of the index, which is missing or damaged'
+    refuse grep -q '00/0003.*missing or damaged' details # who could tell?
 }
 
 @test "the lock: damaged, stale, of another machine, not a file" {
@@ -232,6 +236,55 @@ kept() {
     listing drive.img | cmp before -
     rm drive.img/.mosaicfs/lock.tmp
     noted lock-elsewhere
+}
+
+# A process that repairs or reindexes has no mount point.
+@test "the lock of a repair that ended early" {
+    need fuse
+    archive
+    mkdir drive.img/.mosaicfs
+    printf 'host here\nmachine %s\nboot gone\npid 4711\nstart 1\nsince 1\nmountpoint \n' \
+        "$(cat /etc/machine-id || hostname)" >drive.img/.mosaicfs/lock
+    cp drive.img/.mosaicfs/lock lock
+    only lock-stale .mosaicfs/lock
+    try 3 mosaicfs check drive.img
+    printed 'process 4711, which was at work on the archive without mounting it, ended early'
+    printed "if that was 'mosaicfs reindex' or 'mosaicfs check --repair', run it again"
+    refuse grep -qE 'had the archive mounted|file system on the drive' out
+    repaired .mosaicfs/lock
+    cp lock drive.img/.mosaicfs/lock
+    try 0 mount_drive
+    said 'process 4711, which was at work on'
+    said 'run it again'
+    refuse grep -q 'last mount' err
+    umount_drive
+    sed 's/^machine .*/machine another/' lock >drive.img/.mosaicfs/lock
+    try 0 mosaicfs check drive.img
+    printed "host 'here' works on the archive (process 4711), or did when it ended"
+    try 1 mount_drive
+    said "is in use by host 'here' (process 4711, since 1970"
+}
+
+@test "a reindex that was interrupted is to be run again, before anything else" {
+    archive
+    mkdir drive.img/.mosaicfs
+    : >drive.img/.mosaicfs/reindex
+    : >drive.img/.mosaicfs/reindex.tmp
+    : >drive.img/00/0004.conflict1
+    mv drive.img/00/0001 drive.img/00/0001.put
+    found reindex-unfinished .mosaicfs/reindex
+    contains kinds 'temporary-file .mosaicfs/reindex.tmp'
+    contains kinds 'foreign-file 00/0001.put'
+    jq -e 'any(.findings[]; .kind == "reindex-unfinished" and
+        (.advice | contains("run '"'mosaicfs reindex ARCHIVE'"' again")))' out
+    try 3 mosaicfs check --repair drive.img
+    printed 'moved: 1, nothing was deleted'
+    test -e drive.img/.mosaicfs/reindex
+    refuse test -e drive.img/.mosaicfs/reindex.tmp
+    kept
+    mv drive.img/00/0001.put drive.img/00/0001
+    rm drive.img/.mosaicfs/reindex drive.img/00/0004.conflict1
+    clean
 }
 
 @test "the private directory is something else" {
@@ -386,18 +439,553 @@ kept() {
     clean
 }
 
-@test "pictures: in format 1 they are kept, in format 2 they are strays" {
+# --- archives of pictures ------------------------------------------------------
+
+# jpeg_archive: as archive, of pictures; the tiles are written by a mount.
+jpeg_archive() {
+    local tile
+    need fuse jpeg
+    [ -e cover.jpg ] || picture cover.jpg red
+    mosaicfs create --cover cover.jpg -n 40 -s 64K drive.img >/dev/null
+    mount_drive
+    for tile in 0 1 3; do
+        random $((64 * KiB)) | put $((tile * 64 * KiB))
+    done
+    umount_drive
+    index=drive.img/mosaicfs.index
+}
+
+# old_jpeg_archive: the same in format 1, each tile behind the same number of bytes.
+old_jpeg_archive() {
+    local tile
+    need jpeg
+    [ -e cover.jpg ] || picture cover.jpg red
+    old_archive
+    for tile in 0 1 3; do
+        cat cover.jpg drive.img/00/000$tile >drive.img/00/000$tile.jpg
+        rm drive.img/00/000$tile
+    done
+}
+
+# segment FILE: where what it says of itself begins, behind its name.
+segment() {
+    grep -abom1 mosaicfs "$1" | cut -d: -f1
+}
+
+# byte FILE OFFSET: makes another one of it.
+byte() {
+    local old
+    old=$(od -An -tu1 -j "$2" -N 1 "$1")
+    printf "\\x$(printf %x $((old ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+@test "healthy archives of pictures are clean, and nothing is written" {
+    jpeg_archive
+    listing drive.img >before
+    clean
+    jq -e '.layout == "jpeg" and .tiles_present == 3' out
+    try 0 mosaicfs check --repair drive.img
+    listing drive.img | cmp before -
+    rm -r drive.img
+    old_jpeg_archive
+    listing drive.img >before
+    clean
+    jq -e '.layout == "original-jpeg" and .tiles_present == 3' out
+    listing drive.img | cmp before -
+}
+
+@test "jpeg: what a tile says of itself, in the place of a tile, is never moved" {
+    jpeg_archive
+    cp drive.img/00/0001.jpg good
+    truncate -s 3000 drive.img/00/0001.jpg
+    only tile-cut 00/0001.jpg
+    jq -e '.findings[].advice | contains("mirror") and contains("journal")' out
+    : >drive.img/00/0001.jpg
+    only tile-cut 00/0001.jpg
+    cp good drive.img/00/0001.jpg
+    byte drive.img/00/0001.jpg $(($(segment good) + 30))
+    only tile-head-damaged 00/0001.jpg
+    kept
+    # What a program leaves that writes pictures anew, or a service.
+    djpeg good | convert - drive.img/00/0001.jpg
+    only tile-is-none 00/0001.jpg
+    kept
+    cp drive.img/00/0003.jpg drive.img/00/0001.jpg
+    only tile-of-other-number 00/0001.jpg
+    try 3 mosaicfs check drive.img
+    printed "00/0001.jpg: it says that it is tile '00/0003.jpg'"
+    printed "    'mosaicfs reindex ARCHIVE' puts each tile where it belongs"
+    kept
+    cp good drive.img/00/0001.jpg
+    truncate -s 200K drive.img/00/0001.jpg
+    only tile-too-long 00/0001.jpg
+    grep -oE 'truncate -s [0-9]+' out >advice
+    $(cat advice) drive.img/00/0001.jpg
+    clean
+    cp good drive.img/00/0001.jpg
+    mv drive.img mine.img
+    jpeg_archive
+    cp mine.img/00/0001.jpg drive.img/00/0001.jpg
+    only tile-of-other-archive 00/0001.jpg
+    kept
+}
+
+@test "jpeg: a picture that was changed is found by --deep" {
+    jpeg_archive
+    byte drive.img/00/0001.jpg $(($(segment drive.img/00/0001.jpg) + 300))
+    clean_but_deep() {
+        try 0 mosaicfs check drive.img
+        try 3 mosaicfs check --deep drive.img
+    }
+    clean_but_deep
+    printed '00/0001.jpg: the picture before the tile is not as it was written'
+    # A byte of the tile is nobody's to judge.
+    rm -r drive.img
+    jpeg_archive
+    byte drive.img/00/0001.jpg 40000
+    clean
+}
+
+@test "jpeg: tiles under any name are known, and moved only when a good one is in its place" {
+    jpeg_archive
+    mv drive.img/00/0001.jpg drive.img/IMG_2001.jpg
+    cp drive.img/00/0003.jpg 'drive.img/00/0003 (1).jpg'
+    cp drive.img/00/0003.jpg drive.img/00/0007.JPG
+    cp cover.jpg drive.img/holiday.jpg
+    mkdir drive.img/album
+    mv drive.img/00/0000.jpg drive.img/album
+    try 3 mosaicfs check drive.img
+    printed "IMG_2001.jpg: it says that it is tile '00/0001.jpg' and lies elsewhere; that one is missing"
+    printed "    'mosaicfs reindex ARCHIVE' puts each tile where it belongs"
+    printed "00/0003 (1).jpg: a conflict copy of tile '00/0003.jpg'"
+    printed "00/0007.JPG: it says that it is tile '00/0003.jpg' and lies elsewhere"
+    printed 'holiday.jpg: it does not belong'
+    printed 'album: it does not belong'
+    contents >before
+    try 3 mosaicfs check --repair drive.img
+    printed "moved '00/0003 (1).jpg'"
+    printed "moved '00/0007.JPG'"
+    printed "moved 'holiday.jpg'"
+    printed 'moved: 3, nothing was deleted'
+    test -e drive.img/IMG_2001.jpg
+    test -e drive.img/album/0000.jpg
+    contents | cmp before -
+    # As advised.
+    try 0 mosaicfs reindex drive.img
+    rmdir drive.img/album
+    clean
+    jq -e '.tiles_present == 3' out
+}
+
+@test "jpeg: the only copy of a tile is a transfer that has not ended: it stays, and is no case for reindex" {
+    local name
+    jpeg_archive
+    for name in part partial tmp crdownload; do
+        mv drive.img/00/0001.jpg drive.img/00/0001.jpg.$name
+        try 3 mosaicfs check drive.img
+        same "findings for $name" 1 "$(grep -c '^00/0001.jpg' out)"
+        printed "that one is missing"
+        printed 'let the program that copies finish, or run it again; if none does, and this is all'
+        printed "rename it to '00/0001.jpg'"
+        refuse grep -q 'mosaicfs reindex' out
+        kept
+        # As advised.
+        mv drive.img/00/0001.jpg.$name drive.img/00/0001.jpg
+        clean
+    done
+    mv drive.img/00/0001.jpg drive.img/IMG_1.jpg.part
+    only tile-misplaced IMG_1.jpg.part
+    printf %s "$(jq -r '.findings[].advice' out)" | grep -q "rename it to '00/0001.jpg'"
+    kept
+    mv drive.img/IMG_1.jpg.part drive.img/00/0001.jpg
+    # What a good tile has beside it goes, and so does a new one without a byte in it.
+    cp drive.img/00/0001.jpg drive.img/00/0001.jpg.tmp
+    cp drive.img/00/0001.jpg drive.img/00/0001.jpg.part
+    truncate -s $(($(stat -c %s drive.img/00/0001.jpg) - 64 * KiB)) drive.img/00/0001.jpg.part
+    repaired 00/0001.jpg.tmp 00/0001.jpg.part
+    rm -r drive.img/.mosaicfs/lost+found
+    mv drive.img/00/0001.jpg good
+    head -c $(($(stat -c %s good) - 64 * KiB)) good >drive.img/00/0001.jpg.tmp
+    repaired 00/0001.jpg.tmp
+}
+
+@test "jpeg: a lost index is advised to be made again, and can be" {
+    jpeg_archive
+    : >drive.img/stray
+    mv $index lost
+    found index-missing mosaicfs.index
+    jq -e '.layout == "jpeg" and .tiles_present == 3' out
+    jq -r '.findings[] | select(.kind == "index-missing").advice' out >advice
+    contains advice "'mosaicfs reindex ARCHIVE' makes it again"
+    kept
+    rm drive.img/stray
+    sed 's/size 2/size 1/' lost >$index
+    only index-damaged mosaicfs.index
+    jq -r '.findings[].advice' out >advice
+    contains advice "'mosaicfs reindex ARCHIVE' makes it again"
+    rm $index
+    try 0 mosaicfs reindex drive.img
+    cmp $index lost
+    clean
+}
+
+@test "where covers come from is damaged: found, and moved" {
+    jpeg_archive
+    test -f drive.img/.mosaicfs/cover
+    echo nonsense >drive.img/.mosaicfs/cover
+    only cover-damaged .mosaicfs/cover
+    repaired .mosaicfs/cover
+    rm -r drive.img/.mosaicfs/lost+found
+    ln -s /etc/passwd drive.img/.mosaicfs/cover
+    only cover-damaged .mosaicfs/cover
+    try 3 mosaicfs check drive.img
+    printed 'a symbolic link is in its place'
+}
+
+@test "pictures in a plain archive are strays, unless they say that they are its tiles" {
+    need jpeg
+    archive
+    random 9 >drive.img/00/0002.jpg
+    only tile-of-other-layout 00/0002.jpg
+    repaired 00/0002.jpg
+    rm -r drive.img
+    jpeg_archive
+    mv drive.img jpeg.img
+    archive
+    cp jpeg.img/00/0001.jpg drive.img/holiday.jpg
+    cp jpeg.img/00/0003.jpg drive.img/00/0004.jpg
+    found foreign-file holiday.jpg
+    contains kinds 'tile-of-other-layout 00/0004.jpg'
+    jq -e 'all(.findings[]; .detail | contains("it says that it is a tile of another archive"))' out
+    kept
+}
+
+@test "two kinds of names in an archive of the original: all is told, and what to do" {
+    need fuse
     old_archive
     cp drive.img/00/0001 drive.img/00/0001.jpg
     : >drive.img/00/0002.jpg
-    found tile-picture 00/0001.jpg
-    contains kinds 'tile-picture 00/0002.jpg'
+    found layouts-mixed null
+    contains kinds 'tile-of-other-layout 00/0001.jpg'
+    contains kinds 'tile-of-other-layout 00/0002.jpg'
+    same 'findings' 3 "$(wc -l <kinds)"
+    jq -e '.layout == "original"' out
+    try 3 mosaicfs check drive.img
+    head -n 1 out >first # it comes first
+    contains first "its tiles are named in two ways: 2 only like '00/0000', 1 only like '00/0000.jpg', 1 in both ways"
+    printed '    the archive cannot be mounted'
+    printed 'the kind with more tiles is likely the drive'
+    printed 'mount with --read-only and look'
+    printed "00/0001.jpg: tile '00/0001' by a name of another layout; under its own it is there, too"
+    printed "00/0002.jpg: tile '00/0002' by a name of another layout; under its own it is missing"
     kept
+    try 1 mosaicfs mount drive.img drive
+    # As advised.
+    mkdir other
+    mv drive.img/00/*.jpg other
+    clean
+    mount_drive -r
+    umount_drive
+    # The other way round.
     rm -r drive.img
+    old_jpeg_archive
+    cp drive.img/00/0001.jpg drive.img/00/0001
+    : >drive.img/00/0002
+    found layouts-mixed null
+    jq -e '.layout == "original-jpeg"' out
+    contains kinds 'tile-of-other-layout 00/0001'
+    contains kinds 'tile-of-other-layout 00/0002'
+    kept
+    rm drive.img/00/000[12]
+    clean
+}
+
+@test "a few files by the other kind of names, or empty ones, are no second half of the archive" {
+    local tile
+    old_archive
+    : >drive.img/00/0001.jpg
+    : >drive.img/00/0002.jpg
+    found layouts-mixed null
+    try 3 mosaicfs check drive.img
+    head -n 1 out >first
+    contains first "2 files are named as tiles of another layout are ('00/0000.jpg'): 1 beside tiles that are there, 1 where there is none; all are empty"
+    printed '    the archive cannot be mounted with them: move them out of it'
+    rm drive.img/00/000*.jpg
+    for tile in 0 1 2 3 4 5 6 7; do
+        random $((64 * KiB)) >drive.img/00/000$tile
+    done
+    random 9 >drive.img/00/0009.jpg
+    try 3 mosaicfs check drive.img
+    head -n 1 out >first
+    contains first "1 file is named as tiles of another layout are ('00/0000.jpg'): 0 beside tiles that are there, 1 where there is none"
+    random 9 >drive.img/00/000a.jpg
+    try 3 mosaicfs check drive.img
+    printed "its tiles are named in two ways: 8 only like '00/0000', 2 only"
+}
+
+@test "bare tiles among pictures of format 2: a copy of a good one goes, all there is stays" {
+    jpeg_archive
+    random 9 >drive.img/00/0001
+    random 9 >drive.img/00/0002
+    found layouts-mixed null
+    try 3 mosaicfs check --repair drive.img
+    printed "moved '00/0001'"
+    printed "00/0002: tile '00/0002.jpg' by a name of another layout; under its own it is missing"
+    test -e drive.img/00/0002
+    rm drive.img/00/0002
+    clean
+}
+
+@test "original-jpeg: lengths that are not those of the others" {
+    old_jpeg_archive
+    cp drive.img/00/0001.jpg good
+    echo >>drive.img/00/0001.jpg
+    only tile-too-long 00/0001.jpg
+    kept
+    head -c -1 good >drive.img/00/0001.jpg
+    only tile-too-short 00/0001.jpg
+    kept
+    : >drive.img/00/0001.jpg
+    only tile-too-short 00/0001.jpg
+    cp good drive.img/00/0001.jpg
+    clean
+    # Behind another picture all bytes are there: a truncate would shift them.
+    tail -c $((64 * KiB)) good >bytes
+    picture small.jpg red 16x16
+    picture large.jpg red 800x600
+    for tile in small large; do
+        cat $tile.jpg bytes >drive.img/00/0001.jpg
+        try 3 mosaicfs check drive.img
+        printed "its bytes are whole, behind a picture of $(stat -c %s $tile.jpg) bytes"
+        refuse grep -q truncate out
+        kept
+        # As advised.
+        grep -o '(head.*>NEW' out | sed 's/OTHERTILE/drive.img\/00\/0000.jpg/; s/THISTILE/drive.img\/00\/0001.jpg/' >advice
+        sh advice
+        mv NEW drive.img/00/0001.jpg
+        clean
+        tail -c $((64 * KiB)) drive.img/00/0001.jpg | cmp - bytes
+    done
+    # Nobody knows where the bytes begin.
+    random $((70 * KiB)) >drive.img/00/0001.jpg
+    try 3 mosaicfs check drive.img
+    printed 'Do not change its length'
+    refuse grep -q truncate out
+    # The picture is right: its end is what is wrong.
+    head -c -100 good >drive.img/00/0001.jpg
+    try 3 mosaicfs check drive.img
+    $(grep -oE 'truncate -s [0-9]+' out) drive.img/00/0001.jpg
+    clean
+    cmp -n $(($(stat -c %s good) - 100)) good drive.img/00/0001.jpg
+    (cat good && echo) >drive.img/00/0001.jpg
+    try 3 mosaicfs check drive.img
+    $(grep -oE 'truncate -s [0-9]+' out) drive.img/00/0001.jpg
+    cmp good drive.img/00/0001.jpg
+    # No whole picture, and no two of one length.
+    for tile in 0 1 3; do
+        random $((64 * KiB + 1000 + tile)) >drive.img/00/000$tile.jpg
+    done
+    only pictures-differ null
+    kept
+    try 1 mosaicfs info drive.img
+}
+
+@test "a copy of a tile that cannot be read is not moved: --deep has seen it" {
+    need strace plain
     archive
-    random 9 >drive.img/00/0002.jpg
-    only tile-picture 00/0002.jpg
-    repaired 00/0002.jpg
+    cp drive.img/00/0003 drive.img/00/0003.conflict1
+    try 3 strace -f -o trace -P "$PWD/drive.img/00/0003" -e trace=pread64 \
+        -e inject=pread64:error=EIO:when=1..3 mosaicfs check --deep --repair drive.img
+    test -e drive.img/00/0003.conflict1
+    repaired 00/0003.conflict1
+}
+
+# --- sparse bundles ------------------------------------------------------------
+
+# bundle: drive.img of 40 bands of 1 MiB, of which 0, 1 and 1f exist.
+bundle() {
+    local band
+    need plist
+    mosaicfs create --layout sparsebundle -n 40 -s 1M drive.img >/dev/null 2>&1
+    for band in 0 1 1f; do
+        random $((64 * KiB)) >drive.img/bands/$band
+    done
+}
+
+@test "a healthy sparse bundle is clean, with all that a Mac keeps in it" {
+    bundle
+    listing drive.img >before
+    clean
+    jq -e '.layout == "sparsebundle" and .tiles_present == 3 and .notes[0].kind == "journal-missing"' out
+    try 0 mosaicfs check --repair drive.img
+    listing drive.img | cmp before -
+    : >drive.img/lock
+    mkdir drive.img/mapped
+    : >drive.img/mapped/0
+    clean
+    : >drive.img/com.apple.TimeMachine.MachineID.plist
+    : >drive.img/com.apple.TimeMachine.MachineID.bckup
+    : >drive.img/bands/.DS_Store
+    : >drive.img/._Info.plist
+    : >drive.img/$'Icon\r'
+    noted service-file
+    same 'those of macOS' 5 "$(jq -r '.notes[].detail' out | grep -c macOS)"
+    listing drive.img >before
+    try 0 mosaicfs check --repair drive.img
+    listing drive.img | cmp before -
+}
+
+@test "a sparse bundle: names of bands that a Mac would not find, and such as are none" {
+    need fuse
+    bundle
+    mkdir elsewhere
+    cp drive.img/bands/1f drive.img/bands/1F
+    random 9 >drive.img/bands/01e
+    try 3 mosaicfs check drive.img
+    printed "bands/1F: it is named like tile 'bands/1f', but in upper case"
+    printed "bands/01e: it is named like tile 'bands/1e', but with zeros before the number; that one is missing"
+    printed "move it to 'bands/1e'"
+    found other-spelling bands/1F
+    contains kinds 'other-spelling bands/01e'
+    try 1 mosaicfs mount drive.img drive
+    try 3 mosaicfs check --repair drive.img
+    printed "moved 'bands/1F'"
+    test -e drive.img/bands/01e
+    # As advised.
+    mv drive.img/bands/01e drive.img/bands/1e
+    clean
+    mount_drive -r
+    umount_drive
+    rm -r drive.img/.mosaicfs
+    random 9 >drive.img/bands/28
+    random 9 >drive.img/bands/1234567
+    found tile-outside bands/28
+    contains kinds 'tile-outside bands/1234567'
+    repaired bands/28 bands/1234567
+    rm -r drive.img/.mosaicfs/lost+found
+    mv drive.img/bands/1f drive.img/1f
+    random 9 >'drive.img/bands/1 (1)'
+    found tile-misplaced 1f
+    contains kinds 'conflict-copy bands/1 (1)'
+    try 3 mosaicfs check --repair drive.img
+    test -e drive.img/1f
+    refuse test -e 'drive.img/bands/1 (1)'
+}
+
+@test "a sparse bundle: tiles of a wrong length, something in their place, no folder" {
+    bundle
+    truncate -s $((MiB + 1)) drive.img/bands/1
+    only tile-too-long bands/1
+    kept
+    rm drive.img/bands/1
+    mkdir drive.img/bands/1
+    only tile-type bands/1
+    jq -e ".findings[].advice | contains(\"remove its file in 'mapped', too\")" out
+    kept
+    # It may be there by another name.
+    cp -r drive.img/bands 'drive.img/bands copy'
+    mv drive.img/bands drive.img/b2
+    found folder-missing bands
+    contains kinds 'conflict-copy bands copy'
+    contains kinds 'foreign-file b2'
+    kept
+    printed "if this is one under another name, rename it, as in 'bands'"
+    rm -r 'drive.img/bands copy'
+    mv drive.img/b2 bands
+    only folder-missing bands
+    kept
+    ln -s ../bands drive.img/bands
+    only folder-type bands
+    kept
+}
+
+@test "a sparse bundle: its index, the copy of it, and the token" {
+    need fuse
+    bundle
+    cp drive.img/Info.plist good
+    rm drive.img/Info.bckup
+    only spare-index-missing Info.bckup
+    printf %s "$(jq -r '.findings[].advice' out)" | grep -qxF "copy 'Info.plist' to 'Info.bckup'"
+    kept
+    echo '<plist>' >drive.img/Info.bckup
+    only spare-index-damaged Info.bckup
+    kept
+    sed 's/41943040/83886080/' good >drive.img/Info.bckup
+    only spare-index-differs Info.bckup
+    try 3 mosaicfs check drive.img
+    printed 'there the image has 83886080 bytes, in the index 41943040'
+    kept
+    # Which of the two is right, nobody knows.
+    random 9 >drive.img/bands/30
+    found tile-outside bands/30
+    kept
+    refuse grep -q 'moves it away' out
+    rm drive.img/bands/30
+    cp good drive.img/Info.bckup
+    rm drive.img/Info.plist
+    only index-missing Info.plist
+    printf %s "$(jq -r '.findings[].advice' out)" | grep -qF "copy 'Info.bckup' to 'Info.plist'"
+    jq -e '.tiles_present == 3' out
+    kept
+    echo '<plist>' >drive.img/Info.plist
+    only index-damaged Info.plist
+    kept
+    # Too large, or of a newer version: the copy may be the right one.
+    sed 's/41943040/4611686018427387904/' good >drive.img/Info.plist
+    only index-unusable Info.plist
+    printf %s "$(jq -r '.findings[].advice' out)" | grep -qF "if 'Info.bckup' is right, copy it to 'Info.plist'"
+    try 3 mosaicfs check drive.img
+    printed 'the index cannot be used: it has more than 1048576 bands; the copy of it can'
+    kept
+    sed '/bundle-backingstore/,/integer/s/<integer>1</<integer>3</' good >drive.img/Info.plist
+    only index-unusable Info.plist
+    kept
+    cp drive.img/Info.plist drive.img/Info.bckup
+    try 1 mosaicfs check drive.img
+    said 'is one that this version does not know'
+    cp good drive.img/Info.bckup
+    echo '<plist>' >drive.img/Info.plist
+    rm drive.img/Info.bckup
+    found index-damaged Info.plist
+    contains kinds 'spare-index-missing Info.bckup'
+    jq -r '.findings[].advice' out | grep -q "put back a good copy of 'Info.plist'"
+    rm drive.img/Info.plist
+    : >drive.img/stray
+    found index-missing Info.plist
+    kept
+    rm drive.img/stray
+    cp good drive.img/Info.plist
+    cp good drive.img/Info.bckup
+    rm drive.img/token
+    only token-missing token
+    kept
+    printf 'encrcdsa and more' >drive.img/token
+    only token-encrypted token
+    kept
+    : >drive.img/token
+    clean
+}
+
+@test "a sparse bundle that a Mac uses is looked at, and not repaired" {
+    bundle
+    need python
+    : >drive.img/stray
+    : >drive.img/lock # a Mac makes it, and so does a repair
+    background python3 -c '
+import fcntl, time
+file = open("drive.img/token", "r+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+open("locked", "w").close()
+time.sleep(60)'
+    mac=$!
+    wait_for 10 test -e locked
+    only foreign-file stray
+    try 1 mosaicfs check --repair drive.img
+    said 'it is in use by another program, such as a Mac'
+    test -e drive.img/stray
+    kill $mac
+    wait $mac || :
+    repaired stray
 }
 
 # --- strays ------------------------------------------------------------------
@@ -569,6 +1157,12 @@ END
     listing drive.img >before
     try 0 mosaicfs check --repair drive.img
     listing drive.img | cmp before -
+    : >drive.img/.DS_Store
+    : >drive.img/00/.DS_Store
+    : >drive.img/00/._0001
+    : >drive.img/$'Icon\r'
+    noted service-file
+    same 'those of macOS' 4 "$(jq -r '.notes[].detail' out | grep -c macOS)"
 }
 
 # --- repair ------------------------------------------------------------------
@@ -663,8 +1257,8 @@ END
 }
 
 @test "every kind of finding is in the manual" {
-    sed -nE 's/.*\] = \{"([a-z-]+)".*/\1/p' "$root/src/cli/findings.c" | sort >kinds
-    less 'kinds' 20 "$(wc -l <kinds)"
+    sed -nE 's/^    \[SCAN_[A-Z_]+\] = "([a-z-]+)",$/\1/p' "$root/src/cli/findings.c" | sort >kinds
+    less 'kinds' 40 "$(wc -l <kinds)"
     sed -n '/^The words for findings/,/^\.Pp/s/^\.Qq \([a-z-]*\).*/\1/p' "$root/man/mosaicfs.1" |
         sort | diff kinds -
 }

@@ -74,6 +74,11 @@ has_rclone() { has rclone; }
 has_qemu() { has qemu-img; }
 has_strace() { has strace; }
 has_jq() { has jq; }
+has_python() { has python3; }
+# The program was built with libplist, which sparse bundles need.
+has_plist() { ldd "$BUILD/mosaicfs" | grep -q libplist; }
+has_exfat() { has sgdisk partx mkfs.exfat fsck.exfat exfatlabel; }
+has_jpeg() { has convert djpeg; }
 # A program without sanitizers, which neither bear strace nor lock memory.
 has_plain() { ! grep -qE '__(a|t)san_init' "$BUILD/mosaicfs"; }
 # A user who is not root and may mount.
@@ -444,6 +449,13 @@ zeros() {
     head -c "$1" /dev/zero
 }
 
+# --- pictures ----------------------------------------------------------------
+
+# picture FILE COLOUR [SIZE]: a JPEG, not quite of one colour.
+picture() {
+    convert -size "${3:-320x240}" "gradient:$2-white" -quality 90 "$1"
+}
+
 # --- archives ----------------------------------------------------------------
 
 # tile_path NUMBER: where that tile lies in its archive.
@@ -457,7 +469,8 @@ tile_path() {
 
 # tile_files [ARCHIVE]: the tiles that exist, one a line.
 tile_files() {
-    (cd "${1:-drive.img}" && find . -path './.mosaicfs' -prune -o -path './??/????' -print | sort)
+    (cd "${1:-drive.img}" && find . -path './.mosaicfs' -prune -o \
+        \( -path './??/????' -o -path './??/????.jpg' -o -path './bands/*' \) -print | sort)
 }
 
 count_tiles() {

@@ -18,6 +18,8 @@ bait() {
     rm -rf beside && mkdir beside
     echo untold >beside/secret
     touch beside/{prey,victim,doomed}
+    mkdir -p covers
+    touch covers/{1,doomed}.jpg near.jpg
     zeros 4096 >outcomes
 }
 
@@ -31,7 +33,7 @@ intruded() {
     shift
     bait
     timeout 60 env LD_PRELOAD="$HELPERS/escape.so" ESCAPE_TO="$T/outcomes" \
-        ESCAPE_BESIDE="$T/beside" ESCAPE_ARCHIVE="$T/drive.img" ESCAPE_MOUNT="$T/drive" \
+        ESCAPE_BESIDE="$T/beside" ESCAPE_COVERS="$T/covers" ESCAPE_ARCHIVE="$T/drive.img" ESCAPE_MOUNT="$T/drive" \
         "${variables[@]}" mosaicfs mount --debug --log "$T/log" "$@" drive.img drive \
         2>"$T/err" 3>&- 4>&-
 }
@@ -76,11 +78,15 @@ forbidden() {
 }
 
 opening=(read-passwd read-memory list-root read-beside write-beside create-beside create-dotdot
-    create-in-tmp execute remove-beside mkdir-beside link-beside)
+    create-in-tmp execute remove-beside mkdir-beside link-beside
+    read-near-covers write-cover create-cover remove-cover)
+# Nor these, without covers.
+covers=(read-cover list-covers)
 
 # Nothing in beside/ was touched.
 unharmed() {
     same 'the files beside' 'doomed prey secret victim' "$(cd beside && echo *)"
+    same 'the covers' '1.jpg doomed.jpg' "$(cd covers && echo *)"
     refuse test -e new2
 }
 
@@ -91,7 +97,7 @@ unharmed() {
     need landlock
     said 'mosaicfs: debug: confined by seccomp'
     alarm | put 0
-    became EACCES "${opening[@]}"
+    became EACCES "${opening[@]}" "${covers[@]}"
     forbidden pull-in pull-in-by-link device
     became EPERM unmount trace-init
     [ "$(landlock)" -lt 3 ] || became EACCES cut-off
@@ -112,8 +118,30 @@ unharmed() {
     need landlock
     said 'reading beneath the archive'
     same 'what was written' 'ESCAPE!' "$(get 0 7)"
-    became EACCES "${opening[@]}" write-archive
+    became EACCES "${opening[@]}" "${covers[@]}" write-archive
     became ok read-archive call-syslog
+    unharmed
+}
+
+@test "a daemon that was taken over reads its covers and nothing beside them" {
+    need plain jpeg
+    mkdir covers
+    picture covers/1.jpg red
+    mosaicfs create -n 4 -s 1M --cover covers drive.img >/dev/null 2>&1
+    intruded --
+    need landlock
+    said 'reading beneath the covers'
+    alarm | put 0
+    became EACCES "${opening[@]}"
+    became ok "${covers[@]}" read-archive write-archive
+    unharmed
+    # A second tile gets its picture, too.
+    random 100 | put $MiB
+    umount_drive
+    # With one file for all tiles even that is closed.
+    intruded -- --cover covers/1.jpg
+    alarm | put $((2 * MiB))
+    became EACCES "${opening[@]}" "${covers[@]}"
     unharmed
 }
 
@@ -138,7 +166,7 @@ unharmed() {
     intruded ESCAPE_LACKS='landlock' --
     said 'not confined by Landlock: Function not implemented'
     alarm | put 0
-    became ok "${opening[@]}" cut-off pull-in pull-in-by-link read-archive write-archive
+    became ok "${opening[@]}" "${covers[@]}" cut-off pull-in pull-in-by-link read-archive write-archive
     # These have another lock as well.
     became EPERM change-mode change-times change-owner change-attribute call-out call-service
     became EPERM unmount trace-init device

@@ -11,6 +11,8 @@
  *   ESCAPE_BESIDE   a directory outside the archive, with files "secret",
  *                   "prey", "victim" and "doomed"; "new", "newdir", "link" and
  *                   "moved" do not exist. May be harmed.
+ *   ESCAPE_COVERS   a directory that covers may come from, with files "1.jpg" and
+ *                   "doomed.jpg", and "near.jpg" beside it. May be harmed.
  *   ESCAPE_ARCHIVE  the archive
  *   ESCAPE_MOUNT    the mounted file
  *   ESCAPE_LACKS    system calls that this kernel shall not have: "landlock",
@@ -135,6 +137,36 @@ static int mkdir_beside(void)
 static int link_beside(void)
 {
     return symlink("secret", beside("link"));
+}
+
+static int read_cover(void)
+{
+    return opens(in("ESCAPE_COVERS", "1.jpg"), O_RDONLY);
+}
+
+static int list_covers(void)
+{
+    return opens(in("ESCAPE_COVERS", "."), O_RDONLY | O_DIRECTORY);
+}
+
+static int read_near_covers(void)
+{
+    return opens(in("ESCAPE_COVERS", "../near.jpg"), O_RDONLY);
+}
+
+static int write_cover(void)
+{
+    return opens(in("ESCAPE_COVERS", "1.jpg"), O_WRONLY);
+}
+
+static int create_cover(void)
+{
+    return opens(in("ESCAPE_COVERS", "new.jpg"), O_WRONLY | O_CREAT | O_EXCL);
+}
+
+static int remove_cover(void)
+{
+    return unlink(in("ESCAPE_COVERS", "doomed.jpg"));
 }
 
 static int pull_in(void)
@@ -263,6 +295,12 @@ static const struct {
     {"remove-beside", remove_beside},
     {"mkdir-beside", mkdir_beside},
     {"link-beside", link_beside},
+    {"read-cover", read_cover},
+    {"list-covers", list_covers},
+    {"read-near-covers", read_near_covers},
+    {"write-cover", write_cover},
+    {"create-cover", create_cover},
+    {"remove-cover", remove_cover},
     {"pull-in", pull_in},
     {"pull-in-by-link", pull_in_by_link},
     {"device", device},

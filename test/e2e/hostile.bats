@@ -56,16 +56,39 @@ fresh_archive() {
     yes mine | head -c 4096 >drive.img/00/0000
 }
 
+# fresh_jpeg_archive: the same, of pictures.
+fresh_jpeg_archive() {
+    if [ ! -e master.img ]; then
+        picture cover.jpg red
+        mosaicfs create --cover cover.jpg -n 4 -s 1M master.img >/dev/null
+        mount_at master.img drive
+        yes mine | head -c 4096 | put 0
+        umount_at drive
+    fi
+    rm -rf drive.img
+    cp -a master.img drive.img
+    cp drive.img/mosaicfs.index "$T/good.index"
+}
+
+# fresh_bundle: the same as a sparse bundle.
+fresh_bundle() {
+    rm -rf drive.img
+    mosaicfs create --layout sparsebundle -n 4 -s 1M drive.img >/dev/null 2>&1
+    cp drive.img/Info.plist "$T/good.index"
+    mkdir drive.img/.mosaicfs drive.img/mapped
+    yes mine | head -c 4096 >drive.img/bands/0
+}
+
 # plant THING PLACE
 plant() {
     local target
     rm -rf "drive.img/${2:?}"
     case $2 in
-    mosaicfs.index) target=index ;;
+    mosaicfs.index | Info.*) target=index ;;
     .mosaicfs) target=private ;;
     .mosaicfs/lock) target=private/lock ;;
-    00) target=folder ;;
-    00/0000) target=folder/0000 ;;
+    00 | bands) target=folder ;;
+    00/0000 | 00/0000.jpg | bands/0) target=folder/0000 ;;
     *) target='file' ;;
     esac
     case $1 in
@@ -98,6 +121,32 @@ mosaicfs.index 1 1 cannot use 'mosaicfs.index' of archive
 END
 }
 
+places_of_jpeg() {
+    cat <<'END'
+mosaicfs.index 1 1 cannot use 'mosaicfs.index' of archive
+.mosaicfs/cover 0 1 cannot read
+.mosaicfs/cover.tmp 0 0 -
+00 1 0 cannot list tile folder '00'
+00/0000.jpg 1 0 cannot use tile '00/0000.jpg': it is not a regular file
+00/0001.jpg.tmp 0 0 -
+IMG_2001.jpg 0 0 -
+END
+}
+
+places_of_bundle() {
+    cat <<'END'
+Info.plist 0 0 -
+Info.bckup 0 0 -
+token 1 1 cannot read
+lock 0 1 cannot open
+mapped 0 1 cannot open
+bands 1 1 cannot list
+bands/0 1 0 cannot use tile 'bands/0': it is not a regular file
+bands/01 1 1 is no name of a band
+bands/1.tmp 0 0 -
+END
+}
+
 # All that can be done with a drive: nothing hangs, and errors are errors.
 use_drive() {
     timeout 20 dd if=drive of=read bs=4k count=1 iflag=direct || :
@@ -117,7 +166,7 @@ survives() {
 # visit THING PLACE INFO MOUNT SAYING: all commands. WATCH is "watched" or empty.
 visit() {
     echo "# $1 in the place of $2"
-    fresh_archive
+    ${FRESH:-fresh_archive}
     bait
     plant "$1" "$2"
     witness >before
@@ -143,7 +192,7 @@ visit_all() {
     expect_log "tile|folder"
     while read -r place info mount saying <&5; do
         visit "$1" "$place" "$info" "$mount" "$saying"
-    done 5< <(places)
+    done 5< <("${PLACES:-places}")
 }
 
 # --- other things than files --------------------------------------------------
@@ -183,6 +232,56 @@ visit_all() {
     need root
     WATCH='' visit_all zero
     WATCH='' visit_all tty
+}
+
+@test "links, FIFOs, sockets and devices in an archive of pictures" {
+    need strace plain jpeg root
+    local FRESH=fresh_jpeg_archive PLACES=places_of_jpeg
+    expect_log "cover"
+    WATCH=watched visit_all link
+    WATCH='' visit_all fifo
+    WATCH='' visit_all socket
+    WATCH='' visit_all tty
+}
+
+@test "links, FIFOs, sockets and devices in a sparse bundle" {
+    need strace plain plist root
+    local FRESH=fresh_bundle PLACES=places_of_bundle
+    expect_log "token|lock|mapped"
+    WATCH=watched visit_all link
+    WATCH='' visit_all fifo
+    WATCH='' visit_all socket
+    WATCH='' visit_all tty
+}
+
+# of_tag FILE: where what it says of itself begins, behind its name.
+of_tag() {
+    grep -abom1 mosaicfs "$1" | cut -d: -f1
+}
+
+@test "pictures that say hostile things of themselves" {
+    need jpeg
+    local off n
+    fresh_jpeg_archive
+    expect_log 'tile'
+    cp drive.img/00/0000.jpg good
+    off=$(of_tag good)
+    # Each byte of it, and the marker and the length before it.
+    for ((n = -4; n < 72; n++)); do
+        cp good drive.img/00/0000.jpg
+        printf '\377' | dd of=drive.img/00/0000.jpg bs=1 seek=$((off + n)) conv=notrunc status=none
+        cmp -s good drive.img/00/0000.jpg && continue
+        cp drive.img/00/0000.jpg drive.img/IMG_2001.jpg
+        try 3 timeout 20 mosaicfs check --deep drive.img
+        grep -q '^00/0000.jpg: ' out
+        survives timeout 20 mosaicfs check --repair drive.img
+        same 'the tile' "$(digest <drive.img/00/0000.jpg)" "$(
+            cat drive.img/IMG_2001.jpg drive.img/.mosaicfs/lost+found/*/IMG_2001.jpg 2>/dev/null | digest)"
+        rm -rf drive.img/.mosaicfs/lost+found drive.img/IMG_2001.jpg
+    done
+    # Sparse files that claim much.
+    truncate -s 1T drive.img/00/0000.jpg
+    try 3 timeout 20 mosaicfs check --deep drive.img
 }
 
 @test "directories in every place" {
