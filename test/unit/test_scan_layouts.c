@@ -780,7 +780,7 @@ static void an_interrupted_reindex_comes_first(void **state)
     write_file(&fx, FORMAT_REINDEX_NAME, "", 0);
     scan_release(&fx.scan);
     assert_int_equal(scan_run(fx.archive, &fx.scan), 0); /* scan() would give up the lock */
-    assert_null(find(&fx, FORMAT_REINDEX_NAME)); /* it is under way */
+    assert_null(find(&fx, FORMAT_REINDEX_NAME));         /* it is under way */
     owner_drop(&owner);
     assert_false(moves(&fx, FORMAT_REINDEX_NAME));
     assert_int_equal(find(&fx, FORMAT_REINDEX_NAME)->kind, SCAN_REINDEX_UNFINISHED);
