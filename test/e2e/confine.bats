@@ -283,6 +283,7 @@ janitor() {
     same content hello "$(get 0 5)"
 }
 
+# bats test_tags=alone
 @test "a daemon that cannot serve after all leaves no mount" {
     need user plain
     expect_log 'cannot'

@@ -120,6 +120,7 @@ trimmed_below() {
     less 'tiles that keep 20 MiB' "$(count_tiles disk/drive.img)" 36
 }
 
+# bats test_tags=alone
 @test "a full disk below ext4 is an error, and never a wrong byte" {
     need ext4
     expect_log 'no space left for archive'

@@ -216,6 +216,7 @@ log_lines() {
     same 'the rest' "$(digest <content)" "$(get 0 $((16 * MiB)) | digest)"
 }
 
+# bats test_tags=alone
 @test "error fails at once, and one line tells of many" {
     local took n
     expect_log 'no space left for archive .*: writes fail'

@@ -564,6 +564,7 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     refuse test -s drive.img/.mosaicfs/lock
 }
 
+# bats test_tags=alone
 @test "another user mounts with allow_root, and root puts a loop device on it" {
     need user loop
     local loop

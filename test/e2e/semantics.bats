@@ -275,6 +275,7 @@ median_of_mounts() {
     same 'the last tile' "DATA $((7 * MiB)) HOLE $((8 * MiB)) " "$(extents | sed 's/^HOLE 0 //')"
 }
 
+# bats test_tags=alone
 @test "trim of a 10 TiB image takes under a second" {
     need loop
     local loop tile
@@ -455,6 +456,7 @@ median_of_mounts() {
 
 # --- scale -------------------------------------------------------------------
 
+# bats test_tags=alone
 @test "2^20 tiles of 128 MiB: create, mount, info in under 0.1 s" {
     create_anew() {
         rm -rf drive.img

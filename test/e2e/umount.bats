@@ -96,6 +96,7 @@ holds_pidfd() {
     umount_drive
 }
 
+# bats test_tags=alone
 @test "a mount that covers ours is not taken away" {
     local how name
     echo other >other
@@ -144,6 +145,7 @@ holds_pidfd() {
     umount_at drive.img
 }
 
+# bats test_tags=alone
 @test "a drive that another mount namespace still has is told, not waited for" {
     has unshare nsenter || skip 'needs unshare and nsenter'
     local pid
