@@ -517,8 +517,8 @@ clean() {
 pretend() {
     local archive=$1 mountpoint=$2
     background flock "$archive" sleep 60
-    wait_for 5 pgrep -f "^flock $archive" >/dev/null
-    pretender=$(pgrep -f "^flock $archive")
+    pretender=$!
+    wait_for 5 refuse quiet flock --nonblock "$archive" true
     mkdir -p "$archive/.mosaicfs"
     sed -e "s/^pid .*/pid $pretender/" -e '/^start/s/.*/start 0/' \
         -e "s|^mountpoint .*|mountpoint $mountpoint|" \
