@@ -144,6 +144,7 @@ $(BUILD)/test/fuzz/fuzz-%: $(BUILD)/test/fuzz/%.o $(BUILD)/libmosaicfs.a
 $(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 
+$(BUILD)/test/bench/rings: all_libs += $(shell $(PKG_CONFIG) --libs liburing 2>/dev/null)
 $(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(BUILD)/libmosaicfs.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 
