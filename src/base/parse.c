@@ -117,3 +117,21 @@ void parse_unescape(char *s)
     }
     *out = '\0';
 }
+
+int parse_lines(const char *text, size_t len, char *copy, size_t cap,
+                int (*take)(void *arg, const char *key, char *value), void *arg)
+{
+    int rc = 0;
+
+    if (len == 0 || len > cap || memchr(text, '\0', len) || text[len - 1] != '\n')
+        return -EBADMSG;
+    memcpy(copy, text, len);
+    copy[len - 1] = '\0';
+    while (!rc && copy) {
+        char *value = strsep(&copy, "\n");
+        char *key = strsep(&value, " ");
+
+        rc = value ? take(arg, key, value) : 0;
+    }
+    return rc;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Numbers and sizes from people and files. Input is hostile until it has been
+ * Numbers, sizes and lines from people and files. Input is hostile until it has been
  * through here: no sign, no blanks, no overflow, nothing left over.
  */
 #ifndef BASE_PARSE_H
@@ -39,5 +39,14 @@ char *parse_escape(const char *s, char *to);
 
 /* Takes \ooo back to the byte it stands for, in place: as proc(5) writes blanks in mountinfo. */
 void parse_unescape(char *s);
+
+/*
+ * The lines "KEY VALUE" of a text of len bytes, the last of them ended, too: take
+ * hears each, and may change its value. Lines without a blank are skipped. copy is
+ * room for cap bytes of text and a NUL. 0, -EBADMSG when it is no such text, or what take
+ * returned unless 0.
+ */
+MUST_CHECK int parse_lines(const char *text, size_t len, char *copy, size_t cap,
+                           int (*take)(void *arg, const char *key, char *value), void *arg);
 
 #endif

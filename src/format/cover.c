@@ -69,8 +69,10 @@ static int take_skip(char *name, char skip[COVER_SKIP])
     return *name && !strchr(name, '/') && cover_skip(skip, name) ? 0 : -EBADMSG;
 }
 
-static int take_value(struct cover *cover, const char *key, char *value)
+static int take_value(void *arg, const char *key, char *value)
 {
+    struct cover *cover = arg;
+
     if (strcmp(key, "machine") == 0)
         return take_text(value, cover->machine, sizeof(cover->machine));
     if (strcmp(key, "path") == 0)
@@ -87,19 +89,12 @@ static int take_value(struct cover *cover, const char *key, char *value)
 
 int cover_parse(const char *text, size_t len, struct cover *cover)
 {
-    char copy[COVER_TEXT + 1], *rest = copy;
+    char copy[COVER_TEXT + 1];
+    int rc;
 
     *cover = (struct cover){0};
-    if (len == 0 || len > COVER_TEXT || memchr(text, '\0', len) || text[len - 1] != '\n')
-        return -EBADMSG;
-    memcpy(copy, text, len);
-    copy[len - 1] = '\0';
-    while (rest) {
-        char *value = strsep(&rest, "\n");
-        char *key = strsep(&value, " ");
-
-        if (value && take_value(cover, key, value))
-            return -EBADMSG;
-    }
+    rc = parse_lines(text, len, copy, COVER_TEXT, take_value, cover);
+    if (rc)
+        return rc;
     return cover->machine[0] && cover->path[0] && cover->max ? 0 : -EBADMSG;
 }

@@ -54,8 +54,9 @@ static int take_number(const char *value, uint64_t max, uint64_t *out)
     return parse_u64(value, out) || *out > max ? -EBADMSG : 0;
 }
 
-static int take_value(struct record *record, const char *key, char *value)
+static int take_value(void *arg, const char *key, char *value)
 {
+    struct record *record = arg;
     uint64_t n = 0;
     int rc = 0;
 
@@ -84,19 +85,12 @@ static int take_value(struct record *record, const char *key, char *value)
 
 int record_parse(const char *text, size_t len, struct record *record)
 {
-    char copy[RECORD_MAX + 1], *rest = copy;
+    char copy[RECORD_MAX + 1];
+    int rc;
 
     *record = (struct record){0};
-    if (len == 0 || len > RECORD_MAX || memchr(text, '\0', len) || text[len - 1] != '\n')
-        return -EBADMSG;
-    memcpy(copy, text, len);
-    copy[len - 1] = '\0';
-    while (rest) {
-        char *value = strsep(&rest, "\n");
-        char *key = strsep(&value, " ");
-
-        if (value && take_value(record, key, value))
-            return -EBADMSG;
-    }
+    rc = parse_lines(text, len, copy, RECORD_MAX, take_value, record);
+    if (rc)
+        return rc;
     return record->machine[0] && record->pid > 0 ? 0 : -EBADMSG;
 }
