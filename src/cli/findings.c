@@ -2,12 +2,11 @@
 #include "cli/findings.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/compiler.h"
 #include "base/io.h"
+#include "cli/findings_impl.h"
 #include "format/format.h"
 
 #define FEW 8 /* so many times fewer than tiles */
@@ -66,16 +65,6 @@ static const char *const words[SCAN_KINDS] = {
 const char *findings_word(enum scan_kind kind)
 {
     return words[kind];
-}
-
-static void put(char text[FINDINGS_TEXT], const char *fmt, ...) PRINTF(2, 3);
-static void put(char text[FINDINGS_TEXT], const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, FINDINGS_TEXT, fmt, ap);
-    va_end(ap);
 }
 
 /* --- what is so -------------------------------------------------------------- */

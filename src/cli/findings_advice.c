@@ -5,11 +5,10 @@
  * copy of a tile.
  */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/findings.h"
+#include "cli/findings_impl.h"
 #include "format/format.h"
 #include "format/tags.h"
 
@@ -71,16 +70,6 @@ static const char *const fixed[SCAN_KINDS] = {
     [SCAN_LOCK_ELSEWHERE] = "",
     [SCAN_JOURNAL_MISSING] = "",
 };
-
-static void put(char text[FINDINGS_TEXT], const char *fmt, ...) PRINTF(2, 3);
-static void put(char text[FINDINGS_TEXT], const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, FINDINGS_TEXT, fmt, ap);
-    va_end(ap);
-}
 
 static void advice_on_index(const struct scan *scan, const struct scan_finding *f,
                             char text[FINDINGS_TEXT])
