@@ -293,21 +293,10 @@ static void detail_of_note(const struct scan_finding *f, char text[FINDINGS_TEXT
         put(text, "there is no journal of changed tiles: everything may have changed");
 }
 
-static void detail(const struct scan *scan, const struct scan_finding *f, char text[FINDINGS_TEXT])
+/* In .mosaicfs. */
+static void detail_of_private(const struct scan_finding *f, char text[FINDINGS_TEXT])
 {
     switch (f->kind) {
-    case SCAN_INDEX_MISSING:
-    case SCAN_INDEX_DAMAGED:
-    case SCAN_INDEX_UNREADABLE:
-    case SCAN_INDEX_UNUSABLE:
-    case SCAN_SPARE_MISSING:
-    case SCAN_SPARE_DAMAGED:
-    case SCAN_SPARE_DIFFERS:
-    case SCAN_TOKEN_MISSING:
-    case SCAN_TOKEN_UNREADABLE:
-    case SCAN_TOKEN_ENCRYPTED:
-        detail_of_index(f, text);
-        break;
     case SCAN_LOCK_DAMAGED:
         put(text, "the record of the writer is damaged");
         break;
@@ -333,9 +322,50 @@ static void detail(const struct scan *scan, const struct scan_finding *f, char t
         put(text, "a reindex has not ended: places of tiles may be empty, so the archive cannot be "
                   "mounted");
         break;
+    default:
+        put(text, "it is not a directory");
+    }
+}
+
+static void detail_of_folder(const struct scan_finding *f, char text[FINDINGS_TEXT])
+{
+    switch (f->kind) {
+    case SCAN_FOLDER_MISSING:
+        put(text, "the folder of the tiles is missing");
+        break;
+    case SCAN_FOLDER_TYPE:
+        put(text, "it is in the place of a folder of tiles and is not a directory");
+        break;
+    default:
+        put(text, "the folder cannot be listed: %s", strerror(f->err));
+    }
+}
+
+static void detail(const struct scan *scan, const struct scan_finding *f, char text[FINDINGS_TEXT])
+{
+    switch (f->kind) {
+    case SCAN_INDEX_MISSING:
+    case SCAN_INDEX_DAMAGED:
+    case SCAN_INDEX_UNREADABLE:
+    case SCAN_INDEX_UNUSABLE:
+    case SCAN_SPARE_MISSING:
+    case SCAN_SPARE_DAMAGED:
+    case SCAN_SPARE_DIFFERS:
+    case SCAN_TOKEN_MISSING:
+    case SCAN_TOKEN_UNREADABLE:
+    case SCAN_TOKEN_ENCRYPTED:
+        detail_of_index(f, text);
+        break;
+    case SCAN_LOCK_DAMAGED:
+    case SCAN_LOCK_STALE:
+    case SCAN_LOCK_UNREADABLE:
+    case SCAN_JOURNAL_DAMAGED:
+    case SCAN_COVER_DAMAGED:
+    case SCAN_COVER_UNREADABLE:
+    case SCAN_REINDEX_UNFINISHED:
     case SCAN_PRIVATE_TYPE:
     case SCAN_LOST_TYPE:
-        put(text, "it is not a directory");
+        detail_of_private(f, text);
         break;
     case SCAN_LAYOUTS_MIXED:
         detail_of_mixture(scan, f, text);
@@ -345,13 +375,9 @@ static void detail(const struct scan *scan, const struct scan_finding *f, char t
                   "found, and no two of one length");
         break;
     case SCAN_FOLDER_MISSING:
-        put(text, "the folder of the tiles is missing");
-        break;
     case SCAN_FOLDER_TYPE:
-        put(text, "it is in the place of a folder of tiles and is not a directory");
-        break;
     case SCAN_FOLDER_UNREADABLE:
-        put(text, "the folder cannot be listed: %s", strerror(f->err));
+        detail_of_folder(f, text);
         break;
     case SCAN_TILE_MISPLACED:
     case SCAN_SPELLING:
