@@ -9,7 +9,8 @@
  *   3 The mark, durably: while it stands, nobody mounts the archive. Without it a
  *     place that is empty for a moment would be zeros, and be written to.
  *   4 Renames only: files that stand where another belongs step aside, as PATH.put;
- *     others in a place of a tile go to lost+found; each tile goes to its place.
+ *     others in a place of a tile go to lost+found; that is brought to disk, for not
+ *     every file system keeps renames in order; each tile goes to its place.
  *   5 The index is made, if there was none; all of it is brought to disk; the mark
  *     goes.
  *
@@ -377,8 +378,8 @@ static int put(struct work *work, const struct stray *stray)
     return complain(stray, "put in its place", rc);
 }
 
-static int rename_all(struct work *work, struct strays *strays,
-                      void (*tell)(const struct stray *, void *arg), void *arg)
+/* A rename that were on disk before the one that makes way for it would have replaced a file. */
+static int make_way(struct work *work, struct strays *strays)
 {
     int rc = 0;
 
@@ -388,6 +389,18 @@ static int rename_all(struct work *work, struct strays *strays,
         else if (strays->list[i].fate == STRAY_DISPLACED)
             rc = make_room(work, &strays->list[i]);
     }
+    if (!rc && syncfs(work->archive->dirfd)) {
+        rc = -errno;
+        log_error("cannot bring '%s' to disk: %s", work->archive->path, strerror(-rc));
+    }
+    return rc;
+}
+
+static int rename_all(struct work *work, struct strays *strays,
+                      void (*tell)(const struct stray *, void *arg), void *arg)
+{
+    int rc = make_way(work, strays);
+
     for (size_t i = 0; !rc && i < strays->n; i++) {
         if (strays->list[i].fate != STRAY_PUT)
             continue;
