@@ -258,6 +258,89 @@ static size_t note_late(struct work *w)
     return first;
 }
 
+/* --- reindex ---------------------------------------------------------------- */
+
+#define MARK "reindex" /* stands in .mosaicfs while tiles are on their way */
+
+static bool in_reindex(const struct work *w, const struct trace_event *e)
+{
+    return kind_of(w, e) == WORK_REINDEX;
+}
+
+static bool sets_mark(const struct trace_event *e)
+{
+    return e->kind == TRACE_RENAME && strcmp(e->to, MARK) == 0;
+}
+
+static bool takes_mark(const struct trace_event *e)
+{
+    return e->kind == TRACE_ENTRY && !e->target && strcmp(e->name, MARK) == 0;
+}
+
+static bool reindex_mark(const struct work *w, const struct trace_event *e)
+{
+    return in_reindex(w, e) && (e->kind == TRACE_ENTRY || e->kind == TRACE_RENAME) &&
+           strncmp(e->name, MARK, strlen(MARK)) == 0;
+}
+
+static bool reindex_mark_sync(const struct work *w, const struct trace_event *e)
+{
+    return private_sync(w, e) && sets_mark(&e[-1]);
+}
+
+static bool reindex_sync(const struct work *w, const struct trace_event *e)
+{
+    return e->kind == TRACE_SYNC_ALL && takes_mark(&e[1]);
+}
+
+/* Of what makes way: behind the mark, and before the tiles. */
+static bool reindex_way_sync(const struct work *w, const struct trace_event *e)
+{
+    const struct trace_event *mark = e;
+
+    if (e->kind != TRACE_SYNC_ALL || !in_reindex(w, e) || takes_mark(&e[1]))
+        return false;
+    while (mark->kind != TRACE_BEGIN && !sets_mark(mark))
+        mark--;
+    return sets_mark(mark);
+}
+
+/* Not their sync alone: what makes way is brought to disk together with them. */
+static bool reindex_notes(const struct work *w, const struct trace_event *e)
+{
+    return in_reindex(w, e) && is(w, e, JOURNAL) && (e->kind == TRACE_WRITE || syncs(e));
+}
+
+static bool reindex_copy_sync(const struct work *w, const struct trace_event *e)
+{
+    return in_reindex(w, e) && syncs_new(w, e);
+}
+
+/* The event of that operation before i that gives a tile its place; i: none. */
+static size_t last_put(const struct work *w, size_t i)
+{
+    const struct trace_event *events = w->trace.events;
+
+    for (size_t k = i; events[k].kind != TRACE_BEGIN && !sets_mark(&events[k]); k--)
+        if (events[k].kind == TRACE_RENAME)
+            return k;
+    return i;
+}
+
+static size_t mark_gone_early(struct work *w)
+{
+    size_t first = SIZE_MAX;
+
+    for (size_t i = w->first; i < w->trace.nevents; i++) {
+        size_t put = takes_mark(&w->trace.events[i]) ? last_put(w, i) : i;
+
+        first = put < i && put < first ? put : first;
+        for (size_t k = i; k > put; k--)
+            move(w->trace.events, k - 1, k);
+    }
+    return first;
+}
+
 const struct bug bugs[] = {
     {"no-folder-sync", "a flush does not sync the folder of a new tile", folder_sync, NULL},
     {"no-archive-sync", "nor the archive directory when it made a folder", archive_sync, NULL},
@@ -279,6 +362,14 @@ const struct bug bugs[] = {
     {"tile-in-place", "a tile is made under its own name, and then gets its picture", NULL,
      tile_in_place},
     {"no-map-sync", "a band changes before what a Mac knew of it is gone for good", map_sync, NULL},
+    {"no-reindex-mark", "tiles move to their places, and nothing forbids to mount", reindex_mark,
+     NULL},
+    {"no-reindex-mark-sync", "they do before what forbids it is on disk", reindex_mark_sync, NULL},
+    {"mark-gone-early", "it goes before the last of them is there", NULL, mark_gone_early},
+    {"no-reindex-sync", "it goes before their moves are on disk", reindex_sync, NULL},
+    {"no-way-sync", "they move before what makes way for them is on disk", reindex_way_sync, NULL},
+    {"no-reindex-note", "they move and are not noted", reindex_notes, NULL},
+    {"no-copy-sync", "a copy gets its name before its bytes are synced", reindex_copy_sync, NULL},
     {"no-adopt-sync", "what a killed writer left is not synced", adopt_sync, NULL},
     {NULL, NULL, NULL, NULL},
 };

@@ -15,6 +15,7 @@
 #include "../random.h"
 #include "base/compiler.h"
 #include "format/format.h"
+#include "shuffle.h"
 #include "store/changes.h"
 #include "store/dir.h"
 
@@ -60,14 +61,7 @@ static bool each_name(struct state *s, const char *path,
     return ok;
 }
 
-static bool is_one_of(const char *name, const char *const *names)
-{
-    while (*names && strcmp(name, *names))
-        names++;
-    return *names;
-}
-
-/* One of those names, or one of a temporary file for it. */
+/* That name, or that of a temporary file for it. */
 static bool is_or_becomes(const char *name, const char *of)
 {
     size_t len = of ? strlen(of) : 0;
@@ -96,9 +90,8 @@ static bool root_name(struct state *s, int dirfd, const char *name)
 
 static bool private_name(struct state *s, int dirfd, const char *name)
 {
-    static const char *const names[] = {"lock", "lock.tmp", "journal", "journal.tmp", NULL};
-
-    return is_one_of(name, names) || broken(s, "a strange file '.mosaicfs/%s'", name);
+    return is_or_becomes(name, "lock") || is_or_becomes(name, "journal") ||
+           strcmp(name, "lost+found") == 0 || broken(s, "a strange file '.mosaicfs/%s'", name);
 }
 
 /* Whether the file holds the tile, or is to hold it. */
@@ -482,6 +475,7 @@ static bool check_open(struct state *s)
 
 bool check(const struct work *work, size_t q, const char *base, char *why, size_t cap)
 {
+    const struct work_op *shuffle = shuffle_at(work, q);
     struct state *s = calloc(1, sizeof(*s));
     bool ok;
 
@@ -492,7 +486,8 @@ bool check(const struct work *work, size_t q, const char *base, char *why, size_
     s->why = why;
     s->cap = cap;
     snprintf(s->path, sizeof(s->path), "%s/drive.img", base);
-    ok = check_untouched(s) && check_open(s) && check_again(s);
+    ok = (!shuffle || shuffle_recover(work, shuffle, base, why, cap)) && check_untouched(s) &&
+         check_open(s) && check_again(s);
     changes_read_release(&s->before);
     free(s);
     return ok;

@@ -13,6 +13,8 @@
  *   that have changed.
  * - Each epoch that a mark had returned is known to the journal, and every tile
  *   that differs from what the image held at the mark is listed for it.
+ * - Where tiles are being put back in their places, it cannot be opened until all
+ *   of them are, and the next reindex ends the work.
  * - The archive can be written, flushed, closed, and read back.
  */
 #ifndef TEST_CRASH_CHECK_H

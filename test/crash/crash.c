@@ -33,6 +33,7 @@
 #include "check.h"
 #include "disk.h"
 #include "scratch.h"
+#include "shuffle.h"
 
 #define STATES 6000
 #define QUICK_STATES 4000
@@ -145,7 +146,7 @@ static void try_event(struct harness *h, const struct work *w, const struct disk
     struct disk_choice list[CHOICES];
     uint64_t hashes[CHOICES], random = w->seed * 1000003 + q;
 
-    if (q > h->from + DENSE && random_below(&random, h->stride) > 0)
+    if (shuffle_by_hand(w, q) || (q > h->from + DENSE && random_below(&random, h->stride) > 0))
         return;
     n = choices(disk, &random, list);
     for (size_t i = 0; i < n; i++) {

@@ -205,7 +205,7 @@ static void do_event(struct disk *disk, const struct trace_event *event)
     if (is_name(event)) {
         set_name(file, event->name, event->kind == TRACE_RENAME ? 0 : event->target);
         if (event->kind == TRACE_RENAME)
-            set_name(file, event->to, event->target);
+            set_name(own(disk, event->to_dir, 0), event->to, event->target);
         return;
     }
     range(event, file, &from, &to);
@@ -291,7 +291,7 @@ static void do_part(struct disk *now, struct disk *out, size_t event,
             return;
         set_name(own(out, e->inode, 0), e->name, target_of(file, e->name));
         if (e->kind == TRACE_RENAME)
-            set_name(own(out, e->inode, 0), e->to, target_of(file, e->to));
+            set_name(own(out, e->to_dir, 0), e->to, target_of(&now->files[e->to_dir], e->to));
         return;
     }
     for (uint64_t sector = from / DISK_SECTOR; sector * DISK_SECTOR < to; sector++)
@@ -314,6 +314,42 @@ struct disk *disk_cut(const struct disk *disk, const struct disk_choice *choice)
 
 /* --- time ------------------------------------------------------------------- */
 
+static bool moves(const struct trace_event *event)
+{
+    return event->kind == TRACE_RENAME && event->to_dir != event->inode;
+}
+
+static bool changes_name(const struct trace_event *event, unsigned dir, const char *name)
+{
+    return is_name(event) &&
+           ((event->inode == dir && strcmp(event->name, name) == 0) ||
+            (event->kind == TRACE_RENAME && event->to_dir == dir && strcmp(event->to, name) == 0));
+}
+
+/*
+ * Which pending events a sync of inode (0: of all) brings to disk. A rename from
+ * one directory to another comes with either, and takes with it what was done to
+ * its names before.
+ */
+static bool *settled(const struct disk *disk, unsigned inode)
+{
+    const struct trace_event *events = disk->trace->events;
+    bool *which = calloc(disk->npending + 1, sizeof(*which));
+
+    must(which != NULL, "memory");
+    for (size_t i = disk->npending; i-- > 0;) {
+        const struct trace_event *move = &events[disk->pending[i]];
+
+        which[i] =
+            which[i] || !inode || move->inode == inode || (moves(move) && move->to_dir == inode);
+        for (size_t k = 0; which[i] && moves(move) && k < i; k++)
+            which[k] = which[k] ||
+                       changes_name(&events[disk->pending[k]], move->inode, move->name) ||
+                       changes_name(&events[disk->pending[k]], move->to_dir, move->to);
+    }
+    return which;
+}
+
 /*
  * A sync of inode (0: of all). What is pending becomes durable, or is given up if
  * the sync failed: the program goes on to see it, and the disk gets what of it
@@ -322,12 +358,13 @@ struct disk *disk_cut(const struct disk *disk, const struct disk_choice *choice)
 static void settle(struct disk *disk, unsigned inode, bool failed)
 {
     struct disk_choice choice = {failed ? DISK_LOST : DISK_KEPT, 0};
+    bool *which = settled(disk, inode);
     size_t left = 0;
 
     for (size_t i = 0; i < disk->npending; i++) {
         unsigned changed = disk->trace->events[disk->pending[i]].inode;
 
-        if (inode && changed != inode) {
+        if (!which[i]) {
             disk->pending[left++] = disk->pending[i];
             continue;
         }
@@ -336,6 +373,7 @@ static void settle(struct disk *disk, unsigned inode, bool failed)
             own(disk, changed, 0)->len = disk->seen->files[changed].len;
     }
     disk->npending = left;
+    free(which);
 }
 
 struct disk *disk_seen(const struct disk *disk)
@@ -387,14 +425,17 @@ uint64_t disk_hash(const struct disk *disk)
     return hash_of(disk, TRACE_BASE);
 }
 
+/* Which of two files is newer is not known after a cut. */
 static void write_file(const struct file *file, int dirfd, const char *name)
 {
+    static const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
     int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
     uint64_t there = file->len < file->cap ? file->len : file->cap;
 
     must(fd >= 0, name);
     must(there == 0 || pwrite(fd, file->bytes, there, 0) == (ssize_t)there, name);
     must(there == file->len || ftruncate(fd, (off_t)file->len) == 0, name);
+    must(futimens(fd, times) == 0, name);
     close(fd);
 }
 

@@ -6,7 +6,8 @@
  * of a file each sector of 512 bytes may be on disk as any later change left
  * it, or as the sync found it, each sector for itself; the length of the file
  * likewise. After the last sync of a directory each of its names likewise; a
- * rename takes effect for both of its names or for none. Syncing a file does
+ * rename takes effect for both of its names or for none, and from one directory to
+ * another it is durable when either has been synced. Syncing a file does
  * not make its name durable. Nothing that was synced is ever lost. When a sync
  * fails, Linux takes what it should have written for written: programs go on to
  * see it, and it never reaches the disk unless it is written again.

@@ -52,7 +52,7 @@ static void expect(struct work *w, uint64_t off, uint64_t len, const unsigned ch
 
 /* --- operations ------------------------------------------------------------- */
 
-static struct work_op *begin(struct work *w, enum work_kind kind, uint64_t off, uint64_t len)
+struct work_op *ops_begin(struct work *w, enum work_kind kind, uint64_t off, uint64_t len)
 {
     w->ops = grow(w->ops, w->nops, sizeof(*w->ops));
     w->ops[w->nops] =
@@ -61,7 +61,7 @@ static struct work_op *begin(struct work *w, enum work_kind kind, uint64_t off, 
     return &w->ops[w->nops++];
 }
 
-static void end(struct work *w, int rc)
+void ops_end(struct work *w, int rc)
 {
     work_must(rc == 0, w, strerror(-rc));
     w->ops[w->nops - 1].end = w->trace.nevents;
@@ -78,9 +78,9 @@ void ops_create(struct work *w)
 {
     struct index index;
 
-    begin(w, WORK_CREATE, 0, 0);
+    ops_begin(w, WORK_CREATE, 0, 0);
     work_index(w, &index);
-    end(w, archive_create(w->path, &index));
+    ops_end(w, archive_create(w->path, &index));
 }
 
 void ops_use_on_mac(struct work *w)
@@ -88,7 +88,7 @@ void ops_use_on_mac(struct work *w)
     char path[PATH_MAX + 2 * LAYOUT_PATH], band[LAYOUT_PATH];
     int fd, dirfd;
 
-    begin(w, WORK_MAC, 0, 0);
+    ops_begin(w, WORK_MAC, 0, 0);
     snprintf(path, sizeof(path), "%s/%s", w->path, w->layout->maps);
     work_must(mkdir(path, 0755) == 0, w, path);
     dirfd = open(path, O_RDONLY | O_DIRECTORY);
@@ -101,7 +101,7 @@ void ops_use_on_mac(struct work *w)
     }
     work_must(syncfs(dirfd) == 0, w, path);
     close(dirfd);
-    end(w, 0);
+    ops_end(w, 0);
 }
 
 int work_open_archive(const char *path, struct archive *archive, struct owner *owner,
@@ -135,16 +135,16 @@ int work_close_archive(struct archive *archive, struct owner *owner, struct imag
 
 void ops_open(struct work *w)
 {
-    begin(w, WORK_OPEN, 0, 0);
-    end(w, work_open_archive(w->path, &w->archive, &w->owner, &w->img));
+    ops_begin(w, WORK_OPEN, 0, 0);
+    ops_end(w, work_open_archive(w->path, &w->archive, &w->owner, &w->img));
     w->is_open = true;
 }
 
 void ops_close(struct work *w)
 {
-    begin(w, WORK_CLOSE, 0, 0);
+    ops_begin(w, WORK_CLOSE, 0, 0);
     w->is_open = false;
-    end(w, work_close_archive(&w->archive, &w->owner, w->img));
+    ops_end(w, work_close_archive(&w->archive, &w->owner, w->img));
 }
 
 void ops_write(struct work *w, uint64_t off, uint64_t len)
@@ -159,9 +159,9 @@ void ops_write(struct work *w, uint64_t off, uint64_t len)
         fill = random_below(&w->random, len + 1); /* zeros at the end, which need no room */
     for (uint64_t i = 0; i < fill; i++)
         bytes[i] = (unsigned char)(1 + random_next(&w->random) % 255);
-    begin(w, WORK_WRITE, off, len);
+    ops_begin(w, WORK_WRITE, off, len);
     expect(w, off, len, bytes);
-    end(w, image_write(w->img, off, bytes, len));
+    ops_end(w, image_write(w->img, off, bytes, len));
     free(bytes);
 }
 
@@ -180,25 +180,25 @@ void ops_write_unnoted(struct work *w, uint64_t off, uint64_t len)
     int rc;
 
     memset(bytes, 'u', len);
-    begin(w, WORK_WRITE, off, len);
+    ops_begin(w, WORK_WRITE, off, len);
     expect(w, off, len, bytes);
     w->trace.failing = journal(w);
     rc = image_write(w->img, off, bytes, len);
     work_must(rc == -EIO && !w->trace.failing, w, "a note that is not synced is no error");
     ops_look(w, false);
-    end(w, 0);
+    ops_end(w, 0);
 }
 
 void ops_zero(struct work *w, uint64_t off, uint64_t len)
 {
-    begin(w, WORK_ZERO, off, len);
+    ops_begin(w, WORK_ZERO, off, len);
     expect(w, off, len, NULL);
-    end(w, image_zero(w->img, off, len));
+    ops_end(w, image_zero(w->img, off, len));
 }
 
 static struct work_op *begin_mark(struct work *w)
 {
-    struct work_op *op = begin(w, WORK_MARK, 0, 0);
+    struct work_op *op = ops_begin(w, WORK_MARK, 0, 0);
 
     op->marked = calloc(WORK_SLOTS * WORK_SECTORS, sizeof(*op->marked));
     work_must(op->marked != NULL, w, "no memory");
@@ -211,12 +211,11 @@ void ops_mark(struct work *w)
 {
     char *epoch = begin_mark(w)->epoch;
 
-    end(w, image_mark(w->img, epoch));
+    ops_end(w, image_mark(w->img, epoch));
 }
 
-void ops_mark_closed(struct work *w)
+static int mark_closed(struct work *w, char epoch[STORE_EPOCH])
 {
-    char *epoch = begin_mark(w)->epoch;
     struct store *store;
     int rc = archive_open(w->path, &w->archive);
 
@@ -230,7 +229,45 @@ void ops_mark_closed(struct work *w)
         owner_drop(&w->owner);
     }
     archive_close(&w->archive);
-    end(w, rc);
+    return rc;
+}
+
+void ops_mark_closed(struct work *w)
+{
+    char *epoch = begin_mark(w)->epoch;
+
+    ops_end(w, mark_closed(w, epoch));
+}
+
+/* The hash of a sector that cannot be read is that of none. */
+static void hash_mounted(struct work *w, uint64_t *hashes)
+{
+    struct store *store;
+    int rc = archive_open(w->path, &w->archive);
+
+    if (!rc)
+        rc = dir_open(&w->archive, true, WORK_MAX_OPEN, &store);
+    if (!rc)
+        rc = image_open(store, true, &w->img);
+    work_must(rc == 0, w, "cannot be read");
+    for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
+        for (unsigned i = 0; i < work_nsectors(w, slot); i++) {
+            uint64_t off = (uint64_t)work_tile(slot) * WORK_TILE + (uint64_t)i * WORK_SECTOR;
+            unsigned char bytes[WORK_SECTOR];
+            uint64_t *hash = &hashes[work_first(slot) + i];
+
+            *hash = image_read(w->img, off, bytes, WORK_SECTOR) ? ~*hash : work_hash(bytes);
+        }
+    work_must(image_close(w->img) == 0, w, "cannot be closed");
+    archive_close(&w->archive);
+}
+
+void ops_mark_shuffled(struct work *w)
+{
+    struct work_op *op = begin_mark(w);
+
+    hash_mounted(w, op->marked);
+    ops_end(w, mark_closed(w, op->epoch));
 }
 
 void ops_look(struct work *w, bool afresh)
@@ -251,8 +288,8 @@ void ops_read(struct work *w, uint64_t off, uint64_t len)
     unsigned char *bytes = malloc(len);
 
     work_must(bytes != NULL, w, "no memory");
-    begin(w, WORK_READ, off, len);
-    end(w, image_read(w->img, off, bytes, len));
+    ops_begin(w, WORK_READ, off, len);
+    ops_end(w, image_read(w->img, off, bytes, len));
     for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
         for (unsigned i = 0; i < work_nsectors(w, slot); i++) {
             uint64_t at = (uint64_t)work_tile(slot) * WORK_TILE + (uint64_t)i * WORK_SECTOR;
@@ -267,12 +304,12 @@ void ops_read(struct work *w, uint64_t off, uint64_t len)
 
 void ops_allocate(struct work *w, uint64_t off, uint64_t len)
 {
-    begin(w, WORK_ALLOCATE, off, len);
-    end(w, image_allocate(w->img, off, len));
+    ops_begin(w, WORK_ALLOCATE, off, len);
+    ops_end(w, image_allocate(w->img, off, len));
 }
 
 void ops_flush(struct work *w)
 {
-    begin(w, WORK_FLUSH, 0, 0);
-    end(w, image_flush(w->img));
+    ops_begin(w, WORK_FLUSH, 0, 0);
+    ops_end(w, image_flush(w->img));
 }

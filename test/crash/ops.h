@@ -9,6 +9,10 @@
 
 #include "work.h"
 
+/* For operations that are made elsewhere: the new one, until it is ended. */
+struct work_op *ops_begin(struct work *work, enum work_kind kind, uint64_t off, uint64_t len);
+void ops_end(struct work *work, int rc);
+
 void ops_create(struct work *work);
 /* A Mac leaves in the bundle what it knows of each band, all of it on disk. */
 void ops_use_on_mac(struct work *work);
@@ -26,6 +30,8 @@ void ops_flush(struct work *work);
 void ops_mark(struct work *work);
 /* As 'mosaicfs changed --mark' does when nothing is mounted. */
 void ops_mark_closed(struct work *work);
+/* Likewise, of tiles that are not where they belong: what can be read then is what was marked. */
+void ops_mark_shuffled(struct work *work);
 
 /*
  * What the image holds is taken for what it should hold, after somebody pulled

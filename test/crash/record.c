@@ -71,17 +71,17 @@ static void renamed(struct trace *t, const struct sys_call *call)
     char from[TRACE_NAME], to[TRACE_NAME];
     unsigned dir = must_place(t, call->fd, call->path, from);
     unsigned inode = trace_target(t, dir, from);
+    unsigned to_dir = must_place(t, call->to_fd, call->to_path, to);
     struct trace_event *event;
 
-    trace_must(must_place(t, call->to_fd, call->to_path, to) == dir,
-               "a rename from one directory to another is not known", call->path);
     trace_must(!(call->flags & RENAME_EXCHANGE), "RENAME_EXCHANGE is not known", call->path);
     event = trace_add(t, TRACE_RENAME, dir);
     event->target = inode;
+    event->to_dir = to_dir;
     trace_copy_name(event->name, from);
     trace_copy_name(event->to, to);
     trace_set(t, dir, from, 0);
-    trace_set(t, dir, to, inode);
+    trace_set(t, to_dir, to, inode);
 }
 
 static void allocated(struct trace *t, const struct sys_call *call)

@@ -220,7 +220,7 @@ static void forget(struct trace *t, size_t q)
             trace_set(t, event->inode, event->name, event->target);
         if (event->kind == TRACE_RENAME) {
             trace_set(t, event->inode, event->name, 0);
-            trace_set(t, event->inode, event->to, event->target);
+            trace_set(t, event->to_dir, event->to, event->target);
         }
     }
 }
@@ -311,7 +311,8 @@ const char *trace_text(const struct trace *t, const struct trace_event *e, char 
                  slash, e->name);
         break;
     case TRACE_RENAME:
-        snprintf(text, cap, "rename %s%s%s to %s", t->inodes[e->inode].path, slash, e->name, e->to);
+        snprintf(text, cap, "rename %s%s%s to %s/%s", t->inodes[e->inode].path, slash, e->name,
+                 t->inodes[e->to_dir].path, e->to);
         break;
     case TRACE_SYNC:
         snprintf(text, cap, "sync %s", path);

@@ -26,7 +26,8 @@ enum trace_kind {
     TRACE_TRUNCATE, /* inode is off bytes long */
     TRACE_PUNCH,    /* zeros at off, len of inode; its length stays */
     TRACE_ENTRY,    /* name of directory inode is target; 0: there is no such name any more */
-    TRACE_RENAME,   /* name of directory inode is called to; what was there is gone */
+    TRACE_RENAME,   /* name of directory inode is called to, in directory to_dir; what was there
+                       is gone */
     TRACE_SYNC,     /* inode is durable: the bytes of a file, the names of a directory */
     TRACE_SYNC_ALL,
     TRACE_FAILED, /* a sync of inode */
@@ -40,6 +41,7 @@ struct trace_event {
     unsigned op;
     unsigned inode, target;
     char name[TRACE_NAME], to[TRACE_NAME];
+    unsigned to_dir;
     uint64_t off, len;
     unsigned char *data;
 };

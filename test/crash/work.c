@@ -16,6 +16,7 @@
 #include "format/format.h"
 #include "ops.h"
 #include "scratch.h"
+#include "shuffle.h"
 
 #define NTILES 1100 /* two folders */
 #define SIZE ((uint64_t)NTILES * WORK_TILE - WORK_TILE / 2 - WORK_SECTOR)
@@ -158,6 +159,20 @@ static void write_everywhere(struct work *w)
         write_something(w, slot);
 }
 
+static bool is_shuffled(const struct work *w)
+{
+    return w->layout->head == LAYOUT_PICTURE;
+}
+
+/* Of a closed archive. */
+static void shuffle(struct work *w)
+{
+    shuffle_tiles(w);
+    if (!w->ops[w->nops - 1].shuffle->index_spoilt && random_below(&w->random, 2))
+        ops_mark_shuffled(w);
+    shuffle_undo(w);
+}
+
 static void do_something(struct work *w)
 {
     unsigned slot = (unsigned)random_below(&w->random, WORK_SLOTS);
@@ -185,6 +200,8 @@ static void do_something(struct work *w)
         ops_close(w);
         if (random_below(&w->random, 2))
             ops_mark_closed(w);
+        if (is_shuffled(w))
+            shuffle(w);
         ops_open(w);
     }
 }
@@ -252,10 +269,14 @@ static void interrupt(struct work *w, bool power)
     struct disk_choice choice = {DISK_TORN, w->seed};
     size_t opened = w->first, q;
     struct disk *disk, *left;
+    bool shuffled;
 
     for (unsigned i = 0; i < w->nops && opened == w->first; i++)
         opened = w->ops[i].kind == WORK_OPEN ? w->ops[i].end : opened;
     q = opened + random_below(&w->random, w->trace.nevents - opened);
+    while (shuffle_by_hand(w, q))
+        q++;
+    shuffled = shuffle_at(w, q) != NULL;
     stop(w);
     disk = disk_new(&w->trace);
     while (disk_position(disk) < q)
@@ -274,6 +295,8 @@ static void interrupt(struct work *w, bool power)
     } else {
         trace_continue(&w->trace, q, w->base);
     }
+    if (shuffled)
+        shuffle_undo(w);
     ops_open(w);
     ops_look(w, power);
 }
@@ -308,6 +331,11 @@ struct work *work_run(uint64_t seed, unsigned nops)
         ops_use_on_mac(w);
     ops_open(w);
     do_many(w, twice ? nops / 2 : nops);
+    if (is_shuffled(w)) {
+        ops_close(w);
+        shuffle(w);
+        ops_open(w);
+    }
     if (twice) {
         interrupt(w, random_below(&w->random, 2));
         do_many(w, nops / 2);
@@ -320,8 +348,10 @@ struct work *work_run(uint64_t seed, unsigned nops)
 
 void work_free(struct work *w)
 {
-    for (unsigned i = 0; i < w->nops; i++)
+    for (unsigned i = 0; i < w->nops; i++) {
         free(w->ops[i].marked);
+        free(w->ops[i].shuffle);
+    }
     for (unsigned i = 0; i < WORK_SLOTS * WORK_SECTORS; i++)
         free(w->sectors[i].versions);
     free(w->ops);
@@ -341,9 +371,9 @@ bool work_returned(const struct work *w, unsigned op, size_t q)
 
 const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
 {
-    static const char *const names[] = {"nothing", "create", "use on a Mac", "open",
-                                        "read",    "write",  "zero",         "allocate",
-                                        "flush",   "mark",   "close"};
+    static const char *const names[] = {"nothing", "create",  "use on a Mac", "open",  "read",
+                                        "write",   "zero",    "allocate",     "flush", "mark",
+                                        "close",   "shuffle", "reindex"};
     const struct work_op *o = &w->ops[op];
 
     snprintf(text, cap, "operation %u: %s", op, names[o->kind]);

@@ -38,6 +38,8 @@ enum work_kind {
     WORK_FLUSH,
     WORK_MARK,
     WORK_CLOSE,
+    WORK_SHUFFLE, /* by hand, see shuffle.h */
+    WORK_REINDEX,
 };
 
 struct work_op {
@@ -47,6 +49,7 @@ struct work_op {
     bool ended;
     char epoch[STORE_EPOCH];
     uint64_t *marked; /* hashes of all sectors at the mark */
+    struct work_shuffle *shuffle;
 };
 
 struct work_version {

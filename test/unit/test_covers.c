@@ -216,13 +216,13 @@ static void what_is_remembered_is_recalled(void **state)
     struct world *w = *state;
     struct covers_source there;
 
-    assert_int_equal(covers_recall(&w->temp.archive, &there), 0);
+    assert_int_equal(covers_source_recall(&w->temp.archive, &there), 0);
     assert_string_equal(there.path, "");
     assert_int_equal(there.max, FORMAT_COVER_MAX);
     w->source.max = 4711;
     assert_true(cover_skip(w->source.skip, "a b.jpg"));
-    assert_int_equal(covers_remember(&w->temp.archive, &w->source), 0);
-    assert_int_equal(covers_recall(&w->temp.archive, &there), 0);
+    assert_int_equal(covers_source_remember(&w->temp.archive, &w->source), 0);
+    assert_int_equal(covers_source_recall(&w->temp.archive, &there), 0);
     assert_memory_equal(&there, &w->source, sizeof(there));
 }
 
@@ -240,9 +240,9 @@ static void another_machine_remembers_in_vain(void **state)
     struct world *w = *state;
     struct covers_source there;
 
-    assert_int_equal(covers_remember(&w->temp.archive, &w->source), 0);
+    assert_int_equal(covers_source_remember(&w->temp.archive, &w->source), 0);
     remember(w, "machine another\npath /etc\nmax 1\n");
-    assert_int_equal(covers_recall(&w->temp.archive, &there), 0);
+    assert_int_equal(covers_source_recall(&w->temp.archive, &there), 0);
     assert_string_equal(there.path, "");
     assert_int_equal(there.max, FORMAT_COVER_MAX);
 }
@@ -253,16 +253,16 @@ static void damage_means_that_nothing_is_known(void **state)
     struct covers_source there;
     char path[2 * PATH_MAX];
 
-    assert_int_equal(covers_remember(&w->temp.archive, &w->source), 0);
+    assert_int_equal(covers_source_remember(&w->temp.archive, &w->source), 0);
     remember(w, "rubbish\n");
-    assert_int_equal(covers_recall(&w->temp.archive, &there), 0);
+    assert_int_equal(covers_source_recall(&w->temp.archive, &there), 0);
     assert_string_equal(there.path, "");
     assert_int_equal(logged(w, "damaged"), 1);
     /* What is in its place is not followed. */
     snprintf(path, sizeof(path), "%s/" FORMAT_COVER_NAME, w->temp.path);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(symlink("/etc/passwd", path), 0);
-    assert_int_equal(covers_recall(&w->temp.archive, &there), -ELOOP);
+    assert_int_equal(covers_source_recall(&w->temp.archive, &there), -ELOOP);
 }
 
 /* --- a file ------------------------------------------------------------------ */
