@@ -156,7 +156,7 @@ static int remember_covers(const char *path, const struct covers_source *covers)
 
     if (rc)
         return rc;
-    rc = covers_remember(&archive, covers);
+    rc = covers_source_remember(&archive, covers);
     if (rc)
         log_note("the archive has been made; mount it with '--cover'");
     archive_close(&archive);

@@ -325,7 +325,7 @@ static int print_json(const struct info *info)
 
 static void find_covers(struct info *info)
 {
-    (void)!covers_recall(&info->archive, &info->covers); /* it has said why not */
+    (void)!covers_source_recall(&info->archive, &info->covers); /* it has said why not */
     if (info->covers.path[0] && access(info->covers.path, R_OK))
         info->covers_err = errno;
 }

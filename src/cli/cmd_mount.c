@@ -168,8 +168,8 @@ static int open_covers(struct plan *plan, struct archive *archive)
 
     if (plan->mount.read_only || archive->index.layout->head == LAYOUT_BARE)
         return 0;
-    rc = plan->covers.path[0] ? covers_remember(archive, &plan->covers)
-                              : covers_recall(archive, &plan->covers);
+    rc = plan->covers.path[0] ? covers_source_remember(archive, &plan->covers)
+                              : covers_source_recall(archive, &plan->covers);
     return rc ? rc : covers_open(archive, &plan->covers, &archive->covers);
 }
 

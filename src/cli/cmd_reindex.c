@@ -235,7 +235,7 @@ static int cover_all(struct reindex *re)
 
     if (!rc) {
         first = newcovers_give(&re->archive, show_covered, re, &re->report.covered);
-        rc = covers_remember(&re->archive, &re->covers);
+        rc = covers_source_remember(&re->archive, &re->covers);
     }
     return first ? first : rc;
 }

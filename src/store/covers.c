@@ -23,13 +23,9 @@
  * Pictures are read while a write waits. That needs no memory but what was
  * allocated at open; and it cannot wait for itself, with pictures that lie
  * within the drive: the directory is opened before there is a drive.
- *
- * What is remembered holds on one machine only, since a path means something else
- * elsewhere, and a copied archive must not pick pictures by itself.
  */
 #include "store/covers.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -40,21 +36,16 @@
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
-#include "format/format.h"
 #include "format/jpeg.h"
 #include "store/folders.h"
 #include "store/head.h"
-#include "store/owner.h"
 #include "store/pictures.h"
 
-#define NAME "cover" /* in the private directory */
 #define COMPLAINTS 20
 
 /* Tiles, to find one whose picture is whole. */
 #define RANDOM_TRIES 64
 #define TRIES (RANDOM_TRIES + 16)
-
-static_assert(sizeof(FORMAT_PRIVATE_DIR "/" NAME) == sizeof(FORMAT_COVER_NAME), "one name");
 
 struct covers {
     /* fixed after open */
@@ -70,69 +61,6 @@ struct covers {
     struct pictures pictures; /* n is 0 when none is left */
     unsigned complaints;
 };
-
-/* --- what is remembered ---------------------------------------------------- */
-
-static int read_text(const struct archive *archive, char text[COVER_TEXT], size_t *len)
-{
-    int fd;
-    int rc = archive_private(archive, false, &fd);
-
-    if (rc)
-        return rc;
-    rc = io_read_file(fd, NAME, text, COVER_TEXT, len);
-    close(fd);
-    return rc;
-}
-
-int covers_recall(const struct archive *archive, struct covers_source *source)
-{
-    char text[COVER_TEXT], machine[RECORD_ID];
-    struct cover cover;
-    size_t len;
-    int rc = read_text(archive, text, &len);
-
-    *source = (struct covers_source){.max = FORMAT_COVER_MAX};
-    if (rc == -ENOENT)
-        return 0;
-    if (!rc)
-        rc = cover_parse(text, len, &cover);
-    if (rc == -EBADMSG || rc == -EFBIG) {
-        log_warn("'%s/%s' is damaged: it is not known where covers come from", archive->path,
-                 FORMAT_COVER_NAME);
-        return 0;
-    }
-    if (rc) {
-        log_error("cannot read '%s/%s': %s", archive->path, FORMAT_COVER_NAME, io_why(rc));
-        return rc;
-    }
-    owner_machine(machine);
-    if (strcmp(cover.machine, machine) != 0)
-        return 0;
-    strcpy(source->path, cover.path);
-    source->max = cover.max;
-    memcpy(source->skip, cover.skip, sizeof(source->skip));
-    return 0;
-}
-
-int covers_remember(const struct archive *archive, const struct covers_source *source)
-{
-    struct cover cover = {.max = source->max};
-    char text[COVER_TEXT];
-    int fd;
-    int rc = archive_private(archive, true, &fd);
-
-    if (!rc) {
-        owner_machine(cover.machine);
-        strcpy(cover.path, source->path);
-        memcpy(cover.skip, source->skip, sizeof(cover.skip));
-        rc = io_replace(fd, NAME, text, cover_print(&cover, text), IO_OVER);
-        close(fd);
-    }
-    if (rc)
-        log_error("cannot write '%s/%s': %s", archive->path, FORMAT_COVER_NAME, strerror(-rc));
-    return rc;
-}
 
 /* --- pictures of the directory --------------------------------------------- */
 

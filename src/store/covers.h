@@ -26,10 +26,11 @@ struct covers_source {
 };
 
 /* Reads .mosaicfs/cover. 0, also when there is none; else -errno, logged. */
-MUST_CHECK int covers_recall(const struct archive *archive, struct covers_source *source);
+MUST_CHECK int covers_source_recall(const struct archive *archive, struct covers_source *source);
 
 /* Writes it, durably. 0 or -errno, logged. */
-MUST_CHECK int covers_remember(const struct archive *archive, const struct covers_source *source);
+MUST_CHECK int covers_source_remember(const struct archive *archive,
+                                      const struct covers_source *source);
 
 /*
  * Gets covers ready for an archive of a layout with pictures: the directory is
