@@ -20,16 +20,11 @@
  */
 #include "store/owner.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -228,81 +223,6 @@ int owner_look(const struct archive *archive, struct record *record, enum owner_
     return 0;
 }
 
-/*
- * The process has that directory open. Asks no file system for news: the one of
- * a file that it has open may not answer.
- */
-static bool has_open(pid_t pid, const struct stat *st)
-{
-    struct dirent *entry;
-    bool found = false;
-    char path[32];
-    DIR *dir;
-
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-    dir = opendir(path);
-    while (dir && !found && (entry = readdir(dir))) {
-        struct statx sx;
-
-        found = statx(dirfd(dir), entry->d_name, AT_STATX_DONT_SYNC, STATX_INO, &sx) == 0 &&
-                sx.stx_ino == st->st_ino &&
-                makedev(sx.stx_dev_major, sx.stx_dev_minor) == st->st_dev;
-    }
-    if (dir)
-        closedir(dir);
-    return found;
-}
-
-pid_t owner_holder(const struct archive *archive)
-{
-    FILE *f = fopen("/proc/locks", "re");
-    pid_t exact = 0, likely = 0;
-    struct stat st;
-    char line[256];
-
-    if (!f)
-        return 0;
-    if (fstat(archive->dirfd, &st) == 0) {
-        while (fgets(line, sizeof(line), f)) {
-            struct proc_flock lock;
-
-            if (!proc_parse_flock(line, &lock) || lock.ino != st.st_ino || lock.pid <= 0 ||
-                lock.pid == getpid())
-                continue;
-            if (lock.maj == major(st.st_dev) && lock.min == minor(st.st_dev))
-                exact = lock.pid;
-            else if (!likely && has_open(lock.pid, &st))
-                likely = lock.pid; /* btrfs shows another device here than stat(2) does */
-        }
-    }
-    fclose(f);
-    return exact ? exact : likely;
-}
-
-/* True when the process has the archive mounted somewhere, or we cannot tell. */
-static bool still_mounted(const struct archive *archive, pid_t pid)
-{
-    char path[32];
-    char *line = NULL;
-    size_t cap = 0;
-    bool found = false;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)pid);
-    f = fopen(path, "re");
-    if (!f) /* EINVAL: it is ending and has left its namespace already */
-        return errno != ENOENT && errno != ESRCH && errno != EINVAL;
-    while (!found && getline(&line, &cap, f) > 0) {
-        struct proc_mount mount;
-
-        found = proc_parse_mount(line, &mount) && strcmp(mount.type, "fuse.mosaicfs") == 0 &&
-                strcmp(mount.source, archive->path) == 0;
-    }
-    free(line);
-    fclose(f);
-    return found;
-}
-
 static void complain_locked(const struct archive *archive)
 {
     struct record record;
@@ -336,7 +256,7 @@ static int take_flock(const struct archive *archive, bool read_only)
             return 0;
         }
         pid = owner_holder(archive);
-        if (waited >= FINISH_WAIT_MS || !pid || still_mounted(archive, pid)) {
+        if (waited >= FINISH_WAIT_MS || !pid || owner_holder_mounted(archive, pid)) {
             /* The holder may have gone between the two looks. */
             if (io_flock(archive->dirfd, operation) == 0)
                 return 0;

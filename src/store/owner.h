@@ -81,4 +81,7 @@ void owner_machine(char machine[RECORD_ID]);
 /* A process of this host that holds the archive's lock, or 0. Reads /proc/locks. */
 pid_t owner_holder(const struct archive *archive);
 
+/* True when that process has the archive mounted somewhere, or we cannot tell. */
+bool owner_holder_mounted(const struct archive *archive, pid_t pid);
+
 #endif
