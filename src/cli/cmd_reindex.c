@@ -240,13 +240,30 @@ static int cover_all(struct reindex *re)
     return first ? first : rc;
 }
 
+/* What we may not read may be as good as what would take its place. */
+static int refuse_unreadable(const struct reindex *re)
+{
+    for (size_t i = 0; i < re->strays.n; i++) {
+        const struct stray *stray = &re->strays.list[i];
+
+        if (stray->fate != STRAY_DISPLACED || (stray->err != EACCES && stray->err != EPERM))
+            continue;
+        log_error("cannot read '%s', which stands where another file belongs: %s", stray->path,
+                  strerror(stray->err));
+        log_note("nothing was changed; run this as its owner, or move it away");
+        return -stray->err;
+    }
+    return 0;
+}
+
 /* Sets *acted when the report is worth reading. */
 static int act(struct reindex *re, bool *acted)
 {
     struct owner owner;
-    int rc = owner_take(&owner, &re->archive, "", false, NULL);
-    int covered = 0;
+    int rc = refuse_unreadable(re), covered = 0;
 
+    if (!rc)
+        rc = owner_take(&owner, &re->archive, "", false, NULL);
     if (rc)
         return rc;
     progress_begin(&re->progress);

@@ -42,6 +42,12 @@ static enum stray_kind kind_of_head(int rc)
     return rc == -EBADMSG ? STRAY_ALTERED : rc ? STRAY_UNREADABLE : STRAY_SOUND;
 }
 
+/* Want of memory or of descriptors says nothing of a file: the search ends. */
+static bool is_want(int rc)
+{
+    return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+}
+
 /* Returns -errno of what could not be read, else 0. */
 static int look(int fd, struct stray *stray)
 {
@@ -121,7 +127,7 @@ static int add_file(struct strays *strays, int dirfd, const char *name, char *pa
     }
     if (stray->kind == STRAY_UNREADABLE)
         stray->err = -rc;
-    return rc == -ENOMEM ? rc : 0;
+    return is_want(rc) ? rc : 0;
 }
 
 /* --- the walk -------------------------------------------------------------- */
@@ -200,8 +206,10 @@ static int descend(struct strays *strays, const struct place *place, const char 
     below.path = path;
     rc = place->depth < DEPTH_MAX ? io_open(place->fd, name, O_RDONLY | O_DIRECTORY, 0, &below.fd)
                                   : -ENAMETOOLONG;
-    rc = rc ? add_bad(strays, strdup(path), place->inside, STRAY_UNREADABLE, -rc)
-            : enter(strays, place, &below);
+    if (!rc)
+        rc = enter(strays, place, &below);
+    else if (!is_want(rc))
+        rc = add_bad(strays, strdup(path), place->inside, STRAY_UNREADABLE, -rc);
     free(path);
     return rc;
 }
@@ -230,8 +238,15 @@ static int take(struct strays *strays, const struct place *place, const char *na
     struct stat st;
     uint32_t tile;
 
-    if (is_common(name) || fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW))
+    if (is_common(name))
         return 0;
+    if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW)) {
+        int err = errno;
+
+        if (err == ENOENT || is_want(-err))
+            return err == ENOENT ? 0 : -err;
+        return add_bad(strays, join(place, name), place->inside, STRAY_UNREADABLE, err);
+    }
     if (S_ISREG(st.st_mode))
         return add_file(strays, place->fd, name, join(place, name), place->inside, false);
     other.path = join(place, name);

@@ -378,6 +378,19 @@ shown() {
     printed '1 could not be read'
 }
 
+@test "what may not be read makes no room for an older copy" {
+    need user
+    album 2
+    mkdir photos
+    cp -p drive.img/00/0001.jpg photos/
+    chown -R 65534 drive.img
+    chown 0 drive.img/00/0001.jpg
+    chmod 600 drive.img/00/0001.jpg
+    try 1 setpriv --reuid 65534 --clear-groups mosaicfs reindex drive.img photos
+    said "cannot read '00/0001.jpg'"
+    [ -e drive.img/00/0001.jpg ] && [ ! -e drive.img/.mosaicfs/reindex ]
+}
+
 @test "a file of lost+found can be named, and one whose name is that of a transfer" {
     album 2
     mkdir -p drive.img/.mosaicfs/lost+found/x
