@@ -13,32 +13,31 @@
 #include "cli/cli.h"
 #include "sys/sys.h"
 
-static inline int reindex_quiet(int to)
+/* mosaicfs reindex ARCHIVE [FROM [ALSO]]. Its exit status. */
+static inline int reindex_run(const char *archive, const char *from, const char *also)
 {
-    int old;
+    char *operands[] = {(char *)archive, (char *)from, (char *)also, NULL};
+    const struct args args = {.command = &cmd_reindex,
+                              .operands = operands,
+                              .noperands = !from   ? 1
+                                           : !also ? 2
+                                                   : 3};
+    int status, out, null;
 
     sys_pause();
     fflush(stdout);
-    old = dup(STDOUT_FILENO);
-    if (to < 0)
-        to = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (old < 0 || to < 0 || dup2(to, STDOUT_FILENO) < 0)
-        perror("stdout");
-    close(to);
+    out = dup(STDOUT_FILENO);
+    null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (out < 0 || null < 0 || dup2(null, STDOUT_FILENO) < 0)
+        perror("/dev/null");
     sys_resume();
-    return old;
-}
-
-/* mosaicfs reindex ARCHIVE [FROM]. Its exit status. */
-static inline int reindex_run(const char *archive, const char *from)
-{
-    char *operands[] = {(char *)archive, (char *)from, NULL};
-    const struct args args = {
-        .command = &cmd_reindex, .operands = operands, .noperands = from ? 2 : 1};
-    int out = reindex_quiet(-1);
-    int status = cmd_reindex.run(&args);
-
-    close(reindex_quiet(out));
+    status = cmd_reindex.run(&args);
+    sys_pause();
+    fflush(stdout);
+    dup2(out, STDOUT_FILENO);
+    close(out);
+    close(null);
+    sys_resume();
     return status;
 }
 

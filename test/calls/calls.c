@@ -35,7 +35,7 @@ static const struct setting settings[] = {
     {.name = "plain", .layout = &layout_plain},
     {.name = "original", .layout = &layout_original},
     {.name = "old", .layout = &layout_original, .old_kernel = true},
-    {.name = "jpeg", .layout = &layout_jpeg, .own = "covers"},
+    {.name = "jpeg", .layout = &layout_jpeg, .own = "covers reindex"},
 #ifdef HAVE_LIBPLIST
     {.name = "bundle", .layout = &layout_bundle, .own = "create"},
 #endif
@@ -79,7 +79,7 @@ static bool is_new(const struct setting *setting, const struct spoil_call *call,
     if (*seen || spoil->mode != mix(spoil->call) % SPOIL_MODES)
         return false;
     *seen = true;
-    if (setting->own && strcmp(call->step, setting->own) == 0)
+    if (setting->own && strstr(setting->own, call->step))
         return true;
     return setting == settings || hash % ARRAY_LEN(settings) == (size_t)(setting - settings);
 }

@@ -48,6 +48,7 @@ static const struct {
                     {CALL_FSYNC, EIO}},
     [LIE_LEAK] = {"leak", "a folder whose sync failed stays open", {CALL_FSYNC, EIO}},
     [LIE_STRAY] = {"stray", "a replace that failed leaves its temporary file", {CALL_OPEN, ENOSPC}},
+    [LIE_PUT] = {"put", "a tile that could not be put back counts as put back", {CALL_RENAME, EIO}},
     [LIE_ERRNO] = {"errno", "a full disk is told as an input/output error", {CALL_PWRITE, ENOSPC}},
     [LIE_SILENT] = {"silent", "no error is logged", {CALL_FSTAT, EIO}},
     [LIE_CRASH] = {"crash", "the program aborts when the quota is used up", {CALL_PWRITE, EDQUOT}},
@@ -145,6 +146,13 @@ int __wrap_io_pread(int fd, void *buf, size_t len, uint64_t off, size_t *done)
     n = pread(fd, buf, len, (off_t)off);
     *done = n > 0 ? (size_t)n : 0;
     return n >= 0 || errno == EINTR ? 0 : -errno;
+}
+
+int __real_io_move_new(int fromfd, const char *from, int tofd, const char *to);
+int __wrap_io_move_new(int fromfd, const char *from, int tofd, const char *to);
+int __wrap_io_move_new(int fromfd, const char *from, int tofd, const char *to)
+{
+    return hide(LIE_PUT, __real_io_move_new(fromfd, from, tofd, to));
 }
 
 int __real_tilefile_create(int folder, const char *name, int *fd);

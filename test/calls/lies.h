@@ -26,6 +26,7 @@ enum lie {
     LIE_STICKY,
     LIE_LEAK,
     LIE_STRAY,
+    LIE_PUT,
     LIE_ERRNO,
     LIE_SILENT,
     LIE_CRASH,

@@ -252,6 +252,7 @@ static bool is_use(const struct step *step)
 {
     return step->run == step_open.run || step->run == step_take.run ||
            step->run == step_covers.run || step->run == step_image.run ||
+           strcmp(step->name, "shuffle") == 0 || strcmp(step->name, "reindex") == 0 ||
            strcmp(step->name, "create") == 0 || strcmp(step->name, "new") == 0 ||
            strcmp(step->name, "over") == 0;
 }

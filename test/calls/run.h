@@ -22,7 +22,7 @@ struct setting {
     const char *name;
     const struct layout *layout;
     bool old_kernel; /* no openat2, no RENAME_NOREPLACE, no holes to punch */
-    const char *own; /* a step that is another than in all settings before */
+    const char *own; /* steps that are others than in all settings before */
 };
 
 struct run {

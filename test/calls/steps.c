@@ -18,6 +18,7 @@
 #include "compare.h"
 #include "model.h"
 #include "replace.h"
+#include "shuffle.h"
 #include "store/changes.h"
 #include "store/dir.h"
 #include "watch.h"
@@ -409,6 +410,8 @@ static int do_lose(struct run *run, const struct step *step)
 
 /* --- the script ------------------------------------------------------------------------------- */
 
+#define do_shuffle shuffle_tiles
+#define do_reindex shuffle_undo
 #define T MODEL_TILE
 #define STEP(name_, fn, rules_, ...)                                   \
     {                                                                  \
@@ -481,6 +484,8 @@ const struct step steps[] = {
     WRITE(2 * T + 4096, 8192, 16),
     RANGE(zero, 9 * T, 2 * T),
     CLOSE_ALL,
+    QUIET(shuffle, 1),
+    QUIET(reindex, 1),
     /* Again, with a journal that is taken over. */
     OPEN_ALL,
     RANGE(read, 0, 3 * T),
@@ -508,6 +513,8 @@ const struct step steps[] = {
     OPEN_ALL,
     RANGE(read, 15 * T, T),
     CLOSE_ALL,
+    QUIET(shuffle, 2),
+    QUIET(reindex, 2),
     ASK(read_only, ARCHIVE),
     OPEN_ALL,
     ASK(count, IMAGE),

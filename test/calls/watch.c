@@ -272,7 +272,9 @@ void watch_after(const struct sys_call *call, long result, int err)
     if (changes_file(call))
         soil_file(call->fd);
     else if (changes_entry(call) || call->op == CALL_MKDIR)
-        soil_parent(call->fd, call->to_path ? call->to_path : call->path);
+        soil_parent(call->fd, call->path);
+    if (call->to_path)
+        soil_parent(call->to_fd, call->to_path);
     if (call->op == CALL_UNLINK)
         gone();
 }

@@ -163,7 +163,7 @@ static int reindex(const struct work_shuffle *s, const char *base)
 
     snprintf(archive, sizeof(archive), "%s/drive.img", base);
     snprintf(from, sizeof(from), "%s/%s", base, s->from);
-    return reindex_run(archive, s->from[0] ? from : NULL);
+    return reindex_run(archive, s->from[0] ? from : NULL, NULL);
 }
 
 void shuffle_undo(struct work *w)
