@@ -262,20 +262,15 @@ static void now_called(struct stray *stray, char *path)
     stray->path = path;
 }
 
-/* A stray from outside has a copy beside its place, and is that from now on. */
-static int bring_in(struct work *work, struct stray *stray)
+/* A stray from outside has a copy beside its place, in the open folder, and is that from now on. */
+static int bring_in(struct work *work, struct stray *stray, int folder)
 {
     char path[LAYOUT_PATH], *spare;
-    const char *name;
-    int folder;
-    int rc = folders_make(&work->folders, stray->tag.tile, path, &name, &folder);
+    int rc;
 
-    if (rc)
-        return complain(stray, "make a folder for", rc);
     work->archive->index.layout->tile_path(stray->tag.tile, path);
     spare = spare_path(work->archive, path);
     rc = spare ? copy_from(work, stray, folder, strrchr(spare, '/') + 1) : -ENOMEM;
-    close(folder);
     if (rc) {
         free(spare);
         if (rc == -ESTALE)
@@ -287,20 +282,6 @@ static int bring_in(struct work *work, struct stray *stray)
     return 0;
 }
 
-/* Whether there is a folder for its place, or can be. */
-static int check_place(struct work *work, const struct stray *stray)
-{
-    char path[LAYOUT_PATH];
-    const char *name;
-    int folder;
-    int rc = folders_make(&work->folders, stray->tag.tile, path, &name, &folder);
-
-    if (rc)
-        return complain(stray, "make a folder for", rc);
-    close(folder);
-    return 0;
-}
-
 static void take_copies_away(const struct work *work, const struct strays *strays)
 {
     for (size_t i = 0; i < strays->n; i++)
@@ -308,23 +289,34 @@ static void take_copies_away(const struct work *work, const struct strays *stray
             (void)!unlinkat(work->archive->dirfd, strays->list[i].path, 0);
 }
 
+/* Whether there is a folder for its place, or can be, is known before anything moves. */
+static int prepare_one(struct work *work, struct stray *stray, size_t *left)
+{
+    char path[LAYOUT_PATH];
+    const char *name;
+    int folder;
+    int rc = folders_make(&work->folders, stray->tag.tile, path, &name, &folder);
+
+    if (rc) {
+        (void)!complain(stray, "make a folder for", rc);
+        stray->fate = STRAY_LEFT;
+        ++*left;
+        return 0;
+    }
+    if (!stray->inside)
+        rc = bring_in(work, stray, folder);
+    close(folder);
+    return rc;
+}
+
 /* One that cannot be put stays, and keeps no other from it. */
 static int prepare(struct work *work, struct strays *strays, size_t *left)
 {
     int rc = 0;
 
-    for (size_t i = 0; !rc && i < strays->n; i++) {
-        struct stray *stray = &strays->list[i];
-
-        if (stray->fate != STRAY_PUT)
-            continue;
-        if (check_place(work, stray)) {
-            stray->fate = STRAY_LEFT;
-            ++*left;
-        } else if (!stray->inside) {
-            rc = bring_in(work, stray);
-        }
-    }
+    for (size_t i = 0; !rc && i < strays->n; i++)
+        if (strays->list[i].fate == STRAY_PUT)
+            rc = prepare_one(work, &strays->list[i], left);
     if (rc)
         take_copies_away(work, strays);
     return rc;
