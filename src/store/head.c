@@ -36,12 +36,12 @@ static int damaged(const char **why, const char *reason)
     return -EBADMSG;
 }
 
-static int look_at_picture(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
-                           uint64_t *payload, const char **why)
+int head_look_tag(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
+                  struct jpeg_tag *tag, const char **why)
 {
-    struct jpeg_tag tag;
-    int rc = head_read_tag(fd, &tag);
+    int rc = head_read_tag(fd, tag);
 
+    *why = NULL;
     if (rc == -ENODATA)
         return damaged(why, "it says nowhere that it is a tile");
     if (rc == -EBADMSG)
@@ -50,16 +50,23 @@ static int look_at_picture(const struct archive *archive, uint32_t tile, int fd,
         return damaged(why, "a newer version of mosaicfs made it");
     if (rc)
         return rc;
-    if (strcmp(tag.uuid, archive->index.uuid) != 0)
+    if (strcmp(tag->uuid, archive->index.uuid) != 0)
         return damaged(why, "it says that it belongs to another archive");
-    if (tag.tile != tile)
+    if (tag->tile != tile)
         return damaged(why, "it says that it is another tile");
-    if (tag.geometry.tile_size != archive->index.geometry.tile_size)
+    if (tag->geometry.tile_size != archive->index.geometry.tile_size)
         return damaged(why, "it says that tiles have another size");
-    if (size < tag.payload)
-        return damaged(why, "it has been cut short");
-    *payload = tag.payload;
-    return 0;
+    return size < tag->payload ? damaged(why, "it has been cut short") : 0;
+}
+
+static int look_at_picture(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
+                           uint64_t *payload, const char **why)
+{
+    struct jpeg_tag tag;
+    int rc = head_look_tag(archive, tile, fd, size, &tag, why);
+
+    *payload = rc ? 0 : tag.payload;
+    return rc;
 }
 
 int head_look(const struct archive *archive, uint32_t tile, int fd, uint64_t size,

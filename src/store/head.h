@@ -21,6 +21,10 @@
 MUST_CHECK int head_look(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
                          uint64_t *payload, const char **why);
 
+/* As head_look(), in layouts with pictures that say whose tile they are: all that it says. */
+MUST_CHECK int head_look_tag(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
+                             struct jpeg_tag *tag, const char **why);
+
 /*
  * Reads what a file says of itself, whichever archive it may belong to. 0 and
  * *tag; -ENODATA when it says nothing; -EBADMSG, -ENOTSUP, -ENOMEM as

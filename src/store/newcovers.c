@@ -27,7 +27,6 @@ static int cover_file(const struct archive *archive, uint32_t tile, int folder, 
                       int fd, const char **why)
 {
     struct jpeg_tag tag;
-    uint64_t payload;
     struct stat st;
     const void *head;
     size_t head_len;
@@ -35,9 +34,7 @@ static int cover_file(const struct archive *archive, uint32_t tile, int folder, 
 
     if (fstat(fd, &st))
         return -errno;
-    rc = head_look(archive, tile, fd, (uint64_t)st.st_size, &payload, why);
-    if (!rc)
-        rc = head_read_tag(fd, &tag);
+    rc = head_look_tag(archive, tile, fd, (uint64_t)st.st_size, &tag, why);
     if (!rc)
         rc = head_verify(fd, &tag);
     if (rc == -EBADMSG && !*why)
@@ -46,7 +43,7 @@ static int cover_file(const struct archive *archive, uint32_t tile, int folder, 
         return rc;
     rc = covers_make(archive->covers, tile, &head, &head_len);
     if (!rc)
-        rc = tilefile_replace(folder, name, head, head_len, fd, payload, &st, false);
+        rc = tilefile_replace(folder, name, head, head_len, fd, tag.payload, &st, false);
     covers_release(archive->covers);
     return rc;
 }
