@@ -174,11 +174,13 @@ static int dir_create(struct store *st, uint32_t tile)
     const char *name;
     uint64_t payload;
     int folder, fd = -1;
-    int rc = dir_file_absent(dir, tile);
+    int rc = dir_file_rival(dir, tile);
 
     if (rc != -ENOENT)
         return rc;
     rc = folders_make(&dir->folders, tile, path, &name, &folder);
+    if (rc == -ENOENT && dir_file_absent(dir, tile) != -ENOENT) /* nor can a folder be made */
+        return -EIO;
     if (rc)
         return dir_file_complain(dir, "create", tile, rc);
     rc = dir_file_make(dir, tile, folder, name, &fd, &payload);

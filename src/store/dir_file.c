@@ -89,19 +89,11 @@ int dir_file_whole(const struct dir *dir, const struct fdcache_file *file)
     return (uint64_t)size < file->payload + tile_len ? dir_file_cut(dir, file->tile) : 0;
 }
 
-int dir_file_absent(const struct dir *dir, uint32_t tile)
+int dir_file_rival(const struct dir *dir, uint32_t tile)
 {
     char rival[LAYOUT_PATH];
-    struct stat st;
-    int rc;
+    int rc = folders_rival(&dir->folders, tile, rival);
 
-    if (fstat(dir->dirfd, &st))
-        return dir_file_complain(dir, "look for", tile, -errno);
-    if (st.st_nlink == 0) {
-        log_error("cannot use tile %" PRIu32 ": the archive was removed", tile);
-        return -EIO;
-    }
-    rc = folders_rival(&dir->folders, tile, rival);
     if (rc == -ENOENT)
         return rc;
     if (rc)
@@ -109,6 +101,18 @@ int dir_file_absent(const struct dir *dir, uint32_t tile)
     log_error("cannot use tile %" PRIu32 ": another program calls it '%s', which is no name in an "
               "archive of layout %s; see 'mosaicfs check'",
               tile, rival, dir->layout->name);
+    return -EIO;
+}
+
+int dir_file_absent(const struct dir *dir, uint32_t tile)
+{
+    struct stat st;
+
+    if (fstat(dir->dirfd, &st))
+        return dir_file_complain(dir, "look for", tile, -errno);
+    if (st.st_nlink > 0)
+        return dir_file_rival(dir, tile);
+    log_error("cannot use tile %" PRIu32 ": the archive was removed", tile);
     return -EIO;
 }
 

@@ -64,6 +64,8 @@ MUST_CHECK int dir_file_whole(const struct dir *dir, const struct fdcache_file *
  * this tile under a name that this layout does not read.
  */
 MUST_CHECK int dir_file_absent(const struct dir *dir, uint32_t tile);
+/* The same, apart from whether the archive is still there. */
+MUST_CHECK int dir_file_rival(const struct dir *dir, uint32_t tile);
 
 /* The operations of struct fdcache_ops; arg is a struct dir. */
 MUST_CHECK int dir_file_open(void *arg, uint32_t tile, struct fdcache_file *file);

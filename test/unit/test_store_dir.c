@@ -509,6 +509,15 @@ static void vanished_tile_is_eio(void **state)
     tempstore_remove(&temp);
 }
 
+static void removed_archive_takes_no_tile(void **state)
+{
+    char byte;
+
+    assert_int_equal(tree_remove(temp.path), 0);
+    assert_int_equal(store_read(*state, 3, 0, &byte, 1), -EIO);
+    assert_int_equal(store_create(*state, 3), -EIO);
+}
+
 static void limit_files(rlim_t bytes)
 {
     struct rlimit limit;
@@ -583,6 +592,7 @@ int main(void)
         TEST(no_permission_is_eacces),
         TEST(content_survives_reopening),
         cmocka_unit_test_setup(vanished_tile_is_eio, setup),
+        TEST(removed_archive_takes_no_tile),
         TEST(write_that_fails_half_way),
     };
     int failed = 0;
