@@ -123,13 +123,19 @@ static bool holds_other_tiles(const struct reindex *re)
     return others && !ours;
 }
 
-static void note_unfinished(const struct strays *strays)
+/* A file that may be a tile all the same: the first one does. */
+static void note_overlooked(const struct strays *strays)
 {
     for (size_t i = 0; i < strays->n; i++) {
-        if (strays->list[i].kind != STRAY_UNFINISHED)
+        const struct stray *stray = &strays->list[i];
+
+        if (stray->kind == STRAY_UNFINISHED)
+            log_note("'%s' was not looked at: its name is that of an unfinished transfer",
+                     stray->path);
+        else if (stray->kind == STRAY_UNREADABLE)
+            log_note("'%s' could not be read: %s", stray->path, strerror(stray->err));
+        else
             continue;
-        log_note("'%s' was not looked at: its name is that of an unfinished transfer",
-                 strays->list[i].path);
         return;
     }
 }
@@ -151,7 +157,7 @@ static int guess_index(struct reindex *re, const char *uuid)
     re->report.make_index = true;
     rc = reindex_guess(&re->strays, uuid, &re->archive.index);
     if (rc == -ENODATA)
-        note_unfinished(&re->strays);
+        note_overlooked(&re->strays);
     return rc;
 }
 
