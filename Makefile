@@ -186,7 +186,8 @@ $(BUILD)/test/unit/test_dir_races: unit_ldflags := \
 	-Wl,--wrap=ftruncate,--wrap=ftruncate64,--wrap=unlinkat
 $(BUILD)/test/unit/test_permission: unit_ldflags := \
 	-Wl,--wrap=io_open,--wrap=io_pwrite,--wrap=fdcache_forget
-$(BUILD)/test/unit/test_dir_sync: unit_ldflags := -Wl,--wrap=fsync,--wrap=syncfs
+$(BUILD)/test/unit/test_dir_sync: unit_ldflags := \
+	-Wl,--wrap=fsync,--wrap=syncfs,--wrap=fstat,--wrap=fstat64,--wrap=statx
 $(BUILD)/test/unit/test_changes_sync: unit_ldflags := -Wl,--wrap=fdatasync,--wrap=fsync
 $(BUILD)/test/unit/test_changes: unit_ldflags := \
 	-Wl,--wrap=fdatasync,--wrap=fstat,--wrap=fstat64,--wrap=pthread_cond_wait

@@ -100,6 +100,16 @@ int io_fdatasync(int fd)
     return 0;
 }
 
+int io_links(int fd, unsigned *n)
+{
+    struct statx stx;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_NLINK, &stx))
+        return -errno;
+    *n = stx.stx_nlink;
+    return 0;
+}
+
 /* Linux has closed the descriptor even when it says EINTR: a second call could close another's. */
 static int io_close(int fd)
 {

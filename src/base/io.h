@@ -96,6 +96,12 @@ MUST_CHECK int io_opened_to_write(int fd);
 MUST_CHECK int io_fsync(int fd);
 MUST_CHECK int io_fdatasync(int fd);
 
+/*
+ * How many names the file has. fstat(2) asks for times, too: then the next write has to give the
+ * file a new one, and every sync may write the inode, even many within one tick of the clock.
+ */
+MUST_CHECK int io_links(int fd, unsigned *n);
+
 /* fsync of the directory path below dirfd ("." for dirfd itself). 0 or -errno. */
 MUST_CHECK int io_sync_dir(int dirfd, const char *path);
 

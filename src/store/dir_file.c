@@ -184,11 +184,13 @@ int dir_file_open(void *arg, uint32_t tile, struct fdcache_file *file)
 int dir_file_sync(void *arg, struct fdcache_file *file)
 {
     int rc = io_fdatasync(file->fd);
-    struct stat st;
+    unsigned links;
 
-    if (rc || fstat(file->fd, &st))
-        return dir_file_tell(arg, "bring to disk", file->tile, rc ? rc : -errno);
-    if (st.st_nlink == 0 && !atomic_load(&file->leaving)) {
+    if (!rc)
+        rc = io_links(file->fd, &links);
+    if (rc)
+        return dir_file_tell(arg, "bring to disk", file->tile, rc);
+    if (links == 0 && !atomic_load(&file->leaving)) {
         log_error("cannot bring tile %" PRIu32 " to disk: its file was removed behind our back",
                   file->tile);
         return -EIO;

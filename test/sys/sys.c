@@ -107,6 +107,7 @@ char *__real_realpath(const char *path, char *resolved);
 int __real_renameat(int dirfd, const char *path, int to_fd, const char *to_path);
 int __real_renameat2(int dirfd, const char *path, int to_fd, const char *to_path, unsigned flags);
 int __real_rmdir(const char *path);
+int __real_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx);
 int __real_sync_file_range(int fd, off_t off, off_t len, unsigned flags);
 int __real_syncfs(int fd);
 long __real_syscall(long number, ...);
@@ -158,6 +159,7 @@ char *__wrap_realpath(const char *path, char *resolved);
 int __wrap_renameat(int dirfd, const char *path, int to_fd, const char *to_path);
 int __wrap_renameat2(int dirfd, const char *path, int to_fd, const char *to_path, unsigned flags);
 int __wrap_rmdir(const char *path);
+int __wrap_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx);
 int __wrap_sync_file_range(int fd, off_t off, off_t len, unsigned flags);
 int __wrap_syncfs(int fd);
 long __wrap_syscall(long number, ...);
@@ -409,6 +411,16 @@ int __wrap_rmdir(const char *path)
         CALL(UNLINK, "rmdir", .fd = AT_FDCWD, .path = path, .flags = AT_REMOVEDIR);
 
     return (int)MAKE(call, __real_rmdir(path));
+}
+
+/* With a path it is about proc(5). */
+int __wrap_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx)
+{
+    struct sys_call call = CALL(FSTAT, "statx", .fd = dirfd);
+
+    if (*path)
+        return __real_statx(dirfd, path, flags, mask, stx);
+    return (int)MAKE(call, __real_statx(dirfd, path, flags, mask, stx));
 }
 
 int __wrap_sync_file_range(int fd, off_t off, off_t len, unsigned flags)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A flush that cannot open the folders it has to sync. The linker (--wrap) notes
- * which directories the program brought to disk.
+ * A flush that cannot open the folders it has to sync, and what a flush must not
+ * ask for. The linker (--wrap) notes which directories the program brought to
+ * disk, and how often it asked for the times of a file.
  */
 #include <sys/resource.h>
 
@@ -13,9 +14,15 @@
 static ino_t synced[DIRS_MAX];
 static unsigned nsynced;
 static bool all_synced;
+static unsigned times_asked;
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
+int __real_fstat64(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st);
+int __wrap_fstat64(int fd, struct stat *st) __attribute__((alias("__wrap_fstat")));
+int __real_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx);
+int __wrap_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx);
 int __real_syncfs(int fd);
 int __wrap_syncfs(int fd);
 
@@ -35,6 +42,18 @@ int __wrap_syncfs(int fd)
 
     all_synced |= rc == 0;
     return rc;
+}
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+    times_asked++;
+    return __real_fstat64(fd, st);
+}
+
+int __wrap_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx)
+{
+    times_asked += (mask & (STATX_MTIME | STATX_CTIME)) != 0;
+    return __real_statx(dirfd, path, flags, mask, stx);
 }
 
 static int setup(void **state)
@@ -121,6 +140,20 @@ static void tiles_without_a_descriptor(void **state)
     assert_int_equal(dirimage_close(d), 0);
 }
 
+/* See io_links(). */
+static void a_sync_asks_for_no_times(void **state)
+{
+    struct dirimage *d = *state;
+
+    assert_int_equal(dirimage_fill(d, 0, 'x', BLOCK), 0);
+    assert_int_equal(image_flush(d->img), 0);
+    times_asked = 0;
+    assert_int_equal(dirimage_fill(d, 0, 'y', BLOCK), 0);
+    assert_int_equal(image_flush(d->img), 0);
+    assert_int_equal(times_asked, 0);
+    assert_int_equal(dirimage_close(d), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, dirimage_teardown)
 
 int main(void)
@@ -128,6 +161,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(flush_without_a_descriptor),
         TEST(tiles_without_a_descriptor),
+        TEST(a_sync_asks_for_no_times),
     };
 
     return cmocka_run_group_tests_name("dir sync", tests, NULL, NULL) ? 1 : 0;
