@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Owns the layout of a sector. All numbers are little-endian, written byte by
- * byte:
+ * Owns the layout of a sector. All numbers are little-endian:
  *
  *   header   0 magic   16 version   20 id   24 epoch   28 ntiles
  *            32 tile size   40 uuid as text, or zeros   76 zeros   504 check
@@ -14,6 +13,7 @@
 #include "format/journal.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,17 +45,16 @@ static_assert(AT_SECTOR_NUMBER + 4 == AT_CHECK, "and so does the rest");
 
 static void put32(unsigned char *to, uint32_t value)
 {
-    for (unsigned i = 0; i < 4; i++)
-        to[i] = (unsigned char)(value >> 8 * i);
+    value = htole32(value);
+    memcpy(to, &value, sizeof(value));
 }
 
 static uint32_t get32(const unsigned char *from)
 {
-    uint32_t value = 0;
+    uint32_t value;
 
-    for (unsigned i = 0; i < 4; i++)
-        value |= (uint32_t)from[i] << 8 * i;
-    return value;
+    memcpy(&value, from, sizeof(value));
+    return le32toh(value);
 }
 
 static void put64(unsigned char *to, uint64_t value)
