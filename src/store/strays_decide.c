@@ -151,7 +151,8 @@ void strays_decide(struct strays *strays, const struct index *index)
     const struct stray *tile = NULL;
     size_t ntiles = 0;
 
-    qsort_r(strays->list, strays->n, sizeof(*strays->list), by_rank, (void *)index);
+    if (strays->n > 0) /* else there is no list */
+        qsort_r(strays->list, strays->n, sizeof(*strays->list), by_rank, (void *)index);
     for (size_t i = 0; i < strays->n; i++) {
         struct stray *stray = &strays->list[i];
 
