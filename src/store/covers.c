@@ -163,20 +163,14 @@ static int open_tile(const struct covers *covers, uint32_t tile, int *fd)
 /* The picture before the tile in the open file into buf, if all of it is as it was written. */
 static int read_head(const struct covers *covers, int fd, size_t *len)
 {
-    unsigned char digest[HASH_CHECK];
     struct jpeg_tag tag;
     const char *why;
-    size_t got;
     int rc = head_read_tag(fd, &tag);
 
     if (!rc && tag.payload > covers->buf_size)
         rc = -EFBIG;
     if (!rc)
-        rc = io_pread(fd, covers->buf, tag.payload, 0, &got);
-    if (!rc)
-        rc = got < tag.payload ? -EBADMSG : jpeg_digest(&tag, covers->buf, digest);
-    if (!rc && memcmp(digest, tag.cover, HASH_CHECK) != 0)
-        rc = -EBADMSG;
+        rc = head_read(fd, &tag, covers->buf);
     return rc ? rc : jpeg_length(covers->buf, tag.payload, len, &why);
 }
 

@@ -91,16 +91,34 @@ int head_look(const struct archive *archive, uint32_t tile, int fd, uint64_t siz
     return 0;
 }
 
-int head_verify(int fd, const struct jpeg_tag *tag)
+int head_read(int fd, const struct jpeg_tag *tag, void *head)
 {
-    unsigned char digest[HASH_CHECK], *head = malloc(tag->payload);
+    unsigned char digest[HASH_CHECK];
     size_t len;
-    int rc = head ? io_pread(fd, head, tag->payload, 0, &len) : -ENOMEM;
+    int rc = io_pread(fd, head, tag->payload, 0, &len);
 
     if (!rc)
         rc = len < tag->payload ? -EBADMSG : jpeg_digest(tag, head, digest);
-    if (!rc && memcmp(digest, tag->cover, HASH_CHECK) != 0)
-        rc = -EBADMSG;
+    return !rc && memcmp(digest, tag->cover, HASH_CHECK) != 0 ? -EBADMSG : rc;
+}
+
+int head_verify(int fd, const struct jpeg_tag *tag)
+{
+    void *head = malloc(tag->payload);
+    int rc = head ? head_read(fd, tag, head) : -ENOMEM;
+
     free(head);
     return rc;
+}
+
+uint64_t head_picture(int fd, uint64_t max)
+{
+    unsigned char *bytes = max <= FORMAT_COVER_LIMIT ? malloc(max) : NULL;
+    const char *why;
+    size_t got, len;
+
+    if (!bytes || io_pread(fd, bytes, max, 0, &got) || jpeg_length(bytes, got, &len, &why))
+        len = 0;
+    free(bytes);
+    return len;
 }

@@ -33,9 +33,16 @@ MUST_CHECK int head_look_tag(const struct archive *archive, uint32_t tile, int f
 MUST_CHECK int head_read_tag(int fd, struct jpeg_tag *tag);
 
 /*
- * Reads the whole head that tag came from and compares its digest. 0; -EBADMSG
- * when bytes of it are others than were written; else -errno.
+ * Reads the whole head that tag came from into head, which has room for
+ * tag->payload bytes, and compares its digest. 0; -EBADMSG when bytes of it are
+ * others than were written; else -errno.
  */
+MUST_CHECK int head_read(int fd, const struct jpeg_tag *tag, void *head);
+
+/* The same without the bytes. */
 MUST_CHECK int head_verify(int fd, const struct jpeg_tag *tag);
+
+/* Length of the whole picture that the file begins with; 0: of none, or of one longer than max. */
+uint64_t head_picture(int fd, uint64_t max);
 
 #endif

@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,19 +35,6 @@ static void judge_size(const struct scan *scan, uint32_t tile, uint64_t payload,
         f->kind = SCAN_TILE_SHORT;
 }
 
-/* Of the whole picture that the file begins with; 0: of none, or of one longer than max. */
-static uint64_t picture_length(int fd, uint64_t max)
-{
-    unsigned char *bytes = max <= FORMAT_COVER_LIMIT ? malloc(max) : NULL;
-    const char *why;
-    size_t got, len;
-
-    if (!bytes || io_pread(fd, bytes, max, 0, &got) || jpeg_length(bytes, got, &len, &why))
-        len = 0;
-    free(bytes);
-    return len;
-}
-
 /*
  * The bytes count from the end: behind a picture of another length they are all
  * there, and cutting the file at its end, or making it longer, would shift them.
@@ -61,7 +47,7 @@ static void judge_tail(const struct scan *scan, uint32_t tile, int fd, uint64_t 
 
     judge_size(scan, tile, head, size, f);
     if (f->kind != SCAN_FINE)
-        f->picture = picture_length(fd, size > head + len ? size - len : head);
+        f->picture = head_picture(fd, size > head + len ? size - len : head);
 }
 
 /* Too short for any head, and no whole picture that somebody wrote anew. */

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -160,19 +159,6 @@ static int count_names(const struct archive *archive, struct count *a, struct co
 
 /* --- the length of the pictures -------------------------------------------- */
 
-static bool ends_with_picture(int fd, uint64_t head)
-{
-    unsigned char *bytes = head <= FORMAT_COVER_LIMIT ? malloc(head) : NULL;
-    size_t len = 0, got;
-    const char *why;
-    bool ends;
-
-    ends = bytes && io_pread(fd, bytes, head, 0, &got) == 0 && got == head &&
-           jpeg_length(bytes, head, &len, &why) == 0 && len == head;
-    free(bytes);
-    return ends;
-}
-
 /* What stands before the bytes of tile, if its length is right. 0 or -errno. */
 static int measure(const struct archive *archive, uint32_t tile, uint64_t *head, bool *sure)
 {
@@ -191,7 +177,7 @@ static int measure(const struct archive *archive, uint32_t tile, uint64_t *head,
         rc = -EBADMSG;
     else
         *head = (uint64_t)st.st_size - tile_len;
-    *sure = !rc && ends_with_picture(fd, *head);
+    *sure = !rc && head_picture(fd, *head) == *head;
     close(fd);
     return rc;
 }
