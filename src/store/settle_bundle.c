@@ -17,7 +17,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,6 +24,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "format/format.h"
+#include "format/names.h"
 
 #define HEAD "encrcdsa"
 #define TAIL "cdsaencr"
@@ -84,25 +84,8 @@ static int check_token(const struct archive *archive)
     return -ENOTSUP;
 }
 
-/* A hexadecimal number, in any spelling, of a band that the image has. */
-static bool means_band(const char *name, uint32_t ntiles, uint32_t *tile)
+static int refuse_name(const struct archive *archive, const char *name, const char *path)
 {
-    size_t zeros = strspn(name, "0");
-    size_t len = strspn(name, "0123456789abcdefABCDEF");
-    unsigned long n;
-
-    if (len == 0 || name[len] || len - zeros > 8)
-        return false;
-    n = strtoul(name, NULL, 16);
-    *tile = (uint32_t)n;
-    return n < ntiles;
-}
-
-static int refuse_name(const struct archive *archive, const char *name, uint32_t tile)
-{
-    char path[LAYOUT_PATH];
-
-    archive->index.layout->tile_path(tile, path);
     log_error("cannot use '%s': '%s/%s' is no name of a band, yet may hold the bytes of '%s'",
               archive->path, FORMAT_BUNDLE_BANDS, name, path);
     log_note("rename it to '%s' if there is no such file, else move the older of the two away; "
@@ -113,15 +96,15 @@ static int refuse_name(const struct archive *archive, const char *name, uint32_t
 
 static int check_names(const struct archive *archive, DIR *dir)
 {
-    const struct index *index = &archive->index;
     struct dirent *entry;
-    uint32_t tile, same;
+    struct names names;
     int rc;
 
-    while ((errno = 0, entry = readdir(dir)))
-        if (!index->layout->tile_number(0, entry->d_name, &same) &&
-            means_band(entry->d_name, index->geometry.ntiles, &tile))
-            return refuse_name(archive, entry->d_name, tile);
+    while ((errno = 0, entry = readdir(dir))) {
+        names_recognise(&layout_bundle, NAMES_FOLDER, entry->d_name, &names);
+        if (names.kind == NAMES_SPELLING && names.tile < archive->index.geometry.ntiles)
+            return refuse_name(archive, entry->d_name, names.of);
+    }
     rc = -errno;
     if (rc)
         log_error("cannot list '%s/%s': %s", archive->path, FORMAT_BUNDLE_BANDS, strerror(-rc));
