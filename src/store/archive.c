@@ -253,9 +253,8 @@ int archive_read_index(const struct archive *archive, const char *name, struct i
                                     : index_parse(text, len, index, why);
 }
 
-/* What stands in the place of another kind's index is none. */
-static int read_named(const struct archive *archive, const char *name, struct index *index,
-                      const char **why)
+int archive_read_named(const struct archive *archive, const char *name, struct index *index,
+                       const char **why)
 {
     int rc = archive_read_index(archive, name, index, why);
     bool ours = strcmp(name, FORMAT_INDEX_NAME) == 0;
@@ -273,12 +272,12 @@ static int read_bundle(const struct archive *archive, struct index *index, const
     struct index spare;
     const char *spare_why;
     int spare_rc;
-    int rc = read_named(archive, FORMAT_BUNDLE_INDEX, index, why);
+    int rc = archive_read_named(archive, FORMAT_BUNDLE_INDEX, index, why);
 
     *name = FORMAT_BUNDLE_INDEX;
     if (!rc || rc == -ENOTSUP || rc == -ENOMEM)
         return rc;
-    spare_rc = read_named(archive, FORMAT_BUNDLE_SPARE, &spare, &spare_why);
+    spare_rc = archive_read_named(archive, FORMAT_BUNDLE_SPARE, &spare, &spare_why);
     if (spare_rc && (rc != -ENOENT || spare_rc == -ENOENT))
         return rc;
     if (!*why)
@@ -293,7 +292,7 @@ static int read_bundle(const struct archive *archive, struct index *index, const
 int archive_find_index(const struct archive *archive, struct index *index, const char **name,
                        const char **why)
 {
-    int rc = read_named(archive, FORMAT_INDEX_NAME, index, why);
+    int rc = archive_read_named(archive, FORMAT_INDEX_NAME, index, why);
 
     *name = FORMAT_INDEX_NAME;
     if (rc != -ENOENT)

@@ -41,6 +41,10 @@ MUST_CHECK int archive_open_dir(const char *path, struct archive *archive);
 MUST_CHECK int archive_read_index(const struct archive *archive, const char *name,
                                   struct index *index, const char **why);
 
+/* The same for the place of an index: one of another kind is -EBADMSG there. */
+MUST_CHECK int archive_read_named(const struct archive *archive, const char *name,
+                                  struct index *index, const char **why);
+
 /*
  * Reads the archive's index, or the copy of it that some kinds have. *name is the file that
  * it came from, or that is to blame. Results as archive_read_index(), and when

@@ -40,18 +40,6 @@ static void judge_token(const struct scan *scan, struct scan_finding *f)
     }
 }
 
-/* A good index of another kind of archive is none. */
-static int read_index(const struct scan *scan, const char *name, struct index *index,
-                      const char **why)
-{
-    int rc = archive_read_index(scan->archive, name, index, why);
-
-    if (rc || (index->layout == &layout_bundle) == (scan->layout == &layout_bundle))
-        return rc;
-    *why = "it is an index of another kind of archive";
-    return -EBADMSG;
-}
-
 /* The index proper need not be good. */
 static void judge_spare(const struct scan *scan, int rc, const struct index *spare,
                         struct scan_finding *f)
@@ -67,7 +55,7 @@ static void judge_spare(const struct scan *scan, int rc, const struct index *spa
         f->kind = SCAN_SPARE_DAMAGED;
         return;
     }
-    if (read_index(scan, scan->layout->index, &index, &why))
+    if (archive_read_named(scan->archive, scan->layout->index, &index, &why))
         return;
     f->size = spare->geometry.size;
     f->want = index.geometry.size;
@@ -85,7 +73,7 @@ void judge_index(const struct scan *scan, const char *name, struct scan_finding 
         judge_token(scan, f);
         return;
     }
-    rc = read_index(scan, name, &index, &why);
+    rc = archive_read_named(scan->archive, name, &index, &why);
     f->err = -rc;
     f->why = why;
     if (scan->layout->spare_index && !strcmp(name, scan->layout->spare_index))
