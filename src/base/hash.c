@@ -11,7 +11,6 @@
 #include <sys/random.h>
 
 #define SHA256_LEN 32
-#define UUID_LEN 16
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -103,21 +102,26 @@ static bool hyphen_before(unsigned byte)
     return byte == 4 || byte == 6 || byte == 8 || byte == 10;
 }
 
+void hash_uuid_print(const unsigned char raw[HASH_UUID_RAW], char uuid[HASH_UUID])
+{
+    for (unsigned i = 0; i < HASH_UUID_RAW; i++) {
+        if (hyphen_before(i))
+            *uuid++ = '-';
+        uuid = put_hex(uuid, raw[i]);
+    }
+    *uuid = '\0';
+}
+
 int hash_uuid(char uuid[HASH_UUID])
 {
-    unsigned char raw[UUID_LEN];
+    unsigned char raw[HASH_UUID_RAW];
     int err = hash_random(raw, sizeof(raw));
 
     if (err)
         return err;
     raw[6] = (raw[6] & 0x0f) | 0x40; /* version 4 */
     raw[8] = (raw[8] & 0x3f) | 0x80; /* the variant of RFC 4122 */
-    for (unsigned i = 0; i < UUID_LEN; i++) {
-        if (hyphen_before(i))
-            *uuid++ = '-';
-        uuid = put_hex(uuid, raw[i]);
-    }
-    *uuid = '\0';
+    hash_uuid_print(raw, uuid);
     return 0;
 }
 

@@ -13,6 +13,7 @@
 
 #define HASH_HEX 65 /* 64 lower-case hexadecimal digits and a NUL */
 #define HASH_CHECK 8
+#define HASH_UUID_RAW 16
 #define HASH_UUID 37 /* 36 characters, RFC 4122 section 3, and a NUL */
 
 /* SHA-256 (FIPS 180-4) of buf as lower-case hex. 0 or -ENOMEM. Any thread. */
@@ -27,6 +28,9 @@ MUST_CHECK int hash_check_pair(const void *first, size_t first_len, const void *
 
 /* Unpredictable bytes, at most 256. 0 or -errno. Any thread. */
 MUST_CHECK int hash_random(void *buf, size_t len);
+
+/* The text of a UUID's bytes, lower case. Any thread. */
+void hash_uuid_print(const unsigned char raw[HASH_UUID_RAW], char uuid[HASH_UUID]);
 
 /* A random UUID, version 4 (RFC 4122 section 4.4), lower case. 0 or -errno. */
 MUST_CHECK int hash_uuid(char uuid[HASH_UUID]);

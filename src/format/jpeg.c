@@ -19,7 +19,6 @@
 
 #define MAGIC "mosaicfs" /* its NUL is part of it */
 #define VERSION 1
-#define UUID_BYTES 16
 
 #define AT_LENGTH 2
 #define AT_MAGIC 4
@@ -282,19 +281,6 @@ static void put_uuid(const char *uuid, unsigned char *to)
     }
 }
 
-static void get_uuid(const unsigned char *from, char uuid[HASH_UUID])
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (unsigned i = 0; i < UUID_BYTES; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *uuid++ = '-';
-        *uuid++ = digits[from[i] >> 4];
-        *uuid++ = digits[from[i] & 15];
-    }
-    *uuid = '\0';
-}
-
 static int put_segment(const struct jpeg_tag *tag, unsigned char *to)
 {
     memset(to, 0, FORMAT_JPEG_SEGMENT);
@@ -367,7 +353,7 @@ int jpeg_get(const void *bytes, struct jpeg_tag *tag)
     if (from[AT_VERSION] > VERSION)
         return -ENOTSUP;
     memset(tag, 0, sizeof(*tag));
-    get_uuid(from + AT_UUID, tag->uuid);
+    hash_uuid_print(from + AT_UUID, tag->uuid);
     tag->tile = (uint32_t)get(from + AT_TILE, 4);
     tag->payload = get(from + AT_PAYLOAD, 8);
     memcpy(tag->cover, from + AT_COVER, HASH_CHECK);
