@@ -414,6 +414,15 @@ int archive_private(const struct archive *archive, bool create, int *fd)
     return io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
 }
 
+int archive_sync_all(const struct archive *archive)
+{
+    int rc = syncfs(archive->dirfd) ? -errno : 0;
+
+    if (rc)
+        log_error("cannot bring '%s' to disk: %s", archive->path, strerror(-rc));
+    return rc;
+}
+
 void archive_close(struct archive *archive)
 {
     covers_free(archive->covers);

@@ -65,6 +65,9 @@ MUST_CHECK int archive_private(const struct archive *archive, bool create, int *
 /* Writes archive->index where there is none. 0 or -errno, logged. */
 MUST_CHECK int archive_write_index(const struct archive *archive);
 
+/* All of it, and of its file system, is durable. 0 or -errno, logged. */
+MUST_CHECK int archive_sync_all(const struct archive *archive);
+
 void archive_close(struct archive *archive);
 
 #endif

@@ -91,6 +91,7 @@ int newcovers_give(const struct archive *archive, void (*tell)(size_t done, void
     struct folders folders = {0};
     int first = folders_init(&folders, archive->dirfd, archive->index.layout,
                              archive->index.geometry.ntiles);
+    int rc;
 
     *done = 0;
     if (!first)
@@ -100,8 +101,7 @@ int newcovers_give(const struct archive *archive, void (*tell)(size_t done, void
         return first;
     }
     for (uint32_t tile = 0; tile < folders.ntiles; tile++) {
-        int rc = folders_next(&folders, tile, &tile);
-
+        rc = folders_next(&folders, tile, &tile);
         if (rc) {
             first = rc == -ENOENT ? first : rc;
             break;
@@ -110,11 +110,6 @@ int newcovers_give(const struct archive *archive, void (*tell)(size_t done, void
             tell(++*done, arg);
     }
     folders_release(&folders);
-    if (syncfs(archive->dirfd)) {
-        int rc = -errno;
-
-        log_error("cannot bring '%s' to disk: %s", archive->path, strerror(-rc));
-        first = first ? first : rc;
-    }
-    return first;
+    rc = archive_sync_all(archive);
+    return first ? first : rc;
 }

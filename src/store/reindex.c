@@ -381,11 +381,7 @@ static int make_way(struct work *work, struct strays *strays)
         else if (strays->list[i].fate == STRAY_DISPLACED)
             rc = make_room(work, &strays->list[i]);
     }
-    if (!rc && syncfs(work->archive->dirfd)) {
-        rc = -errno;
-        log_error("cannot bring '%s' to disk: %s", work->archive->path, strerror(-rc));
-    }
-    return rc;
+    return rc ? rc : archive_sync_all(work->archive);
 }
 
 static int rename_all(struct work *work, struct strays *strays,
