@@ -30,6 +30,7 @@
 #define FORMAT_JPEG_ALIGN 4096      /* payloads behind pictures begin at a multiple of it */
 #define FORMAT_JPEG_PROBE 6         /* bytes of a file that tell where our segment is */
 #define FORMAT_JPEG_SEGMENT 74      /* bytes of our segment, its marker included */
+#define FORMAT_TAIL_HEAD 78519      /* bytes before the tiles of the original's variant */
 #define FORMAT_COVER_MAX 1048576    /* bytes of a cover, unless told otherwise */
 #define FORMAT_COVER_LIMIT 67108864 /* and what that may be told at most */
 

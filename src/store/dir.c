@@ -18,7 +18,8 @@
  * as TILE.tmp, since a name without a whole picture is a damaged tile.
  *
  * A tile that tells the layout, which the index does not in LAYOUT_TAIL, stays when
- * it is emptied: without any the archive would be one of bare tiles.
+ * it is emptied: without any the archive would be one of bare tiles. So does a
+ * second one where one alone does not tell how long its picture is.
  *
  * Order of durability: what another program notes about a tile is removed
  * (bandmap.h); the journal of changed tiles, before any byte of a tile;
@@ -37,10 +38,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/zero.h"
 #include "store/dir_impl.h"
+#include "store/head.h"
 #include "store/tilefile.h"
 
 #define BLOCK 4096 /* what overlapping writes must not tear */
@@ -48,6 +51,11 @@
 static struct dir *dir_of(struct store *st)
 {
     return (struct dir *)st;
+}
+
+static bool is_keeper(const struct dir *dir, uint32_t tile)
+{
+    return tile == dir->keepers[0] || tile == dir->keepers[1];
 }
 
 /* The tile's file, to be written. */
@@ -203,7 +211,7 @@ static int dir_remove(struct store *st, uint32_t tile)
     const char *name;
     int folder, rc;
 
-    if (tile == dir->keeper)
+    if (is_keeper(dir, tile))
         return -EBUSY;
     rc = folders_open(&dir->folders, tile, path, &name, &folder);
     if (!rc) {
@@ -242,7 +250,7 @@ static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
         rc = tilefile_punch(file->fd, start, start + len < size ? start + len : size, size);
     }
     atomic_store(&file->dirty, true);
-    *empty = !rc && tile != dir->keeper && tilefile_is_empty(file->fd, file->payload);
+    *empty = !rc && !is_keeper(dir, tile) && tilefile_is_empty(file->fd, file->payload);
     fdcache_put(dir->cache, file);
     return rc ? dir_file_complain(dir, "zero part of", tile, rc) : 0;
 }
@@ -405,14 +413,29 @@ static const struct store_ops dir_ops = {
     .close = dir_close,
 };
 
-static int find_keeper(struct dir *dir)
+/*
+ * The next mount must be able to tell from what stays how long the pictures are: one
+ * tile that says it alone, or two that agree. Tiles of a wrong length say nothing.
+ */
+static int find_keepers(struct dir *dir)
 {
-    int rc = -ENOENT;
+    enum head_trust trust = HEAD_CLAIM;
+    uint32_t tile = 0;
+    unsigned n = 0;
+    uint64_t head;
+    int rc = dir->layout->head == LAYOUT_TAIL && !dir->read_only ? 0 : -ENOENT;
 
-    if (dir->layout->head == LAYOUT_TAIL && !dir->read_only)
-        rc = folders_next(&dir->folders, 0, &dir->keeper);
-    if (rc)
-        dir->keeper = DIR_NOBODY;
+    dir->keepers[0] = dir->keepers[1] = DIR_NOBODY;
+    while (!rc && n < ARRAY_LEN(dir->keepers) && trust == HEAD_CLAIM &&
+           tile < dir->store.geometry.ntiles) {
+        rc = folders_next(&dir->folders, tile, &tile);
+        if (!rc && head_measure(dir->archive, tile, &head, &trust) == 0 &&
+            head == dir->archive->head)
+            dir->keepers[n++] = tile;
+        else
+            trust = HEAD_CLAIM;
+        tile++;
+    }
     return rc == -ENOENT ? 0 : rc;
 }
 
@@ -431,7 +454,7 @@ int dir_open(const struct archive *archive, bool read_only, unsigned max_open, s
         rc = folders_init(&dir->folders, archive->dirfd, dir->layout, dir->store.geometry.ntiles);
     }
     if (!rc)
-        rc = find_keeper(dir);
+        rc = find_keepers(dir);
     if (!rc)
         rc = fdcache_new(max_open, dir->store.geometry.tile_size, &cache_ops, &dir->cache);
     if (rc)

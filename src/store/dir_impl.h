@@ -26,7 +26,7 @@ struct dir {
     int dirfd; /* the archive's, not ours */
     bool read_only;
     const struct layout *layout;
-    uint32_t keeper; /* a tile that is not removed, or DIR_NOBODY */
+    uint32_t keepers[2]; /* tiles that are not removed, or DIR_NOBODY */
     struct fdcache *cache;
     struct folders folders;  /* guards itself */
     struct changes *changes; /* likewise; NULL when read-only */

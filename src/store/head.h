@@ -45,4 +45,18 @@ MUST_CHECK int head_verify(int fd, const struct jpeg_tag *tag);
 /* Length of the whole picture that the file begins with; 0: of none, or of one longer than max. */
 uint64_t head_picture(int fd, uint64_t max);
 
+/* How much a file alone says about the length of what stands before its bytes. */
+enum head_trust {
+    HEAD_CLAIM,  /* the file may have been cut: another one has to agree */
+    HEAD_LIKELY, /* it is the length of the picture that the program of 2017 brings along */
+    HEAD_SURE,   /* the picture ends there */
+};
+
+/*
+ * LAYOUT_TAIL: what stands before the bytes of tile, if its file has all of them. 0, *head and
+ * *trust; -EBADMSG when the file is too short; else -errno. Logs nothing.
+ */
+MUST_CHECK int head_measure(const struct archive *archive, uint32_t tile, uint64_t *head,
+                            enum head_trust *trust);
+
 #endif

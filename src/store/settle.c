@@ -4,8 +4,9 @@
  * program of 2017, which wrote each behind a picture, the same number of bytes
  * in all of them (78519 unless it was changed). Which it is, is told by their
  * names; how long the picture is, by a tile: where the picture ends, or two
- * files of one length. One file alone without the picture's end could have been
- * cut, and all its bytes would be shifted.
+ * files of one length, or one of that program's own length. One file alone of
+ * another length, without the picture's end, could have been cut, and all its bytes
+ * would be shifted.
  *
  * In every layout but plain a name that means a tile in another spelling, as 0001.JPG
  * or 000A.jpg do, is refused: on a file system that tells upper case from lower,
@@ -159,46 +160,26 @@ static int count_names(const struct archive *archive, struct count *a, struct co
 
 /* --- the length of the pictures -------------------------------------------- */
 
-/* What stands before the bytes of tile, if its length is right. 0 or -errno. */
-static int measure(const struct archive *archive, uint32_t tile, uint64_t *head, bool *sure)
-{
-    uint64_t tile_len = geometry_tile_len(&archive->index.geometry, tile);
-    char path[LAYOUT_PATH];
-    struct stat st;
-    int rc, fd;
-
-    archive->index.layout->tile_path(tile, path);
-    rc = io_open_file(archive->dirfd, path, O_RDONLY, &fd);
-    if (rc)
-        return rc;
-    if (fstat(fd, &st))
-        rc = -errno;
-    else if ((uint64_t)st.st_size <= tile_len)
-        rc = -EBADMSG;
-    else
-        *head = (uint64_t)st.st_size - tile_len;
-    *sure = !rc && head_picture(fd, *head) == *head;
-    close(fd);
-    return rc;
-}
-
-/* One that is sure, else what most agree upon, two at least. */
+/* One that is sure, else what most agree upon: two at least, for which one that is likely counts.
+ */
 static int measure_heads(struct archive *archive, const struct count *pictures)
 {
     uint64_t heads[LOOKED] = {0};
+    enum head_trust trust;
     uint32_t most = 1;
-    bool sure;
 
     for (uint32_t i = 0; i < pictures->n && i < LOOKED; i++) {
         uint32_t alike = 1;
 
-        if (measure(archive, pictures->first[i], &heads[i], &sure))
+        if (head_measure(archive, pictures->first[i], &heads[i], &trust))
             continue;
         for (uint32_t other = 0; other < i; other++)
             alike += heads[other] == heads[i];
-        if (alike > most || sure)
+        if (alike == 1 && trust == HEAD_LIKELY)
+            alike = 2;
+        if (alike > most || trust == HEAD_SURE)
             archive->head = heads[i];
-        if (sure)
+        if (trust == HEAD_SURE)
             return 0;
         most = alike > most ? alike : most;
     }

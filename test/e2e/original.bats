@@ -96,6 +96,46 @@ used() {
     listing drive.img | diff before -
 }
 
+# What that program brings along: a picture, and 36 bytes behind its end.
+built_in() {
+    archive
+    { golden pad cover.jpg $((HEAD - 36)) && random 36; } >head.jpg
+    golden write original-jpeg other.img 65536 wanted head.jpg
+    rm -r drive.img
+    mv other.img drive.img
+}
+
+@test "2017: one tile with the picture of that program is enough, also when a trim has left it" {
+    local kept
+    for kept in '0005' '000[25]'; do
+        built_in
+        find drive.img -name '*.jpg' ! -name "$kept.jpg" -delete
+        mount_drive
+        get $((5 * 64 * KiB)) $((64 * KiB)) | cmp - <(tail -c +$((5 * 64 * KiB + 1)) wanted | head -c $((64 * KiB)))
+        fallocate -p -o 0 -l "$MiB" drive
+        remount_drive
+        same tiles 1 "$(count_tiles)"
+        random 5000 | put 500000
+        umount_drive
+        try 0 mosaicfs check drive.img
+        whole
+        golden read drive.img >read
+        cmp -n 500000 read /dev/zero
+        rm -r drive.img
+    done
+}
+
+@test "2017: two tiles stay where one alone does not tell how long its picture is" {
+    archive 12345 behind
+    mount_drive
+    fallocate -p -o 0 -l "$MiB" drive
+    remount_drive
+    same tiles 2 "$(count_tiles)"
+    same layout original-jpeg "$(info layout)"
+    umount_drive
+    whole
+}
+
 @test "2017: a tile that is cut or longer is an error, and no byte is shifted" {
     local tile
     expect_log 'tile .00/000[0-9a-f].jpg'
