@@ -48,6 +48,15 @@ static bool listed(const char *list, const char *word)
     return false;
 }
 
+/* The number behind name in the tags of a mount, such as "shared:3 master:1", or 0. */
+static uint32_t group(const char *tags, const char *name)
+{
+    const char *tag = tags ? strstr(tags, name) : NULL;
+    uint32_t number = 0;
+
+    return tag && sscanf(tag + strlen(name), "%" SCNu32, &number) == 1 ? number : 0;
+}
+
 /*
  * ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS, any number of tags, "-", TYPE
  * SOURCE OPTIONS.
@@ -66,11 +75,16 @@ bool proc_parse_mount(char *line, struct proc_mount *mount)
         if (!(word[i] = strtok_r(i ? NULL : line, " ", &save)))
             return false;
     if (!type || sscanf(word[0], "%" SCNd32, &mount->id) != 1 ||
+        sscanf(word[1], "%" SCNd32, &mount->parent) != 1 ||
         sscanf(word[2], "%u:%u", &mount->maj, &mount->min) != 2)
         return false;
     parse_unescape(word[4]);
     if (source)
         parse_unescape(source);
+    parse_unescape(word[3]);
+    mount->root = word[3];
+    mount->shared = group(save, "shared:");
+    mount->master = group(save, "master:");
     mount->read_only = listed(word[5], "ro") || listed(options, "ro");
     mount->mountpoint = word[4];
     mount->type = type;

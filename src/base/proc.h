@@ -29,9 +29,13 @@ struct proc_flock {
 MUST_CHECK bool proc_parse_flock(const char *line, struct proc_flock *lock);
 
 struct proc_mount {
-    int32_t id;
+    int32_t id, parent;
     unsigned maj, min; /* st_dev of what is on it */
     bool read_only;    /* the mount or the file system */
+    /* Peer groups: what is mounted or unmounted below one mount of a group is so below all. */
+    uint32_t shared;  /* the group that it is in, 0: none */
+    uint32_t master;  /* the group that it follows, 0: none */
+    const char *root; /* what of the file system is seen at mountpoint */
     const char *mountpoint;
     const char *type;
     const char *source; /* "" when there is none */

@@ -79,6 +79,31 @@ void busy_tell(const struct mounts *mounts, const struct mount *mount, const cha
         tell_nobody(&told);
 }
 
+bool busy_tell_if(const struct mounts *mounts, const struct mount *mount, const char *name)
+{
+    struct told told = {.what = "cannot unmount", .name = name};
+    bool busy = holders_each(mounts, mount, tell_holder, &told);
+
+    if (busy)
+        advise(&told);
+    return busy;
+}
+
+void busy_tell_twins(const struct mounts *mounts, const struct mount *mount, const char *name,
+                     bool gone)
+{
+    const struct mount *twin = NULL, *last = NULL;
+
+    while ((twin = mounts_twin(mounts, mount, twin))) {
+        last = twin;
+        log_error("%s '%s': the same drive is mounted on '%s' as well",
+                  gone ? "cannot finish unmounting" : "cannot unmount", name, twin->mountpoint);
+    }
+    log_note("'mosaicfs umount %s' unmounts it everywhere; 'umount %s' would take away that mount "
+             "alone",
+             mount->source, last ? last->mountpoint : name);
+}
+
 void busy_tell_elsewhere(const struct mounts *mounts, const struct server *server, const char *name)
 {
     struct told told = {.what = "cannot finish unmounting", .name = name};

@@ -11,6 +11,16 @@
 /* The kernel calls mount busy. name is what the user calls it. */
 void busy_tell(const struct mounts *mounts, const struct mount *mount, const char *name);
 
+/* True, and told, when somebody is seen who keeps mount busy. */
+bool busy_tell_if(const struct mounts *mounts, const struct mount *mount, const char *name);
+
+/*
+ * The same file is mounted elsewhere, too, with a bind mount for example. gone:
+ * mount itself has been taken away.
+ */
+void busy_tell_twins(const struct mounts *mounts, const struct mount *mount, const char *name,
+                     bool gone);
+
 /* It is not mounted here any more, and yet the server has somebody to serve. */
 void busy_tell_elsewhere(const struct mounts *mounts, const struct server *server,
                          const char *name);

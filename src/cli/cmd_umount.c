@@ -87,12 +87,17 @@ static bool still_there(const struct mount *mount)
     return found;
 }
 
-/* True when the same file is mounted elsewhere, too: its server stays. */
-static bool has_twin(const struct mount *mount)
+/*
+ * True, and told, when the same file is mounted elsewhere, too: then its server
+ * stays and the archive is in use, whatever happens to this mount.
+ */
+static bool has_twin(const struct mount *mount, const char *name, bool gone)
 {
     struct mounts now;
-    bool found = mounts_read(0, &now) == 0 && mounts_twin(&now, mount);
+    bool found = mounts_read(0, &now) == 0 && mounts_twin(&now, mount, NULL);
 
+    if (found)
+        busy_tell_twins(&now, mount, name, gone);
     mounts_release(&now);
     return found;
 }
@@ -207,8 +212,9 @@ static void tell_covered(const struct mounts *mounts, const struct mount *mount,
         log_note("take that away, which is on a directory above; then try again");
 }
 
+/* more: other mounts of the same file are unmounted after this one. */
 static int unmount(const struct mounts *mounts, const struct mount *mount, const char *name,
-                   const char *archive)
+                   const char *archive, bool more)
 {
     struct server server;
     char why[UNMOUNT_WHY];
@@ -226,24 +232,57 @@ static int unmount(const struct mounts *mounts, const struct mount *mount, const
         busy_tell(mounts, mount, name);
     else if (err)
         log_error("cannot unmount '%s': %s", name, why);
-    else if (!has_twin(mount))
-        rc = finish(mounts, &server, name, archive, rc != CLI_DONE);
+    else if (!more)
+        rc = has_twin(mount, name, true) ? CLI_FAILED
+                                         : finish(mounts, &server, name, archive, rc != CLI_DONE);
     server_release(&server);
     return err ? CLI_FAILED : rc;
+}
+
+/* One mount out of several of a file would go, and nothing be put away: nothing is done then. */
+static int unmount_one(const struct mounts *mounts, const struct mount *mount, const char *name)
+{
+    if (!is_covered(mount) && has_twin(mount, name, false))
+        return CLI_FAILED;
+    return unmount(mounts, mount, name, mount->source, false);
+}
+
+/* Is a mount of the same file among those that unmount_all() has still to do? */
+static bool has_more(const struct mounts *mounts, const struct mount *mount)
+{
+    const struct mount *next = mount;
+
+    while ((next = mounts_of(mounts, mount->source, next)))
+        if (next->dev == mount->dev)
+            return true;
+    return false;
+}
+
+/* Of a file that is mounted several times: one that is in use keeps them all. */
+static bool is_busy(const struct mounts *mounts, const char *archive)
+{
+    const struct mount *mount = NULL;
+    bool busy = false;
+
+    while ((mount = mounts_of(mounts, archive, mount)))
+        busy = (mounts_twin(mounts, mount, NULL) &&
+                busy_tell_if(mounts, mount, mount->mountpoint)) ||
+               busy;
+    return busy;
 }
 
 /* All mounts of an archive. *found tells whether there was one. */
 static int unmount_all(const struct mounts *mounts, const char *archive, bool *found)
 {
-    const struct mount *mount = NULL;
+    const struct mount *mount = mounts_of(mounts, archive, NULL);
     int rc = CLI_DONE;
 
-    *found = false;
-    while ((mount = mounts_of(mounts, archive, mount))) {
-        *found = true;
-        if (unmount(mounts, mount, mount->mountpoint, mount->source))
+    *found = mount != NULL;
+    if (mount && is_busy(mounts, archive))
+        return CLI_FAILED;
+    for (; mount; mount = mounts_of(mounts, archive, mount))
+        if (unmount(mounts, mount, mount->mountpoint, mount->source, has_more(mounts, mount)))
             rc = CLI_FAILED;
-    }
     return rc;
 }
 
@@ -296,7 +335,7 @@ static int unmount_by_lock(const struct mounts *mounts, const char *path)
     const struct mount *mount = pid && mountpoint[0] ? mounts_at(mounts, mountpoint) : NULL;
 
     if (mount && may_serve(pid, mount)) /* the archive was renamed since */
-        return unmount(mounts, mount, mountpoint, path);
+        return unmount(mounts, mount, mountpoint, path, false);
     if (pid)
         return wait_for_holder(mounts, path, pid);
     log_error("'%s' is not mounted", path);
@@ -329,7 +368,7 @@ static int run(const struct args *args)
     }
     mount = mount_at(&mounts, path);
     if (mount)
-        rc = unmount(&mounts, mount, path, mount->source);
+        rc = unmount_one(&mounts, mount, path);
     else
         rc = unmount_all(&mounts, path, &found);
     if (!found)

@@ -19,23 +19,33 @@ static bool parse_line(char *line, struct mount *mount)
         return false;
     *mount = (struct mount){
         .id = told.id,
+        .parent = told.parent,
+        .shared = told.shared,
+        .master = told.master,
         .dev = makedev(told.maj, told.min),
         .read_only = told.read_only,
         .ours = strcmp(told.type, "fuse.mosaicfs") == 0,
+        .root = strdup(told.root),
         .mountpoint = strdup(told.mountpoint),
         .source = strdup(told.source),
     };
     return true;
 }
 
-static int append(struct mounts *mounts, const struct mount *mount)
+static void release(struct mount *mount)
+{
+    free(mount->root);
+    free(mount->mountpoint);
+    free(mount->source);
+}
+
+static int append(struct mounts *mounts, struct mount *mount)
 {
     struct mount *list = realloc(mounts->list, (mounts->n + 1) * sizeof(*list));
 
-    if (!list || !mount->mountpoint || !mount->source) {
+    if (!list || !mount->root || !mount->mountpoint || !mount->source) {
         mounts->list = list ? list : mounts->list;
-        free(mount->mountpoint);
-        free(mount->source);
+        release(mount);
         return -ENOMEM;
     }
     list[mounts->n++] = *mount;
@@ -81,10 +91,8 @@ int mounts_own(struct mounts *mounts)
 
 void mounts_release(struct mounts *mounts)
 {
-    for (size_t i = 0; i < mounts->n; i++) {
-        free(mounts->list[i].mountpoint);
-        free(mounts->list[i].source);
-    }
+    for (size_t i = 0; i < mounts->n; i++)
+        release(&mounts->list[i]);
     free(mounts->list);
     *mounts = (struct mounts){0};
 }
@@ -138,10 +146,59 @@ const struct mount *mounts_of(const struct mounts *mounts, const char *path,
     return NULL;
 }
 
-const struct mount *mounts_twin(const struct mounts *mounts, const struct mount *mount)
+static const struct mount *by_id(const struct mounts *mounts, int id)
 {
     for (size_t i = 0; i < mounts->n; i++)
-        if (mounts->list[i].dev == mount->dev && mounts->list[i].id != mount->id)
+        if (mounts->list[i].id == id)
             return &mounts->list[i];
+    return NULL;
+}
+
+/* What of its file system the mount shows at mountpoint, which lies on it, in two parts. */
+static void place_on(const struct mount *parent, const char *mountpoint, const char **root,
+                     const char **rest)
+{
+    size_t len = strlen(parent->mountpoint);
+
+    *root = strcmp(parent->root, "/") == 0 ? "" : parent->root;
+    *rest = mountpoint + (strcmp(parent->mountpoint, "/") == 0 ? 0 : len);
+}
+
+static bool same_place(const struct mount *p, const char *at_p, const struct mount *q,
+                       const char *at_q)
+{
+    const char *root_p, *rest_p, *root_q, *rest_q;
+    char full_p[2 * PATH_MAX], full_q[2 * PATH_MAX];
+
+    place_on(p, at_p, &root_p, &rest_p);
+    place_on(q, at_q, &root_q, &rest_q);
+    snprintf(full_p, sizeof(full_p), "%s%s", root_p, rest_p);
+    snprintf(full_q, sizeof(full_q), "%s%s", root_q, rest_q);
+    return p->dev == q->dev && strcmp(full_p, full_q) == 0;
+}
+
+/*
+ * Does an unmount of mount take other with it? So it does where the mount that
+ * other lies on is a peer of the one that mount lies on, or follows it, as
+ * after 'mount --rbind' where mounts are shared.
+ */
+static bool goes_along(const struct mounts *mounts, const struct mount *mount,
+                       const struct mount *other)
+{
+    const struct mount *p = by_id(mounts, mount->parent), *q = by_id(mounts, other->parent);
+
+    return p && q && p != q && p->shared && (q->shared == p->shared || q->master == p->shared) &&
+           same_place(p, mount->mountpoint, q, other->mountpoint);
+}
+
+const struct mount *mounts_twin(const struct mounts *mounts, const struct mount *mount,
+                                const struct mount *previous)
+{
+    for (size_t i = previous ? (size_t)(previous - mounts->list) + 1 : 0; i < mounts->n; i++) {
+        const struct mount *other = &mounts->list[i];
+
+        if (other->dev == mount->dev && other->id != mount->id && !goes_along(mounts, mount, other))
+            return other;
+    }
     return NULL;
 }

@@ -9,15 +9,18 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/compiler.h"
 
 struct mount {
-    int id;
+    int id, parent;
     dev_t dev; /* st_dev of what is on it */
     bool read_only;
     bool ours; /* a mosaicfs */
+    uint32_t shared, master; /* peer groups, 0: none */
+    char *root;              /* what of its file system is seen */
     char *mountpoint;
     char *source; /* of ours: the archive's absolute path */
 };
@@ -47,8 +50,12 @@ const struct mount *mounts_at(const struct mounts *mounts, const char *path);
 const struct mount *mounts_of(const struct mounts *mounts, const char *path,
                               const struct mount *previous);
 
-/* Another mount of the same file: a bind mount, say. NULL when there is none. */
-const struct mount *mounts_twin(const struct mounts *mounts, const struct mount *mount);
+/*
+ * Another mount of the same file that stays when mount is unmounted: a bind
+ * mount, say. The first, or the one after previous; NULL when there is none.
+ */
+const struct mount *mounts_twin(const struct mounts *mounts, const struct mount *mount,
+                                const struct mount *previous);
 
 /*
  * The absolute path without symbolic links of what may be a dead mount. 0 or

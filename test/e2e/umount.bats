@@ -340,3 +340,76 @@ holds_pidfd() {
     same content hello "$(get 0 6)"
     release
 }
+
+@test "a drive that a bind mount shows as well is not called unmounted" {
+    local pid
+    new_drive -n 4 -s 1M
+    pid=$(daemon_pid)
+    echo hello | dd of=drive conv=notrunc status=none
+    : >copy
+    mount --bind drive copy
+    try 1 umount_drive
+    said "cannot unmount 'drive': the same drive is mounted on '$T/copy' as well"
+    said "'mosaicfs umount $T/drive.img' unmounts it everywhere"
+    try 1 umount_at copy
+    said "the same drive is mounted on '$T/drive' as well"
+    mounted drive
+    mounted copy
+    alive "$pid"
+    # In use through one of them, all stay.
+    hold copy
+    try 1 umount_at drive.img
+    said "cannot unmount '$T/copy': in use by process $holder (tail)"
+    mounted drive
+    mounted copy
+    release
+    try 0 umount_at drive.img
+    silent
+    not_mounted drive
+    not_mounted copy
+    gone "$pid"
+    mount_drive
+    same content hello "$(head -n 1 drive)"
+}
+
+@test "a drive that is mounted on itself again is not called unmounted" {
+    local pid
+    new_drive -n 4 -s 1M
+    pid=$(daemon_pid)
+    mount --bind drive drive
+    try 1 umount_drive
+    said "the same drive is mounted on '$T/drive' as well"
+    same mounts 2 "$(mounts_below | wc -l)"
+    try 0 umount_at drive.img
+    gone "$pid"
+}
+
+@test "a mount that goes along with ours does not keep it" {
+    local pid
+    mkdir home copy
+    mount --bind home home
+    mount --make-private home
+    mount --make-shared home
+    mosaicfs create -n 4 -s 1M drive.img
+    mount_at drive.img home/drive
+    pid=$(daemon_pid)
+    mount --rbind home copy
+    mounted copy/drive
+    try 0 umount_at home/drive
+    silent
+    not_mounted copy/drive
+    gone "$pid"
+    # One that does not follow stays, and is told.
+    umount copy
+    mount_at drive.img home/drive
+    mount --rbind home copy
+    mount --make-rprivate copy
+    mounted copy/drive
+    try 1 umount_at home/drive
+    said "the same drive is mounted on '$T/copy/drive' as well"
+    mounted home/drive
+    umount_at drive.img
+    not_mounted copy/drive
+    umount copy
+    umount home
+}

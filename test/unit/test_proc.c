@@ -58,12 +58,16 @@ static void only_flocks_that_are_held_count(void **state)
 
 static void a_mount_tells_its_places(void **state)
 {
-    char line[] = "77 28 0:42 / /mnt/my\\040drive rw,nosuid shared:3 master:1 - fuse.mosaicfs "
+    char line[] = "77 28 0:42 /a\\040b /mnt/my\\040drive rw,nosuid shared:3 master:1 - fuse.mosaicfs "
                   "/srv/a\\134b ro,user_id=0\n";
     struct proc_mount mount;
 
     assert_true(proc_parse_mount(line, &mount));
     assert_int_equal(mount.id, 77);
+    assert_int_equal(mount.parent, 28);
+    assert_string_equal(mount.root, "/a b");
+    assert_int_equal(mount.shared, 3);
+    assert_int_equal(mount.master, 1);
     assert_int_equal(mount.maj, 0);
     assert_int_equal(mount.min, 42);
     assert_true(mount.read_only);
