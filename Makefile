@@ -196,6 +196,8 @@ $(BUILD)/test/unit/test_scan: unit_ldflags := \
 	-Wl,--wrap=io_open,--wrap=readdir,--wrap=readdir64
 $(BUILD)/test/unit/test_owner: unit_ldflags := \
 	-Wl,--wrap=mkdirat,--wrap=gethostname,--wrap=fopen,--wrap=fopen64
+$(BUILD)/test/unit/test_drive: unit_ldflags := \
+	-Wl,--wrap=flock,--wrap=renameat2,--wrap=fs_local
 $(BUILD)/test/fuzz/replay-changes $(BUILD)/test/fuzz/fuzz-changes: fuzz_ldflags := \
 	-Wl,--wrap=io_open_file,--wrap=io_pread
 

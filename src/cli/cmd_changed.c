@@ -12,12 +12,10 @@
 #include "cli/json.h"
 #include "cli/mounts.h"
 #include "cli/server.h"
+#include "drive/drive.h"
 #include "store/archive.h"
 #include "store/changes.h"
 #include "store/dir.h"
-#include "store/owner.h"
-
-#define OPEN_MAX_FILES 64 /* the least that dir_open() takes */
 
 struct request {
     const char *since; /* as given, or NULL */
@@ -146,14 +144,17 @@ static void tell_doubts(const struct archive *archive, const struct result *resu
     }
 }
 
-static int list(const struct archive *archive, struct request *request)
+static int list(struct archive *archive, struct request *request)
 {
-    struct result result = {.layout = archive->index.layout};
-    int rc = changes_read(archive, &result.list);
+    struct result result = {0};
+    int rc = archive_read(archive);
 
+    if (!rc)
+        rc = changes_read(archive, &result.list);
     if (rc)
         return rc;
-    rc = dir_open(archive, true, OPEN_MAX_FILES, &result.store);
+    result.layout = archive->index.layout;
+    rc = dir_open(archive, true, DRIVE_OPEN_MIN, &result.store);
     if (!rc) {
         result.everything = cannot_tell(&result.list, request);
         tell_doubts(archive, &result);
@@ -166,20 +167,21 @@ static int list(const struct archive *archive, struct request *request)
 
 /* --- a new epoch ------------------------------------------------------------------------------ */
 
-static int mark_unmounted(const struct archive *archive, char epoch[STORE_EPOCH])
+static int mark_unmounted(const char *path, char epoch[STORE_EPOCH])
 {
-    struct owner owner;
-    struct store *store;
-    int rc = owner_take(&owner, archive, "", false, NULL);
+    struct drive_config config = {
+        .path = path,
+        .mountpoint = "",
+        .reach = DRIVE_STORE,
+        .max_open = DRIVE_OPEN_MIN,
+    };
+    struct drive drive;
+    int rc = drive_open(&drive, &config);
 
-    if (rc)
-        return rc;
-    rc = dir_open(archive, false, OPEN_MAX_FILES, &store);
     if (!rc) {
-        rc = store_mark(store, epoch);
-        store_close(store);
+        rc = store_mark(drive.store, epoch);
+        (void)drive_close(&drive);
     }
-    owner_drop(&owner);
     return rc;
 }
 
@@ -187,8 +189,8 @@ static int mark(const struct archive *archive, const struct mount *mount, bool j
 {
     char epoch[STORE_EPOCH];
     struct json_object *object;
-    int rc =
-        mount && !mount->read_only ? server_mark(mount, epoch) : mark_unmounted(archive, epoch);
+    int rc = mount && !mount->read_only ? server_mark(mount, epoch)
+                                        : mark_unmounted(archive->path, epoch);
 
     if (!rc && !json)
         puts(epoch);
@@ -233,13 +235,14 @@ static int with_archive(const struct args *args, struct request *request)
 
     if (!rc) {
         mount = mounts_at(&mounts, args->operands[0]);
-        rc = archive_open(mount ? mount->source : args->operands[0], &archive);
+        rc = archive_open_dir(mount ? mount->source : args->operands[0], &archive);
     }
     if (!rc && !mount)
         mount = mounts_of(&mounts, archive.path, NULL);
-    if (!rc)
-        rc = opt_given(args, "mark") ? mark(&archive, mount, request->json)
-                                     : list(&archive, request);
+    if (!rc && opt_given(args, "mark"))
+        rc = mark(&archive, mount, request->json);
+    else if (!rc)
+        rc = list(&archive, request);
     archive_close(&archive);
     mounts_release(&mounts);
     return rc;

@@ -202,7 +202,7 @@ static int take_archive(struct check *check, struct owner *owner, struct repair 
     if (!rc && locks)
         rc = move_some(check, repair, true);
     if (!rc)
-        rc = owner_take(owner, &check->archive, "", false, NULL);
+        rc = owner_take(owner, &check->archive, "", false);
     return rc;
 }
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Order: look at the arguments, make the daemon's process, and in it: start the
- * janitor, open the archive, take its lock (and that of a Mac), prepare the mount point,
- * open the image, mount, confine ourselves, serve. The lock comes before the mount point
- * because the daemon before us removes its own mount point while it holds the
- * lock. Back in reverse: flush and close the image, have the mount point
+ * Order: look at the arguments and the covers, make the daemon's process, and in it: start
+ * the janitor, open the drive (drive/drive.c), prepare the mount point, mount, confine
+ * ourselves, serve. Back in reverse: flush and close the image, have the mount point
  * removed, drop the lock, end.
  *
  * The parent waits for one byte from the child, sent when the kernel has said
@@ -28,15 +26,10 @@
 #include "cli/mount_args.h"
 #include "cli/mountpoint.h"
 #include "cli/process.h"
+#include "drive/drive.h"
 #include "front/fuse.h"
 #include "front/janitor.h"
 #include "front/unmount.h"
-#include "image/image.h"
-#include "store/archive.h"
-#include "store/covers.h"
-#include "store/dir.h"
-#include "store/maclock.h"
-#include "store/owner.h"
 
 #define FUSE_CONF "/etc/fuse.conf"
 
@@ -46,8 +39,7 @@ struct plan {
     struct mount_args mount;
     struct covers_source covers; /* that were given; path "": none */
     bool logging;                /* to a file of the user's choice */
-    bool keep_record; /* of the lock: the next writer must know that data may be missing */
-    int ready_fd;     /* the parent listens at the other end; -1: nobody does */
+    int ready_fd;                /* the parent listens at the other end; -1: nobody does */
 };
 
 /* False when /etc/fuse.conf does not let users pass allow_root and allow_other. */
@@ -86,6 +78,21 @@ static int open_log(struct plan *plan, const char *path)
     return rc ? CLI_FAILED : 0;
 }
 
+/* Before there is a trace of us. A path that does not resolve is told when it is opened. */
+static int check_place(const struct plan *plan)
+{
+    char path[PATH_MAX];
+    size_t len;
+
+    if (!realpath(plan->archive, path))
+        return 0;
+    len = strlen(path);
+    if (strncmp(plan->mountpoint, path, len) != 0 || plan->mountpoint[len] != '/')
+        return 0;
+    log_error("cannot mount on '%s': that is inside the archive", plan->mountpoint);
+    return CLI_FAILED;
+}
+
 static int make_plan(struct plan *plan, const struct args *args)
 {
     int rc;
@@ -105,6 +112,10 @@ static int make_plan(struct plan *plan, const struct args *args)
         rc = CLI_FAILED;
     if (!rc && opt_given(args, "log"))
         rc = open_log(plan, opt_value(args, "log"));
+    if (!rc)
+        rc = check_place(plan);
+    if (!rc && plan->covers.path[0])
+        rc = cover_check_all(&plan->covers);
     return rc;
 }
 
@@ -140,9 +151,9 @@ static void detach(const struct plan *plan, uint64_t mount_id)
         log_error("cannot unmount '%s': %s", plan->mountpoint, why);
 }
 
-/* With image, mount point and session in hand. mountpoint_fd keeps others away until mounted. */
-static int serve_mounted(struct plan *plan, const struct archive *archive, struct fuse_front *front,
-                         struct image *img, int mountpoint_fd)
+/* Serves until it is unmounted. mountpoint_fd keeps others away until mounted, and is closed. */
+static int serve_mounted(struct plan *plan, struct drive *drive, struct fuse_front *front,
+                         int mountpoint_fd)
 {
     uint64_t mount_id;
     int rc = fuse_front_mount(front, plan->mountpoint);
@@ -153,87 +164,20 @@ static int serve_mounted(struct plan *plan, const struct archive *archive, struc
     if (unmount_top_id(plan->mountpoint, &mount_id))
         mount_id = 0;
     process_harden();
-    confine_enter(archive->dirfd, covers_fd(archive->covers), plan->mount.read_only,
+    confine_enter(drive->archive.dirfd, covers_fd(drive->archive.covers), drive->read_only,
                   fuse_front_rings(front));
-    rc = fuse_front_run(front, img, on_ready, plan);
+    rc = fuse_front_run(front, drive->img, on_ready, plan);
     if (rc)
         detach(plan, mount_id);
     return rc ? CLI_FAILED : CLI_DONE;
 }
 
-/* For new tiles that are pictures. 0 or -errno, logged. */
-static int open_covers(struct plan *plan, struct archive *archive)
-{
-    int rc;
-
-    if (plan->mount.read_only || archive->index.layout->head == LAYOUT_BARE)
-        return 0;
-    rc = plan->covers.path[0] ? covers_source_remember(archive, &plan->covers)
-                              : covers_source_recall(archive, &plan->covers);
-    return rc ? rc : covers_open(archive, &plan->covers, &archive->covers);
-}
-
-/* With the lock and the mount point in hand. Closes mountpoint_fd. */
-static int serve_image(struct plan *plan, struct archive *archive, struct fuse_front *front,
-                       int mountpoint_fd)
-{
-    struct store *store;
-    struct image *img;
-    int rc = open_covers(plan, archive);
-
-    if (rc) {
-        close(mountpoint_fd);
-        return CLI_FAILED;
-    }
-    rc = dir_open(archive, plan->mount.read_only, process_open_limit(), &store);
-
-    if (!rc)
-        rc = image_open(store, plan->mount.read_only, &img);
-    if (rc) {
-        log_error("cannot open archive '%s': %s", archive->path, strerror(-rc));
-        close(mountpoint_fd);
-        return CLI_FAILED;
-    }
-    rc = serve_mounted(plan, archive, front, img, mountpoint_fd);
-    if (image_close(img)) {
-        plan->keep_record = true;
-        return CLI_FAILED; /* logged */
-    }
-    log_debug("'%s' is unmounted and all of it on disk", plan->mountpoint);
-    return rc;
-}
-
-/* With the lock in hand. Frees front. */
-static int serve_locked(struct plan *plan, struct archive *archive, struct fuse_front *front,
-                        struct owner *owner, const struct record *previous)
-{
-    bool made = false;
-    int rc = CLI_FAILED;
-    int fd;
-
-    if (!mountpoint_prepare(plan->mountpoint, &made, &fd)) {
-        /* One that a killed daemon made and could not remove is ours to remove. */
-        made = made ||
-               (previous->made_mountpoint && strcmp(previous->mountpoint, plan->mountpoint) == 0);
-        if (made && !plan->mount.read_only && owner_made_mountpoint(owner))
-            close(fd);
-        else
-            rc = serve_image(plan, archive, front, fd);
-    }
-    fuse_front_free(front);
-    if (made && janitor_remove())
-        log_warn("cannot remove the mount point '%s': the process that was to do it has died",
-                 plan->mountpoint);
-    return rc;
-}
-
-static int new_front(const struct plan *plan, const struct archive *archive,
-                     struct fuse_front **front)
+static int new_front(const struct plan *plan, const struct drive *drive, struct fuse_front **front)
 {
     struct fuse_front_config config = {
-        .source = archive->path,
+        .source = drive->archive.path,
         .args = plan->mount.words,
-        .read_only = plan->mount.read_only,
+        .read_only = drive->read_only,
         .io_uring = plan->mount.io_uring,
         .wait = plan->mount.wait,
         .wait_seconds = plan->mount.wait_seconds,
@@ -242,118 +186,72 @@ static int new_front(const struct plan *plan, const struct archive *archive,
     int rc;
 
     /* Who may read and write the archive may read and write the drive. */
-    if (fstat(archive->dirfd, &st)) {
-        log_error("cannot look at '%s': %s", archive->path, strerror(errno));
+    if (fstat(drive->archive.dirfd, &st)) {
+        log_error("cannot look at '%s': %s", drive->archive.path, strerror(errno));
         return CLI_FAILED;
     }
     config.uid = st.st_uid;
     config.gid = st.st_gid;
-    config.mode = st.st_mode & (plan->mount.read_only ? 0444 : 0666);
+    config.mode = st.st_mode & (drive->read_only ? 0444 : 0666);
     rc = fuse_front_new(&config, front);
     return rc == -EINVAL ? CLI_USAGE : rc ? CLI_FAILED : 0;
 }
 
-static int refuse_covers(const struct archive *archive)
+/*
+ * Gets the mount point ready; *made: it goes at the end. The lock is held, for the
+ * daemon before us removes its own mount point while it holds it.
+ */
+static int prepare_mountpoint(const struct plan *plan, struct drive *drive, bool *made, int *fd)
 {
-    log_error("cannot use covers for archive '%s': %s", archive->path,
-              archive->index.layout->head == LAYOUT_BARE
-                  ? "its tiles are no pictures"
-                  : "all of its tiles show the same picture, and new ones have to show it, too");
-    log_note("mount it without --cover; 'mosaicfs create --cover' makes an archive of pictures");
+    const struct record *previous = &drive->owner.previous;
+
+    if (mountpoint_prepare(plan->mountpoint, made, fd))
+        return CLI_FAILED;
+    /* One that a killed daemon made and could not remove is ours to remove. */
+    *made =
+        *made || (previous->made_mountpoint && strcmp(previous->mountpoint, plan->mountpoint) == 0);
+    if (!*made || drive->read_only || owner_made_mountpoint(&drive->owner) == 0)
+        return 0;
+    close(*fd);
     return CLI_FAILED;
 }
 
-/* May take long, and who interrupts that reaches the parent only. */
-static int check_covers(struct plan *plan, const struct archive *archive)
+/* With the drive open: until the mount point has gone again and all is flushed. */
+static int serve_drive(struct plan *plan, struct drive *drive)
 {
-    int rc;
+    struct fuse_front *front = NULL;
+    bool made = false;
+    int rc = new_front(plan, drive, &front), fd;
 
-    if (archive->index.layout->head != LAYOUT_PICTURE)
-        return refuse_covers(archive);
-    process_follow_parent(plan->ready_fd >= 0);
-    rc = cover_check_all(&plan->covers);
-    process_follow_parent(false);
-    return rc;
-}
-
-/* What stands against mounting this archive there, as far as one can see beforehand. */
-static int check_archive(struct plan *plan, const struct archive *archive)
-{
-    size_t len = strlen(archive->path);
-
-    if (strncmp(plan->mountpoint, archive->path, len) == 0 && plan->mountpoint[len] == '/') {
-        log_error("cannot mount on '%s': that is inside the archive", plan->mountpoint);
-        return CLI_FAILED;
-    }
-    return plan->covers.path[0] ? check_covers(plan, archive) : 0;
-}
-
-/*
- * The archive's lock and, of a sparse bundle, that of a Mac. What a Mac uses is
- * mounted read-only. 0 or an exit code, then with nothing taken.
- */
-static int take_locks(struct plan *plan, const struct archive *archive, struct owner *owner,
-                      struct maclock *maclock, struct record *previous)
-{
-    int rc = owner_take(owner, archive, plan->mountpoint, plan->mount.read_only, previous);
-
-    if (rc)
-        return CLI_FAILED;
-    if (plan->mount.read_only)
-        return 0;
-    rc = maclock_take(maclock, archive);
-    if (!rc)
-        return 0;
-    owner_drop(owner);
-    if (rc != -EBUSY)
-        return CLI_FAILED;
-    log_warn("'%s' is in use by another program, such as a Mac: it is mounted read-only, and may "
-             "change meanwhile",
-             archive->path);
-    plan->mount.read_only = true;
-    return owner_take(owner, archive, plan->mountpoint, true, previous) ? CLI_FAILED : 0;
-}
-
-/* With the locks in hand. */
-static int serve_taken(struct plan *plan, struct archive *archive, struct owner *owner,
-                       const struct record *previous)
-{
-    struct fuse_front *front;
-    int rc = new_front(plan, archive, &front);
-
-    if (rc)
-        return rc;
     (void)!chdir("/"); /* stay out of the way of whoever wants to unmount the place */
-    return serve_locked(plan, archive, front, owner, previous);
-}
-
-/* The daemon with its janitor. */
-static int serve_archive(struct plan *plan)
-{
-    struct maclock maclock = MACLOCK_NONE;
-    struct archive archive;
-    struct record previous;
-    struct owner owner;
-    int rc;
-
-    if (archive_open(plan->archive, &archive))
-        return CLI_FAILED;
-    rc = check_archive(plan, &archive);
     if (!rc)
-        rc = take_locks(plan, &archive, &owner, &maclock, &previous);
-    if (!rc) {
-        rc = serve_taken(plan, &archive, &owner, &previous);
-        maclock_drop(&maclock);
-        if (!plan->keep_record)
-            owner_drop(&owner);
-    }
-    archive_close(&archive);
+        rc = prepare_mountpoint(plan, drive, &made, &fd);
+    if (!rc)
+        rc = serve_mounted(plan, drive, front, fd);
+    if (drive_finish(drive))
+        rc = CLI_FAILED; /* logged */
+    else
+        log_debug("'%s' is unmounted and all of it on disk", plan->mountpoint);
+    fuse_front_free(front);
+    if (made && janitor_remove())
+        log_warn("cannot remove the mount point '%s': the process that was to do it has died",
+                 plan->mountpoint);
     return rc;
 }
 
 /* All of the daemon. Returns its exit code. */
 static int serve(struct plan *plan)
 {
+    struct drive_config config = {
+        .path = plan->archive,
+        .mountpoint = plan->mountpoint,
+        .reach = DRIVE_IMAGE,
+        .read_only = plan->mount.read_only,
+        .yield = true,
+        .max_open = process_open_limit(),
+        .covers = &plan->covers,
+    };
+    struct drive drive;
     int rc = janitor_start(plan->mountpoint, mountpoint_remove);
 
     if (rc) {
@@ -361,7 +259,11 @@ static int serve(struct plan *plan)
                   strerror(-rc));
         return CLI_FAILED;
     }
-    rc = serve_archive(plan);
+    rc = drive_open(&drive, &config) ? CLI_FAILED : 0;
+    if (!rc) {
+        rc = serve_drive(plan, &drive);
+        (void)drive_close(&drive);
+    }
     janitor_stop();
     return rc;
 }

@@ -269,7 +269,7 @@ static int act(struct reindex *re, bool *acted)
     int rc = refuse_unreadable(re), covered = 0;
 
     if (!rc)
-        rc = owner_take(&owner, &re->archive, "", false, NULL);
+        rc = owner_take(&owner, &re->archive, "", false);
     if (rc)
         return rc;
     progress_begin(&re->progress);

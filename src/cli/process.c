@@ -90,8 +90,3 @@ void process_detach(void)
     close(null_fd);
     null_fd = -1;
 }
-
-void process_follow_parent(bool follow)
-{
-    (void)prctl(PR_SET_PDEATHSIG, follow ? SIGTERM : 0);
-}

@@ -6,8 +6,6 @@
 #ifndef CLI_PROCESS_H
 #define CLI_PROCESS_H
 
-#include <stdbool.h>
-
 /*
  * First thing of all. Closes every descriptor above stderr that the caller left
  * open: held by a daemon, a pipe of it would never end. From now on a pipe that
@@ -35,8 +33,5 @@ void process_harden(void);
  * After process_harden().
  */
 void process_detach(void);
-
-/* From now on the process ends when its parent does, or no longer. */
-void process_follow_parent(bool follow);
 
 #endif

@@ -388,16 +388,21 @@ static int refuse_unfinished(const struct archive *archive)
     return -EBUSY;
 }
 
+int archive_read(struct archive *archive)
+{
+    int rc = read_index(archive);
+
+    if (!rc)
+        rc = refuse_unfinished(archive);
+    return rc ? rc : settle_archive(archive);
+}
+
 int archive_open(const char *path, struct archive *archive)
 {
     int rc = archive_open_dir(path, archive);
 
     if (!rc)
-        rc = read_index(archive);
-    if (!rc)
-        rc = refuse_unfinished(archive);
-    if (!rc)
-        rc = settle_archive(archive);
+        rc = archive_read(archive);
     if (rc)
         archive_close(archive);
     return rc;

@@ -27,11 +27,21 @@ struct archive {
  */
 MUST_CHECK int archive_create(const char *path, const struct index *index);
 
-/* 0 or -errno; close with archive_close(). */
+/*
+ * archive_open_dir() and archive_read(), for who only reads and takes no lock: all
+ * may have changed by the time it is used. 0 or -errno; close with archive_close().
+ */
 MUST_CHECK int archive_open(const char *path, struct archive *archive);
 
 /* The directory alone, whatever it holds: archive->index is not read. */
 MUST_CHECK int archive_open_dir(const char *path, struct archive *archive);
+
+/*
+ * Reads the index, and what only the tiles tell; refuses an archive whose tiles a
+ * reindex has not finished putting back. Holds for as long as a lock that was
+ * taken before, see drive/drive.h. 0 or -errno.
+ */
+MUST_CHECK int archive_read(struct archive *archive);
 
 /*
  * Reads a file that may be an index, of whatever kind: its bytes tell. 0 or

@@ -8,8 +8,8 @@
  *   record  .mosaicfs/lock, of a writer only: names it, to people and to other
  *           hosts. Survives its process.
  *
- * Order of a writer: flock, look at the record, write its own record (atomic
- * and durable), use the archive, remove the record, drop the flock. What a
+ * Order of a writer: flock, look at the record, read the archive, write its own record
+ * (atomic and durable), use the archive, remove the record, drop the flock. What a
  * crash leaves, and what the next writer makes of it:
  *
  *   flock gone, record of this machine, process dead  replaced, with a note, when
@@ -21,13 +21,16 @@
 #include "store/owner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -240,7 +243,7 @@ static void complain_locked(const struct archive *archive)
 }
 
 /* The flock. One whose holder has unmounted already is about to be free: wait for it. */
-static int take_flock(const struct archive *archive, bool read_only)
+static int wait_for_flock(const struct archive *archive, bool read_only, bool *taken)
 {
     int operation = (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB;
 
@@ -248,6 +251,7 @@ static int take_flock(const struct archive *archive, bool read_only)
         int rc = io_flock(archive->dirfd, operation);
         pid_t pid;
 
+        *taken = rc == 0;
         if (rc == 0)
             return 0;
         if (rc != -EWOULDBLOCK) {
@@ -258,7 +262,8 @@ static int take_flock(const struct archive *archive, bool read_only)
         pid = owner_holder(archive);
         if (waited >= FINISH_WAIT_MS || !pid || owner_holder_mounted(archive, pid)) {
             /* The holder may have gone between the two looks. */
-            if (io_flock(archive->dirfd, operation) == 0)
+            *taken = io_flock(archive->dirfd, operation) == 0;
+            if (*taken)
                 return 0;
             complain_locked(archive);
             return -EBUSY;
@@ -297,12 +302,50 @@ static void note_stale(const struct archive *archive, const struct record *recor
                  (int)record->pid, archive->path);
 }
 
+/*
+ * While we waited, or between two steps of ours, the archive may have been moved
+ * away and another one put in its place: what path names then is not what is locked.
+ */
+static int check_place(const struct archive *archive)
+{
+    struct stat ours, there;
+    int rc = fstat(archive->dirfd, &ours) ? -errno : 0;
+
+    if (!rc)
+        rc = fstatat(AT_FDCWD, archive->path, &there, 0) ? -errno : 0;
+    if (rc && rc != -ENOENT && rc != -ENOTDIR) {
+        log_error("cannot look at '%s': %s", archive->path, strerror(-rc));
+        return rc;
+    }
+    if (!rc && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+        return 0;
+    log_error("'%s' was moved or replaced just now", archive->path);
+    log_note("try again");
+    return -ESTALE;
+}
+
+/* *exclusive: nobody else uses the archive. */
+static int take_flock(const struct archive *archive, bool read_only, bool *exclusive)
+{
+    bool taken;
+    int rc = wait_for_flock(archive, read_only, &taken);
+
+    *exclusive = !rc && taken && !read_only && fs_local(archive->dirfd);
+    if (!rc) {
+        rc = check_place(archive);
+        if (rc)
+            (void)!io_flock(archive->dirfd, LOCK_UN);
+    }
+    return rc;
+}
+
 /* With the flock in hand: 0 when no record stands in the way. */
-static int check_record(const struct archive *archive, bool read_only, struct record *stale)
+static int check_record(const struct archive *archive, struct record *stale)
 {
     struct record record;
     int rc = read_record(archive, &record);
 
+    *stale = (struct record){0};
     if (rc == -ENOENT)
         return 0;
     if (rc) {
@@ -318,15 +361,15 @@ static int check_record(const struct archive *archive, bool read_only, struct re
         complain_locked(archive);
         return -EBUSY;
     }
-    if (!read_only)
-        note_stale(archive, &record);
     *stale = record;
     return 0;
 }
 
 int owner_exclude(const struct archive *archive)
 {
-    return take_flock(archive, false);
+    bool exclusive;
+
+    return take_flock(archive, false, &exclusive);
 }
 
 /* A writer must know every feature of the archive that says so. */
@@ -343,11 +386,11 @@ static int check_features(const struct archive *archive)
  * Writes our record. Where flock does not reach, another may have written at the
  * same time: then the archive is not ours.
  */
-static int take_record(struct owner *owner, const struct record *stale)
+static int take_record(const struct owner *owner)
 {
     const struct archive *archive = owner->archive;
     struct record other;
-    int rc = write_record(archive, &owner->record, stale->pid ? IO_OVER : IO_NEW);
+    int rc = write_record(archive, &owner->record, owner->previous.pid ? IO_OVER : IO_NEW);
     bool lost;
 
     if (rc == -EEXIST && read_record(archive, &other) == -ENOENT) /* an empty file */
@@ -359,33 +402,54 @@ static int take_record(struct owner *owner, const struct record *stale)
     }
     if (!lost)
         return rc;
-    if (!check_record(archive, false, &other))
+    if (!check_record(archive, &other))
         complain_locked(archive);
     return -EBUSY;
 }
 
-int owner_take(struct owner *owner, const struct archive *archive, const char *mountpoint,
-               bool read_only, struct record *previous)
+int owner_lock(struct owner *owner, const struct archive *archive, const char *mountpoint,
+               bool read_only)
 {
-    struct record stale = {0};
-    int rc = read_only ? 0 : check_features(archive);
+    int rc;
 
     *owner = (struct owner){.archive = archive, .read_only = read_only};
+    rc = take_flock(archive, read_only, &owner->exclusive);
+    owner->locked = rc == 0;
     if (!rc)
-        rc = take_flock(archive, read_only);
+        rc = check_record(archive, &owner->previous);
     if (rc)
-        return rc;
-    rc = check_record(archive, read_only, &stale);
-    if (!rc && stale.pid)
-        rc = adopt_leftovers(archive, read_only);
-    if (!rc && !read_only) {
+        owner_drop(owner);
+    else if (!read_only)
         self(&owner->record, mountpoint);
-        rc = take_record(owner, &stale);
+    return rc;
+}
+
+int owner_enter(struct owner *owner)
+{
+    const struct archive *archive = owner->archive;
+    int rc = owner->read_only ? 0 : check_features(archive);
+
+    if (!rc && owner->previous.pid)
+        rc = adopt_leftovers(archive, owner->read_only);
+    if (rc || owner->read_only)
+        return rc;
+    rc = take_record(owner);
+    owner->recorded = rc == 0;
+    if (!rc && owner->previous.pid)
+        note_stale(archive, &owner->previous);
+    return rc;
+}
+
+int owner_take(struct owner *owner, const struct archive *archive, const char *mountpoint,
+               bool read_only)
+{
+    int rc = owner_lock(owner, archive, mountpoint, read_only);
+
+    if (!rc) {
+        rc = owner_enter(owner);
+        if (rc)
+            owner_drop(owner);
     }
-    if (rc)
-        flock(archive->dirfd, LOCK_UN);
-    else if (previous)
-        *previous = stale;
     return rc;
 }
 
@@ -412,13 +476,15 @@ static void remove_record(const struct archive *archive)
 void owner_drop(struct owner *owner)
 {
     const struct archive *archive = owner->archive;
-    int rc = owner->read_only ? 0 : check_ours(owner);
+    int rc = owner->recorded ? check_ours(owner) : 0;
 
     if (rc == -EBUSY)
         log_error("the lock '%s/%s' is not ours any more: somebody else took the archive while it "
                   "was in use",
                   archive->path, FORMAT_LOCK_NAME);
-    if (!rc && !owner->read_only)
+    if (!rc && owner->recorded)
         remove_record(archive);
-    flock(archive->dirfd, LOCK_UN);
+    if (owner->locked)
+        flock(archive->dirfd, LOCK_UN);
+    owner->recorded = owner->locked = false;
 }

@@ -19,22 +19,37 @@
 struct owner {
     const struct archive *archive;
     bool read_only;
-    struct record record; /* ours; as it stands in the lock unless read_only */
+    bool locked;            /* the flock is ours, or the file system has none */
+    bool exclusive;         /* nobody else uses the archive: the flock reaches them all */
+    bool recorded;          /* the record is ours */
+    struct record record;   /* ours; as it stands in the lock when recorded */
+    struct record previous; /* that of a dead process, which was there; pid 0: none */
 };
 
 /*
- * Takes the archive for the calling process, exclusively and with a record, or
- * shared and without a trace when read_only. mountpoint is absolute, or "" for a
- * short use without a mount. A process
- * that is just finishing (its mount is gone) is waited for, up to 60 s. A record
- * that a dead process of this machine left is replaced, after what that one
- * wrote has been brought to disk; previous, unless NULL, then gets it (else
- * previous->pid is 0). 0 or -errno, logged with the holder's
- * name: -EBUSY when held. The lock ends with owner_drop() or the process; archive
- * stays open until then.
+ * The first half: takes the flock, exclusively or shared when read_only, and looks
+ * whether the record of another stands in the way. Writes nothing. A process that is
+ * just finishing (its mount is gone) is waited for, up to 60 s, so whatever
+ * was read of the archive before is out of date. mountpoint is
+ * absolute, or "" for a short use without a mount. 0 or -errno, logged with the
+ * holder's name: -EBUSY when held, -ESTALE when the path names another directory
+ * by now. Ends with owner_drop() or the process; archive stays open until then.
  */
+MUST_CHECK int owner_lock(struct owner *owner, const struct archive *archive,
+                          const char *mountpoint, bool read_only);
+
+/*
+ * The second half: what a dead process wrote is brought to disk, and unless
+ * read_only our record is written, in place of that of the dead. archive->index
+ * has been read under the lock. 0 or -errno, logged: -EBUSY when another
+ * host was faster, -EROFS when its features are not ours to write. After an error
+ * owner_drop() gives back what is held.
+ */
+MUST_CHECK int owner_enter(struct owner *owner);
+
+/* Both, for who has read the index under the flock of owner_exclude(). */
 MUST_CHECK int owner_take(struct owner *owner, const struct archive *archive,
-                          const char *mountpoint, bool read_only, struct record *previous);
+                          const char *mountpoint, bool read_only);
 
 /* The two below look at nothing outside the archive: by then the process may be confined to it. */
 
@@ -42,9 +57,9 @@ MUST_CHECK int owner_take(struct owner *owner, const struct archive *archive,
 MUST_CHECK int owner_made_mountpoint(struct owner *owner);
 
 /*
- * Clears the record (of a writer) and the lock. Not after a flush that failed:
- * then archive_close() alone gives up the lock, and the record tells the next
- * writer.
+ * Clears the record (of a writer) and the lock, as far as they were taken. Not
+ * after a flush that failed: then archive_close() alone gives up the lock, and
+ * the record tells the next writer.
  */
 void owner_drop(struct owner *owner);
 

@@ -101,8 +101,7 @@ static void check_lock(struct run *run)
 
 static int do_take(struct run *run, const struct step *step)
 {
-    struct record previous;
-    int rc = owner_take(&run->owner, &run->archive, "/nowhere", run->read_only, &previous);
+    int rc = owner_take(&run->owner, &run->archive, "/nowhere", run->read_only);
 
     run->taken = rc == 0;
     if (!rc)

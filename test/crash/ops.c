@@ -112,7 +112,7 @@ int work_open_archive(const char *path, struct archive *archive, struct owner *o
 
     if (rc)
         return rc;
-    rc = owner_take(owner, archive, "/nowhere", false, NULL);
+    rc = owner_take(owner, archive, "/nowhere", false);
     if (!rc)
         rc = layouts_covers(archive, scratch_cover());
     if (!rc)
@@ -220,7 +220,7 @@ static int mark_closed(struct work *w, char epoch[STORE_EPOCH])
     int rc = archive_open(w->path, &w->archive);
 
     if (!rc)
-        rc = owner_take(&w->owner, &w->archive, "", false, NULL);
+        rc = owner_take(&w->owner, &w->archive, "", false);
     if (!rc)
         rc = dir_open(&w->archive, false, WORK_MAX_OPEN, &store);
     if (!rc) {

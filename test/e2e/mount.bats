@@ -424,6 +424,24 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     same content hello "$(head -n 1 other)"
 }
 
+@test "what becomes of an archive while mount waits for it is seen" {
+    local waiting change
+    for change in 'mkdir drive.img/.mosaicfs && touch drive.img/.mosaicfs/reindex' \
+        'mv drive.img other.img' 'rm drive.img/mosaicfs.index'; do
+        mosaicfs create -n 4 -s 1M drive.img
+        exec 9<drive.img
+        flock 9
+        mosaicfs mount drive.img drive 9<&- &
+        waiting=$!
+        sleep 0.3
+        eval "$change"
+        exec 9<&-
+        refuse wait "$waiting"
+        refuse test -e drive
+        rm -rf drive.img other.img
+    done
+}
+
 @test "the next mount at the same path clears a dead mount point" {
     new_drive -n 4 -s 1M
     echo hello | put 0

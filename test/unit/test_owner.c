@@ -123,7 +123,7 @@ static void own_record_comes_and_goes(void **state)
 {
     struct record record;
 
-    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), 0);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false), 0);
     assert_int_equal(owner_read(&temp.archive, &record), 0);
     assert_int_equal(record.pid, getpid());
     assert_string_equal(record.mountpoint, MOUNTPOINT);
@@ -134,7 +134,7 @@ static void own_record_comes_and_goes(void **state)
 
 static void drop_leaves_the_record_of_another(void **state)
 {
-    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), 0);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false), 0);
     put_record(foreign());
     owner_drop(&owner);
     assert_foreign_stands();
@@ -142,7 +142,7 @@ static void drop_leaves_the_record_of_another(void **state)
 
 static void reader_leaves_the_record_of_another(void **state)
 {
-    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, true, NULL), 0);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, true), 0);
     assert_int_equal(access(record_path(), F_OK), -1);
     assert_int_equal(__real_mkdirat(temp.archive.dirfd, FORMAT_PRIVATE_DIR, 0755), 0);
     put_record(foreign());
@@ -154,7 +154,7 @@ static void reader_leaves_the_record_of_another(void **state)
 static void take_does_not_overwrite_a_record(void **state)
 {
     arriving = foreign();
-    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), -EBUSY);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false), -EBUSY);
     assert_null(arriving);
     assert_foreign_stands();
 }
@@ -163,10 +163,10 @@ static void take_does_not_overwrite_a_record(void **state)
 static void take_after_the_other_has_gone(void **state)
 {
     arriving = foreign();
-    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), -EBUSY);
-    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), -EBUSY);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false), -EBUSY);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false), -EBUSY);
     assert_int_equal(unlink(record_path()), 0);
-    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), 0);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false), 0);
     owner_drop(&owner);
 }
 
@@ -175,7 +175,7 @@ static void later_calls_need_the_archive_alone(void **state)
 {
     struct record taken, noted;
 
-    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false, NULL), 0);
+    assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false), 0);
     assert_int_equal(owner_record(&temp.archive, &taken), 0);
     confined = true;
     assert_int_equal(owner_made_mountpoint(&owner), 0);

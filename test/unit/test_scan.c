@@ -220,7 +220,7 @@ static void a_live_writer_may_have_temporary_files(void **state)
     struct owner owner;
 
     make(fx, "00/0001.tmp", 1);
-    assert_int_equal(owner_take(&owner, fx->archive, "", false, NULL), 0);
+    assert_int_equal(owner_take(&owner, fx->archive, "", false), 0);
     assert_int_equal(scan_run(fx->archive, &fx->scan), 0);
     assert_true(fx->scan.in_use);
     assert_int_equal(count(&fx->scan), 0);

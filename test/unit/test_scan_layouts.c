@@ -776,7 +776,7 @@ static void an_interrupted_reindex_comes_first(void **state)
     begin(&fx, JPEG);
     put(&fx, "holiday.jpg", NO_TAG, 0);
     assert_true(moves(&fx, "holiday.jpg"));
-    assert_int_equal(owner_take(&owner, fx.archive, "", false, NULL), 0);
+    assert_int_equal(owner_take(&owner, fx.archive, "", false), 0);
     write_file(&fx, FORMAT_REINDEX_NAME, "", 0);
     scan_release(&fx.scan);
     assert_int_equal(scan_run(fx.archive, &fx.scan), 0); /* scan() would give up the lock */

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/fs.h"
+
+#include <linux/magic.h>
+#include <stddef.h>
+#include <sys/vfs.h>
+
+#include "base/compiler.h"
+
+/* Of the kernels' sources; <linux/magic.h> lacks these. */
+#define BCACHEFS_MAGIC 0xca451a4e
+#define HFSPLUS_MAGIC 0x482b
+#define JFS_MAGIC 0x3153464a
+#define NTFS3_MAGIC 0x7366746e
+#define ZFS_MAGIC 0x2fc12fc1
+
+/* Kinds that are not listed are not known to be local. */
+static const unsigned local[] = {
+    EXT4_SUPER_MAGIC, /* ext2 and ext3, too */
+    XFS_SUPER_MAGIC,   BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,  TMPFS_MAGIC,          RAMFS_MAGIC,
+    MSDOS_SUPER_MAGIC, EXFAT_SUPER_MAGIC, NILFS_SUPER_MAGIC, REISERFS_SUPER_MAGIC, UDF_SUPER_MAGIC,
+    BCACHEFS_MAGIC,    HFSPLUS_MAGIC,     JFS_MAGIC,         NTFS3_MAGIC,          ZFS_MAGIC,
+};
+
+bool fs_local(int fd)
+{
+    struct statfs st;
+
+    if (fstatfs(fd, &st))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(local); i++)
+        if ((unsigned)st.f_type == local[i])
+            return true;
+    return false;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Order:
+ *
+ *   1 the directory
+ *   2 the locks: flock, the records of others (store/owner.c), a Mac's lock
+ *   3 what the archive is: index, mark of an unfinished reindex, kind of tiles
+ *   4 our record
+ *   5 covers, store, image
+ *
+ * What is read before the locks are held may be wrong when they are: whoever held
+ * them meanwhile may have put tiles elsewhere, written another index, or been killed
+ * half-way. So nothing read in 3 is older than 2. The record comes after 3, for
+ * an archive that is refused gets no trace of us. But where flock does not reach all
+ * who use the archive, only the record keeps others away: there 3 is done once more
+ * after 4.
+ *
+ * Back in reverse. After a flush that failed the record stays: what is missing is
+ * missing for the next writer, too.
+ */
+#include "drive/drive.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "format/layout.h"
+#include "store/dir.h"
+
+/*
+ * Of a sparse bundle, which is known by its index. That is read again when the lock
+ * is held. One that cannot be read is told then. Who changes no tile does without.
+ */
+static int lock_mac(struct drive *drive, const struct drive_config *config)
+{
+    const char *name, *why;
+    int rc;
+
+    if (drive->read_only || config->reach < DRIVE_IMAGE)
+        return 0;
+    rc = archive_find_index(&drive->archive, &drive->archive.index, &name, &why);
+    return rc ? 0 : maclock_take(&drive->maclock, &drive->archive);
+}
+
+static int complain_mac(const struct drive *drive)
+{
+    log_error("archive '%s' is in use by another program, such as a Mac", drive->archive.path);
+    return -EBUSY;
+}
+
+static int take_locks(struct drive *drive, const struct drive_config *config)
+{
+    int rc = owner_lock(&drive->owner, &drive->archive, config->mountpoint, drive->read_only);
+
+    if (rc)
+        return rc;
+    rc = lock_mac(drive, config);
+    if (rc != -EBUSY)
+        return rc;
+    if (!config->yield)
+        return complain_mac(drive);
+    log_warn("'%s' is in use by another program, such as a Mac: it is mounted read-only, and may "
+             "change meanwhile",
+             drive->archive.path);
+    owner_drop(&drive->owner);
+    drive->read_only = true;
+    return owner_lock(&drive->owner, &drive->archive, config->mountpoint, true);
+}
+
+static bool covers_given(const struct drive_config *config)
+{
+    return config->covers && config->covers->path[0];
+}
+
+static int refuse_covers(const struct archive *archive)
+{
+    log_error("cannot use covers for archive '%s': %s", archive->path,
+              archive->index.layout->head == LAYOUT_BARE
+                  ? "its tiles are no pictures"
+                  : "all of its tiles show the same picture, and new ones have to show it, too");
+    log_note("mount it without --cover; 'mosaicfs create --cover' makes an archive of pictures");
+    return -EINVAL;
+}
+
+static int read_archive(struct drive *drive, const struct drive_config *config)
+{
+    int rc = archive_read(&drive->archive);
+
+    if (!rc && covers_given(config) && drive->archive.index.layout->head != LAYOUT_PICTURE)
+        rc = refuse_covers(&drive->archive);
+    return rc;
+}
+
+static int enter(struct drive *drive, const struct drive_config *config)
+{
+    int rc = owner_enter(&drive->owner);
+
+    return rc || drive->read_only || drive->owner.exclusive ? rc : read_archive(drive, config);
+}
+
+/* For new tiles that are pictures. */
+static int open_covers(struct drive *drive, const struct drive_config *config)
+{
+    struct archive *archive = &drive->archive;
+    struct covers_source source;
+    int rc;
+
+    if (drive->read_only || archive->index.layout->head == LAYOUT_BARE)
+        return 0;
+    if (covers_given(config)) {
+        source = *config->covers;
+        rc = covers_source_remember(archive, &source);
+    } else {
+        rc = covers_source_recall(archive, &source);
+    }
+    return rc ? rc : covers_open(archive, &source, &archive->covers);
+}
+
+static int open_store(struct drive *drive, const struct drive_config *config)
+{
+    int rc = open_covers(drive, config);
+
+    return rc ? rc : dir_open(&drive->archive, drive->read_only, config->max_open, &drive->store);
+}
+
+static int open_image(struct drive *drive, const struct drive_config *config)
+{
+    struct store *store = drive->store;
+    int rc;
+
+    if (config->reach < DRIVE_IMAGE)
+        return 0;
+    drive->store = NULL; /* the image's from here on */
+    rc = image_open(store, drive->read_only, &drive->img);
+    if (rc)
+        log_error("cannot open archive '%s': %s", drive->archive.path, strerror(-rc));
+    return rc;
+}
+
+int drive_open(struct drive *drive, const struct drive_config *config)
+{
+    int rc;
+
+    *drive = (struct drive){.maclock = MACLOCK_NONE, .read_only = config->read_only};
+    rc = archive_open_dir(config->path, &drive->archive);
+    if (!rc)
+        rc = take_locks(drive, config);
+    if (!rc)
+        rc = read_archive(drive, config);
+    if (!rc)
+        rc = enter(drive, config);
+    if (!rc)
+        rc = open_store(drive, config);
+    if (!rc)
+        rc = open_image(drive, config);
+    if (rc)
+        (void)drive_close(drive);
+    return rc;
+}
+
+int drive_finish(struct drive *drive)
+{
+    int rc = drive->img ? image_close(drive->img) : 0;
+
+    store_close(drive->store);
+    drive->img = NULL;
+    drive->store = NULL;
+    drive->keep_record = drive->keep_record || rc;
+    return rc;
+}
+
+int drive_close(struct drive *drive)
+{
+    int rc = drive_finish(drive);
+
+    maclock_drop(&drive->maclock);
+    if (!drive->keep_record)
+        owner_drop(&drive->owner);
+    archive_close(&drive->archive);
+    return rc;
+}
