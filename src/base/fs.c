@@ -22,14 +22,27 @@ static const unsigned local[] = {
     BCACHEFS_MAGIC,    HFSPLUS_MAGIC,     JFS_MAGIC,         NTFS3_MAGIC,          ZFS_MAGIC,
 };
 
-bool fs_local(int fd)
+/* The first of them are those that are known well. */
+#define NKNOWN 5
+
+static bool is_one_of(int fd, size_t n)
 {
     struct statfs st;
 
     if (fstatfs(fd, &st))
         return false;
-    for (size_t i = 0; i < ARRAY_LEN(local); i++)
+    for (size_t i = 0; i < n; i++)
         if ((unsigned)st.f_type == local[i])
             return true;
     return false;
+}
+
+bool fs_local(int fd)
+{
+    return is_one_of(fd, ARRAY_LEN(local));
+}
+
+bool fs_known(int fd)
+{
+    return is_one_of(fd, NKNOWN);
 }

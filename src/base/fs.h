@@ -14,4 +14,15 @@
  */
 bool fs_local(int fd);
 
+/*
+ * True when it is one of few that are known well, and may be believed:
+ *
+ *   - SEEK_DATA, SEEK_HOLE and st_blocks know of bytes that the page cache alone has.
+ *     Elsewhere they may tell a hole where unsynced data are: nothing is destroyed
+ *     on their word.
+ *   - The number of an inode is not another file's before it is gone.
+ *   - A lease tells who else has the file open.
+ */
+bool fs_known(int fd);
+
 #endif

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,8 +17,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
+
+#include "base/fs.h"
 
 /* openat2(2) reports a race with rename(2) as EAGAIN; so does a leased file, and that may last. */
 #define OPEN_TRIES 64
@@ -361,25 +361,6 @@ int io_locked(int fd)
     return lock.l_type == F_UNLCK ? 0 : -EAGAIN;
 }
 
-/* Where a lease tells who has a file open. Others refuse one for reasons of their own. */
-static bool knows_leases(int fd)
-{
-    struct statfs st;
-
-    if (fstatfs(fd, &st))
-        return false;
-    switch ((unsigned)st.f_type) {
-    case EXT4_SUPER_MAGIC:
-    case XFS_SUPER_MAGIC:
-    case BTRFS_SUPER_MAGIC:
-    case F2FS_SUPER_MAGIC:
-    case TMPFS_MAGIC:
-        return true;
-    default:
-        return false;
-    }
-}
-
 /*
  * The kernel gives a lease for reading to nobody while the file is open for
  * writing. Who opens it in the moment of ours waits until that is over; the
@@ -387,7 +368,7 @@ static bool knows_leases(int fd)
  */
 int io_opened_to_write(int fd)
 {
-    if (!knows_leases(fd))
+    if (!fs_known(fd))
         return -EOPNOTSUPP;
     if (fcntl(fd, F_SETSIG, SIGURG) || fcntl(fd, F_SETLEASE, F_RDLCK))
         return -errno;

@@ -204,6 +204,7 @@ static int sync_locked(struct fdcache *cache, struct set *set, struct fdcache_fi
     rc = cache->ops.sync(cache->ops.arg, file);
     mutex_lock(&set->mutex);
     file->syncing = false;
+    file->unsynced = rc != 0;
     lock_must(pthread_cond_broadcast(&set->changed));
     return rc;
 }
@@ -274,6 +275,7 @@ static struct fdcache_file *enter(struct fdcache *cache, const struct fdcache_fi
         file->used = ++set->clock;
         file->open = true;
         file->forgotten = false;
+        file->unsynced = false;
     }
     mutex_unlock(&set->mutex);
     give_back(cache, unused);
@@ -450,6 +452,17 @@ int fdcache_sync(struct fdcache *cache, uint32_t tile)
     mutex_unlock(&set->mutex);
     give_back(cache, remains);
     return rc;
+}
+
+bool fdcache_unsynced(struct fdcache *cache, struct fdcache_file *file)
+{
+    struct set *set = set_of(cache, file->tile);
+    bool unsynced;
+
+    mutex_lock(&set->mutex);
+    unsynced = atomic_load(&file->dirty) || file->syncing || file->unsynced;
+    mutex_unlock(&set->mutex);
+    return unsynced;
 }
 
 void fdcache_peek(struct fdcache *cache, uint32_t tile, void (*fn)(int fd))

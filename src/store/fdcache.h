@@ -41,6 +41,7 @@ struct fdcache_file {
     bool open;
     bool forgotten; /* not to be found any more; closed by its last holder */
     bool syncing;
+    bool unsynced; /* the last sync failed */
 };
 
 struct fdcache;
@@ -98,6 +99,9 @@ void fdcache_forget(struct fdcache *cache, uint32_t tile);
  * -errno. Any thread, removal of the tile included.
  */
 MUST_CHECK int fdcache_sync(struct fdcache *cache, uint32_t tile);
+
+/* Whether the file, which the caller holds, may have bytes that only the page cache has. */
+bool fdcache_unsynced(struct fdcache *cache, struct fdcache_file *file);
 
 /* Calls fn with the tile's descriptor if it is open. Any thread, as above. */
 void fdcache_peek(struct fdcache *cache, uint32_t tile, void (*fn)(int fd));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/copy.h"
+#include "base/fs.h"
 #include "base/io.h"
 #include "base/zero.h"
 
@@ -125,7 +126,7 @@ int tilefile_punch(int fd, uint64_t off, uint64_t end, uint64_t size)
 /* The bytes [off, end) of the file, or those of them that it has. */
 static bool are_zeros(int fd, uint64_t off, uint64_t end)
 {
-    unsigned char bytes[4096];
+    unsigned char bytes[16384];
     size_t len;
 
     for (; off < end; off += len) {
@@ -150,5 +151,7 @@ bool tilefile_is_empty(int fd, uint64_t off)
     /* What stands before off may end in a block that begins with the tile, and is no hole. */
     if ((uint64_t)st.st_blocks > end / 512 || !are_zeros(fd, off, end))
         return false;
-    return lseek(fd, (off_t)end, SEEK_DATA) < 0 && errno == ENXIO;
+    if (lseek(fd, (off_t)end, SEEK_DATA) >= 0 || errno != ENXIO)
+        return false;
+    return fs_known(fd) || are_zeros(fd, end, (uint64_t)st.st_size);
 }

@@ -37,7 +37,11 @@ MUST_CHECK int tilefile_replace(int folder, const char *name, const void *head, 
 /* The bytes [off, end) of a file of that size become zeros; it keeps its size. 0 or -errno. */
 MUST_CHECK int tilefile_punch(int fd, uint64_t off, uint64_t end, uint64_t size);
 
-/* No data from off on, where those of a tile begin, and no space reserved for some. */
+/*
+ * No data from off on, where those of a tile begin, and no space reserved for some.
+ * Nobody writes meanwhile. What is told of holes is believed where it is known to be
+ * true, else every byte is read.
+ */
 bool tilefile_is_empty(int fd, uint64_t off);
 
 #endif

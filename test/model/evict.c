@@ -8,10 +8,16 @@
  * Each thread has a block of its own in every tile and knows what it must hold.
  * One thread flushes without a pause, another removes whole tiles of its own:
  * neither may ever be told an error.
+ *
+ * The same on a file system that lags behind: the linker (--wrap) has it tell that
+ * files have no data, as those do that hear of what was written only later.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
+#include "base/fs.h"
 #include "image/image.h"
 #include "model.h"
 
@@ -21,6 +27,40 @@
 #define SHARED 11             /* tiles that all threads write; 8 are places */
 #define FLEETING 2            /* tiles that come and go */
 #define NTILES ((SHARED + FLEETING) * SETS)
+
+static atomic_bool lags;     /* files are told to have no data */
+static atomic_bool believed; /* the seeded bug: and that is believed */
+
+int __real_fstat64(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st);
+int __wrap_fstat64(int fd, struct stat *st) __attribute__((alias("__wrap_fstat")));
+off_t __real_lseek64(int fd, off_t off, int whence);
+off_t __wrap_lseek(int fd, off_t off, int whence);
+off_t __wrap_lseek64(int fd, off_t off, int whence) __attribute__((alias("__wrap_lseek")));
+bool __real_fs_known(int fd);
+bool __wrap_fs_known(int fd);
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+    int rc = __real_fstat64(fd, st);
+
+    if (atomic_load(&lags))
+        st->st_blocks = 0;
+    return rc;
+}
+
+off_t __wrap_lseek(int fd, off_t off, int whence)
+{
+    if (whence != SEEK_DATA || !atomic_load(&lags))
+        return __real_lseek64(fd, off, whence);
+    errno = ENXIO;
+    return -1;
+}
+
+bool __wrap_fs_known(int fd)
+{
+    return atomic_load(&lags) ? atomic_load(&believed) : __real_fs_known(fd);
+}
 
 struct evict {
     struct image *img;
@@ -195,6 +235,17 @@ static bool run_evict(const struct model_options *opt, const char *kind)
     return ok;
 }
 
+static bool lagging(const struct model_options *opt, bool believe)
+{
+    bool ok;
+
+    atomic_store(&believed, believe);
+    atomic_store(&lags, true);
+    ok = run_evict(opt, "dir");
+    atomic_store(&lags, false);
+    return ok;
+}
+
 /* Data where zeros should be, zeros where data should be: each must be noticed. */
 static bool self_test(void)
 {
@@ -221,9 +272,13 @@ int main(int argc, char **argv)
 
     if (model_wants(&opt, "mem"))
         model_ok(&tap, run_evict(&opt, "mem"), "nothing is lost in memory");
-    if (model_wants(&opt, "dir"))
+    if (model_wants(&opt, "dir")) {
         model_ok(&tap, run_evict(&opt, "dir"),
                  "nothing is lost in files that are closed and reopened");
+        opt.ops /= 4;
+        model_ok(&tap, lagging(&opt, false), "nor where the file system hears of data late");
+        model_ok(&tap, !lagging(&opt, true), "who believes that there are none is found out");
+    }
     model_ok(&tap, self_test(), "what was lost is found");
     return model_plan(&tap);
 }

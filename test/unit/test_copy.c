@@ -14,9 +14,32 @@
 #include <cmocka.h>
 
 #include "base/copy.h"
+#include "base/fs.h"
 
 #define LEN (5 << 20)
 #define FAR (32 << 20) /* a hole reaches there */
+
+/* The file system has not heard yet of what was written: it tells one hole. */
+static bool lags;
+
+off_t __real_lseek64(int fd, off_t off, int whence);
+off_t __wrap_lseek(int fd, off_t off, int whence);
+off_t __wrap_lseek64(int fd, off_t off, int whence) __attribute__((alias("__wrap_lseek")));
+bool __real_fs_known(int fd);
+bool __wrap_fs_known(int fd);
+
+off_t __wrap_lseek(int fd, off_t off, int whence)
+{
+    if (!lags || whence != SEEK_DATA)
+        return __real_lseek64(fd, off, whence);
+    errno = ENXIO;
+    return -1;
+}
+
+bool __wrap_fs_known(int fd)
+{
+    return !lags && __real_fs_known(fd);
+}
 
 /* Files without a name, on two file systems where there are two. */
 static int new_file(const char *dir)
@@ -91,6 +114,14 @@ static void a_part(void **state)
     close(to);
 }
 
+static void where_holes_are_told_that_are_none(void **state)
+{
+    lags = true;
+    check("/tmp", 8192);
+    check("/dev/shm", 78519);
+    lags = false;
+}
+
 static void errors_are_told(void **state)
 {
     int from = new_file("/tmp"), to = open("/dev/full", O_WRONLY);
@@ -110,6 +141,7 @@ int main(void)
         cmocka_unit_test(within_a_file_system),
         cmocka_unit_test(between_file_systems),
         cmocka_unit_test(a_part),
+        cmocka_unit_test(where_holes_are_told_that_are_none),
         cmocka_unit_test(errors_are_told),
     };
 

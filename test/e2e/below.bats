@@ -1,0 +1,123 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck disable=SC2154 # T, KiB and others come from common.bash
+#
+# Archives on file systems of other kinds: those that keep written bytes to
+# themselves, that count names in another way, that lend files to others.
+
+load common
+
+setup() {
+    need fuse
+    begin
+    mkdir real odd
+}
+
+# On ./odd what is written reaches ./real only when it is synced.
+write_back() {
+    background "$HELPERS/writeback" real odd
+    wait_for 5 grep -q "$T/odd" /proc/self/mountinfo
+}
+
+# through PROGRAM: python, with what it needs to use the mounted file through one
+# descriptor, since closing one that was written to syncs.
+through() {
+    python3 - <<EOF
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+drive = os.open("drive", os.O_RDWR)
+
+def put(byte, block):
+    os.pwrite(drive, byte * 4096, block * 4096)
+
+def punch(block):
+    if libc.fallocate64(drive, 3, ctypes.c_long(block * 4096), ctypes.c_long(4096)):
+        raise OSError(ctypes.get_errno(), "punch")
+
+def expect(byte, block):
+    got = os.pread(drive, 4096, block * 4096)
+    assert got == byte * 4096, "block %d: %r instead of %r" % (block, got[:1], byte)
+
+def seek(block, what):
+    try:
+        return os.lseek(drive, block * 4096, what) // 4096
+    except OSError:
+        return -1
+
+$1
+EOF
+}
+
+# a_drive LAYOUT: of 8 tiles of 1 MiB, on ./odd.
+a_drive() {
+    write_back
+    if [ "$1" = jpeg ]; then
+        picture cover.jpg red 64x48
+        mosaicfs create -n 8 -s 1M --cover cover.jpg odd/drive.img
+    else
+        mosaicfs create -n 8 -s 1M --layout "$1" odd/drive.img
+    fi >/dev/null 2>&1
+    mount_at odd/drive.img drive
+}
+
+end_drive() {
+    umount_at drive
+    umount odd
+    rm -r real/drive.img
+}
+
+@test "bytes that the page cache alone has are no hole: their tile stays" {
+    need python jpeg plist
+    local layout
+    for layout in plain jpeg sparsebundle; do
+        a_drive "$layout"
+        through '
+put(b"a", 200)
+put(b"b", 150)
+os.fsync(drive)
+punch(200)
+put(b"A", 100)
+punch(150) # which writes back what lies behind it
+expect(b"A", 100)
+os.fsync(drive)
+expect(b"A", 100)
+'
+        umount_at drive
+        mount_at odd/drive.img drive
+        through 'expect(b"A", 100)'
+        end_drive
+    done
+}
+
+@test "SEEK_DATA finds what the page cache alone has" {
+    need python jpeg plist
+    local layout
+    for layout in plain jpeg sparsebundle; do
+        a_drive "$layout"
+        through '
+put(b"a", 0)
+os.fsync(drive)
+put(b"A", 100)
+assert 1 <= seek(1, os.SEEK_DATA) <= 100, seek(1, os.SEEK_DATA)
+assert not 100 <= seek(0, os.SEEK_HOLE) < 101, seek(0, os.SEEK_HOLE)
+assert seek(100, os.SEEK_HOLE) > 100, seek(100, os.SEEK_HOLE)
+os.fsync(drive)
+assert seek(1, os.SEEK_DATA) == 100, seek(1, os.SEEK_DATA) # holes are told again
+'
+        end_drive
+    done
+}
+
+@test "a tile that is empty goes, whatever the file system" {
+    need python
+    a_drive plain
+    through '
+put(b"a", 0)
+put(b"b", 10)
+os.fsync(drive)
+punch(0)
+punch(10)
+'
+    same tiles 0 "$(count_tiles odd/drive.img)"
+    end_drive
+}
