@@ -8,15 +8,16 @@
 #   make crash-bugs                 the bugs that are seeded to see that a power cut finds them
 #   make calls                      every call fails once, with every error
 #   make perf-check                 instructions and system calls of requests against recorded ones
-#   make install DESTDIR= prefix=   program and man pages
+#   make install DESTDIR= prefix=   program and man pages; PREFIX= does as well
 #   make SANITIZE=address,undefined build-address-undefined/mosaicfs; likewise SANITIZE=thread
 #   make CC=clang WERROR=1          what CI does
 
 CC ?= gcc
 CFLAGS ?= -O2 -g
-prefix ?= /usr/local
-bindir ?= $(prefix)/bin
-mandir ?= $(prefix)/share/man
+# In capitals, too, as other projects spell them.
+prefix ?= $(or $(PREFIX),/usr/local)
+bindir ?= $(or $(BINDIR),$(prefix)/bin)
+mandir ?= $(or $(MANDIR),$(prefix)/share/man)
 INSTALL ?= install
 PKG_CONFIG ?= pkg-config
 
@@ -51,6 +52,9 @@ endif
 # Optional: without libplist sparse bundles of macOS are refused.
 ifeq (0,$(shell $(PKG_CONFIG) --exists libplist-2.0; echo $$?))
 plist_cflags := $(shell $(PKG_CONFIG) --cflags libplist-2.0) -DHAVE_LIBPLIST=1
+ifeq (0,$(shell $(PKG_CONFIG) --exists 'libplist-2.0 >= 2.3'; echo $$?))
+plist_cflags += -DHAVE_PLIST_MEM_FREE=1
+endif
 plist_libs := $(shell $(PKG_CONFIG) --libs libplist-2.0)
 endif
 # Optional: without libjpeg damage within a cover goes unseen.
@@ -88,9 +92,11 @@ all: $(BUILD)/mosaicfs
 
 tests: all $(unit) $(model) $(sys) $(replays) $(helpers) $(perf)
 
-# Without root and without FUSE, in under a minute.
-check: tests
-	BUILD=$(BUILD) test/run-local
+# Without root and without FUSE, in under a minute. It ends with its count, also when nothing
+# could be built.
+check:
+	@$(MAKE) --no-print-directory tests || { echo '0 passed, 1 failed, 0 skipped'; exit 1; }
+	@BUILD=$(BUILD) test/run-local
 
 T ?= 60
 FUZZ ?= $(fuzz_names)
@@ -210,8 +216,12 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(all_cflags) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
-# Changes when the compiler or its flags do, and everything is built anew.
+# Changes when the compiler or its flags do, and everything is built anew. All objects wait for
+# it: what is missing is said once, and nothing is compiled.
+with_tests := $(if $(or $(filter tests check calls crash crash-bugs perf-check,$(MAKECMDGOALS)), \
+	$(findstring /test/,$(MAKECMDGOALS))),tests)
 $(BUILD)/flags: FORCE
+	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' SANITIZE='$(SANITIZE)' scripts/dev/check-needs $(with_tests)
 	@mkdir -p $(@D)
 	@echo '$(CC) $(all_cflags) $(CPPFLAGS) $(LDFLAGS) $(all_libs)' | cmp -s - $@ || \
 		echo '$(CC) $(all_cflags) $(CPPFLAGS) $(LDFLAGS) $(all_libs)' >$@

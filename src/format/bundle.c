@@ -64,6 +64,11 @@ bool bundle_likely(const char *text, size_t len)
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Since 2.3; the name that it had before is gone in 2.6. */
+#ifndef HAVE_PLIST_MEM_FREE
+#define plist_mem_free(text) plist_to_xml_free(text)
+#endif
+
 #define STRING(x) STRING2(x)
 #define STRING2(x) #x
 
@@ -308,7 +313,7 @@ int bundle_print(const struct index *index, char *text, size_t cap, size_t *len)
         memcpy(text, xml, n);
         rc = 0;
     }
-    plist_to_xml_free(xml);
+    plist_mem_free(xml);
     return rc;
 }
 
