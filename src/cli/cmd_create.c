@@ -42,10 +42,10 @@ static int size_option(const struct args *args, const char *name, uint64_t *out)
 
 static int tiles_option(const struct args *args, uint64_t *out)
 {
-    const char *text = opt_value(args, "tiles");
+    const char *text = opt_value(args, "number");
 
     if (parse_u64(text, out) || *out < 1 || *out > FORMAT_TILES_MAX)
-        return opt_usage_error(args->command, "-n, --tiles: '%s' is not a number from 1 to %d",
+        return opt_usage_error(args->command, "-n, --number: '%s' is not a number from 1 to %d",
                                text, FORMAT_TILES_MAX);
     return 0;
 }
@@ -117,26 +117,26 @@ static int choose(const struct args *args, const struct layout *layout, struct g
     uint64_t size;
     int rc = 0;
 
-    if (by_total == opt_given(args, "tiles"))
+    if (by_total == opt_given(args, "number"))
         return opt_usage_error(args->command, by_total
-                                                  ? "-n (--tiles) and --total exclude each other"
-                                                  : "give the size with -n (--tiles) or --total");
-    if (opt_given(args, "tile-size"))
-        rc = size_option(args, "tile-size", &tile_size);
+                                                  ? "-n (--number) and --total exclude each other"
+                                                  : "give the size with -n (--number) or --total");
+    if (opt_given(args, "size"))
+        rc = size_option(args, "size", &tile_size);
     if (!rc)
         rc = by_total ? size_option(args, "total", &size) : by_tiles(args, tile_size, &size);
     if (rc)
         return rc;
-    if (by_total && !opt_given(args, "tile-size"))
+    if (by_total && !opt_given(args, "size"))
         tile_size = default_tile_size(layout, size);
     if (layout == &layout_bundle)
         rc = check_band_size(args, tile_size);
     if (rc)
         return rc;
     if (geometry_init(geo, size, tile_size))
-        return opt_usage_error(
-            args->command, "tiles of %s are too small for %s: more than %d would be needed",
-            opt_value(args, "tile-size"), opt_value(args, "total"), FORMAT_TILES_MAX);
+        return opt_usage_error(args->command,
+                               "tiles of %s are too small for %s: more than %d would be needed",
+                               opt_value(args, "size"), opt_value(args, "total"), FORMAT_TILES_MAX);
     return 0;
 }
 
@@ -211,13 +211,20 @@ static int run(const struct args *args)
 }
 
 static const struct opt opts[] = {
-    {"tiles", 'n', "N", "so many tiles, 1 to 1048576"},
+    {"number", 'n', "N", "so many tiles, 1 to 1048576; --tiles is the same"},
     {"total", 0, "SIZE", "the size of the image instead; the last tile may be partial"},
-    {"tile-size", 's', "SIZE", "of a tile (default: 8M with -n, chosen to fit with --total)"},
+    {"size", 's', "SIZE",
+     "of a tile; --tile-size is the same\n(default: 8M with -n, chosen to fit with --total)"},
     {"cover", 0, "FILE|DIR",
      "tiles are JPEG pictures that show this one, or random ones out of DIR"},
     {"cover-max", 0, "SIZE", "of a picture (default: 1M)"},
     {"layout", 0, "NAME", "plain (the default), jpeg or sparsebundle, which a Mac opens, too"},
+    {0},
+};
+
+static const struct opt_alias aliases[] = {
+    {"tiles", "number"},
+    {"tile-size", "size"},
     {0},
 };
 
@@ -232,6 +239,7 @@ const struct command cmd_create = {
         "SIZE is a number of bytes, or one with K, M, G, T or P behind it (1K is 1024).\n"
         "Sizes are multiples of 512.\n",
     .opts = opts,
+    .aliases = aliases,
     .operands = {"ARCHIVE"},
     .required = 1,
     .run = run,

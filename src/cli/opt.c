@@ -25,7 +25,7 @@ struct given {
 
 /* What getopt_long() wants to see. */
 struct tables {
-    struct option longs[OPTS_MAX + 1];
+    struct option longs[2 * OPTS_MAX + 1]; /* with the other names */
     char shorts[2 * OPTS_MAX + 2];
 };
 
@@ -41,16 +41,24 @@ static const struct opt *nth(const struct command *command, unsigned i)
     return i < n ? &command->opts[i] : i == n ? &help_opt : NULL;
 }
 
+static struct option long_option(const char *name, const struct opt *opt, int value)
+{
+    return (struct option){name, opt->arg ? required_argument : no_argument, NULL, value};
+}
+
 static void fill_tables(const struct command *command, struct tables *t)
 {
     const struct opt *opt;
+    struct option *l = t->longs;
     char *s = t->shorts;
 
     *s++ = ':'; /* tell a missing value from an unknown option */
     for (unsigned i = 0; (opt = nth(command, i)); i++) {
         assert(i < OPTS_MAX);
-        t->longs[i] = (struct option){opt->name, opt->arg ? required_argument : no_argument, NULL,
-                                      LONG + (int)i};
+        *l++ = long_option(opt->name, opt, LONG + (int)i);
+        for (const struct opt_alias *a = command->aliases; a && a->name; a++)
+            if (strcmp(a->stands_for, opt->name) == 0)
+                *l++ = long_option(a->name, opt, LONG + (int)i);
         if (opt->letter)
             *s++ = opt->letter;
         if (opt->letter && opt->arg)
@@ -69,14 +77,22 @@ static const struct opt *find(const struct command *command, int c)
     return opt;
 }
 
+static bool is_name(const char *name, const char *word)
+{
+    size_t len = strcspn(word, "=");
+
+    return strlen(name) == len && memcmp(name, word, len) == 0;
+}
+
 /* getopt_long() takes abbreviations; a script that uses one breaks when an option is added. */
-static bool spelled_out(const struct opt *opt, char *const argv[])
+static bool spelled_out(const struct command *command, const struct opt *opt, char *const argv[])
 {
     const char *word = optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1];
-    size_t len = strlen(opt->name);
+    bool whole = is_name(opt->name, word + 2);
 
-    return strncmp(word + 2, opt->name, len) == 0 &&
-           (word[2 + len] == '\0' || word[2 + len] == '=');
+    for (const struct opt_alias *a = command->aliases; a && a->name; a++)
+        whole |= is_name(a->name, word + 2);
+    return whole;
 }
 
 static int unknown_long(const struct command *command, const char *word)
@@ -114,7 +130,7 @@ static int parse_options(const struct command *command, int argc, char **argv, s
 
         if (c == '?' || c == ':')
             return complain(command, c, argv);
-        if (c >= LONG && !spelled_out(opt, argv))
+        if (c >= LONG && !spelled_out(command, opt, argv))
             return unknown_long(command,
                                 optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1]);
         args->given[args->ngiven++] = (struct given){opt, optarg};

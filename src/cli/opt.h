@@ -24,6 +24,12 @@ struct opt {
     const char *help; /* what it does, lower case, no full stop; may hold newlines */
 };
 
+/* Another name of a long option. */
+struct opt_alias {
+    const char *name;
+    const char *stands_for;
+};
+
 #define OPERANDS_MAX 2
 
 struct command {
@@ -32,6 +38,7 @@ struct command {
     const char *synopsis;                /* what follows the name: "[--json] ARCHIVE|PATH" */
     const char *description;             /* whole lines for --help, or NULL */
     const struct opt *opts;              /* ends with a NULL name; NULL: none */
+    const struct opt_alias *aliases;     /* likewise */
     const char *operands[OPERANDS_MAX];  /* what messages call them, in order */
     unsigned required;                   /* how many operands must be given */
     bool more;                           /* the last of them may be given many times */

@@ -68,8 +68,13 @@ create -n 4 drive.img other.img
 create -n 4 ''
 create -n
 create drive.img -n
+create --number
 create --tiles
+create --number= drive.img
 create --tiles= drive.img
+create --number 4 --total 1G drive.img
+create --numb 4 drive.img
+create --numbers 4 drive.img
 create -n 0 drive.img
 create -n -1 drive.img
 create -n +1 drive.img
@@ -154,7 +159,7 @@ LINES
     usage_error create -n 1048577 drive.img
     said 1048576
     usage_error create -n 4 -s 0 drive.img
-    said "-s, --tile-size: '0' is too small, must be at least 512 bytes"
+    said "-s, --size: '0' is too small, must be at least 512 bytes"
     usage_error create --total 0 drive.img
     said "--total: '0' is too small, must be at least 512 bytes"
     usage_error create --total 8E drive.img
@@ -167,11 +172,11 @@ LINES
 
 @test "an option is named as it can be typed" {
     usage_error create -n
-    said "'-n, --tiles'"
+    said "'-n, --number'"
     usage_error create -n x drive.img
-    said '-n, --tiles:'
+    said '-n, --number:'
     usage_error create drive.img
-    said '-n (--tiles) or --total'
+    said '-n (--number) or --total'
     usage_error create drive.img --total
     said "'--total'"
     usage_error mount --read-only=yes drive.img drive
@@ -212,7 +217,7 @@ LINES
 @test "help names every option" {
     local option
     try 0 mosaicfs help create
-    for option in -n --tiles --total -s --tile-size --help; do
+    for option in -n --number --tiles --total -s --size --tile-size --help; do
         printed "$option"
     done
     try 0 mosaicfs help mount
@@ -265,6 +270,10 @@ LINES
     created_as 1024 4096 -n4 drive.img -s1K
     created_as 1024 4096 --tiles 4 drive.img --tile-size 1K
     created_as 1024 4096 --tiles=4 --tile-size=1K drive.img
+    created_as 1024 4096 --number 4 drive.img --size 1K
+    created_as 1024 4096 --number=4 --size=1K drive.img
+    created_as 1024 4096 --tiles 3 --number 4 --tile-size 2K --size 1K drive.img
+    created_as 1024 4096 --total=4K --size 1K drive.img
     created_as 1024 4096 --total=4K -s 1K drive.img
     created_as 1024 4096 -s 1K -n 4 -- drive.img
 }

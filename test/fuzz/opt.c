@@ -37,13 +37,21 @@ static const struct opt *next_opt(const struct command *command, unsigned *i)
     return *i > n ? NULL : (*i)++ == n ? &help : &command->opts[*i - 1];
 }
 
+static bool is_name(const char *s, const char *name, size_t len)
+{
+    return strlen(s) == len && memcmp(s, name, len) == 0;
+}
+
 static const struct opt *by_name(const struct command *command, const char *name, size_t len)
 {
     const struct opt *opt;
     unsigned i = 0;
 
+    for (const struct opt_alias *a = command->aliases; a && a->name; a++)
+        if (is_name(a->name, name, len))
+            return by_name(command, a->stands_for, strlen(a->stands_for));
     while ((opt = next_opt(command, &i)))
-        if (strlen(opt->name) == len && strncmp(opt->name, name, len) == 0)
+        if (is_name(opt->name, name, len))
             break;
     return opt;
 }
