@@ -7,6 +7,7 @@
 # stays behind or when a daemon logged an error that nobody announced.
 #
 #   BUILD              where the program was built (build)
+#   TEST_SLOWNESS      what scripts/dev/slowness says (100)
 #   MOSAICFS_REQUIRE   what must not be skipped: names known to `need`, or all
 
 root=$(cd "${BATS_TEST_DIRNAME:?}/../.." && pwd)
@@ -16,8 +17,12 @@ PATH=$BUILD:$PATH:/usr/sbin:/sbin
 LC_ALL=C
 export BUILD HELPERS PATH LC_ALL
 
+# scaled SECONDS: so many, and more where scripts/check has found the machine slow.
+scaled() { echo $(($1 * ${TEST_SLOWNESS:-100} / 100)); }
+
 # Seconds. A request that never returns must not stop the whole run.
-export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-180}
+BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$(scaled 180)}
+export BATS_TEST_TIMEOUT
 
 KiB=1024
 MiB=$((1024 * KiB))
@@ -228,7 +233,7 @@ log_is_clean() {
 
 # wait_for SECONDS COMMAND...: repeats the command until it succeeds.
 wait_for() {
-    local end=$((SECONDS + $1 + 1))
+    local end=$((SECONDS + $(scaled "$1") + 1))
     shift
     until "$@"; do
         if [ "$SECONDS" -ge "$end" ]; then
@@ -342,7 +347,7 @@ milliseconds() {
 
 # mount_at ARCHIVE PATH [OPTION...]; mount_drive [OPTION...]: drive.img on drive.
 mount_at() {
-    timeout 60 mosaicfs mount --log "$T/log" "$@" 3>&- 4>&-
+    timeout "$(scaled 60)" mosaicfs mount --log "$T/log" "$@" 3>&- 4>&-
 }
 
 # shellcheck disable=SC2120 # tests pass options
@@ -352,7 +357,7 @@ mount_drive() {
 
 # umount_at ARCHIVE|PATH
 umount_at() {
-    timeout 60 mosaicfs umount "$1"
+    timeout "$(scaled 60)" mosaicfs umount "$1"
 }
 
 umount_drive() {

@@ -8,7 +8,7 @@
 
 load common
 
-export BATS_TEST_TIMEOUT=90
+BATS_TEST_TIMEOUT=$(scaled 90)
 
 setup() {
     need fuse tmpfs jq

@@ -51,14 +51,20 @@ have_kernel() { # kernel name
     "$here/get-kernel" "$1" >"$work/output" 2>&1 && return
     case ",${MOSAICFS_REQUIRE-}," in
     *,all,* | *,vm,*) result 'not ok' "$2" ;;
-    *) result ok "$2 # SKIP the kernel cannot be downloaded" ;;
+    *) result ok "$2 # SKIP $(grep -o 'apt knows no package.*' "$work/output" || echo 'the kernel cannot be downloaded')" ;;
     esac
     return 1
 }
 
-# For tests that use one kernel: ends the whole test where that is missing.
+# For tests that use one kernel, the first that can be had: ends the whole test where there is none.
 need_kernel() {
-    kernel=${VM_KPKG:-$("$here/get-kernel" --list | head -n 1)}
+    local all
+    # shellcheck disable=SC2206,SC2207 # names
+    all=(${VM_KPKG:-$("$here/get-kernel" --list)})
+    for kernel in "${all[@]}"; do
+        "$here/get-kernel" "$kernel" >/dev/null 2>&1 && return
+    done
+    kernel=${all[0]}
     have_kernel "$kernel" "the kernel $kernel" || finish
 }
 
