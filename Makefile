@@ -209,6 +209,9 @@ $(BUILD)/test/unit/test_copy: unit_ldflags := \
 # Random requests where the file system below lags behind.
 $(BUILD)/test/model/evict: model_ldflags := \
 	-Wl,--wrap=fstat,--wrap=fstat64,--wrap=lseek,--wrap=lseek64,--wrap=fs_known
+# All calls are counted.
+$(BUILD)/test/unit/test_cost: unit_ldflags := $(sys_wraps)
+$(BUILD)/test/unit/test_cost: $(BUILD)/test/sys/sys.o
 $(BUILD)/test/fuzz/replay-changes $(BUILD)/test/fuzz/fuzz-changes: fuzz_ldflags := \
 	-Wl,--wrap=io_open_file,--wrap=io_pread
 

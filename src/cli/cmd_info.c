@@ -65,29 +65,36 @@ static void add(uint64_t *sum, uint64_t n)
     *sum = n < INT64_MAX - *sum ? *sum + n : INT64_MAX;
 }
 
+struct counting {
+    struct store *store;
+    struct usage *usage;
+};
+
+static int count_tile(void *arg, uint32_t tile, const struct store_place *place)
+{
+    struct counting *counting = arg;
+    struct store_stat st;
+    int rc = store_stat_at(counting->store, tile, place, &st);
+
+    if (rc) /* -ENOENT: trimmed since it was listed */
+        return rc == -ENOENT ? 0 : rc;
+    counting->usage->tiles++;
+    add(&counting->usage->bytes, st.bytes);
+    add(&counting->usage->blocks, st.blocks);
+    return 0;
+}
+
 static int count(const struct archive *archive, struct usage *usage)
 {
-    struct store *store;
-    uint32_t tile = 0;
-    int rc = dir_open(archive, true, OPEN_MAX_FILES, &store);
+    struct counting counting = {.usage = usage};
+    int rc = dir_open(archive, true, OPEN_MAX_FILES, &counting.store);
 
     *usage = (struct usage){0};
     if (rc)
         return rc;
-    while (!(rc = store_next(store, tile, &tile))) {
-        struct store_stat st;
-
-        rc = store_stat(store, tile++, &st);
-        if (rc == -ENOENT) /* trimmed between the two calls */
-            continue;
-        if (rc)
-            break;
-        usage->tiles++;
-        add(&usage->bytes, st.bytes);
-        add(&usage->blocks, st.blocks);
-    }
-    store_close(store);
-    return rc == -ENOENT ? 0 : rc;
+    rc = store_each(counting.store, 0, archive->index.geometry.ntiles, count_tile, &counting);
+    store_close(counting.store);
+    return rc;
 }
 
 static void print_time(int64_t seconds, char text[TIME_TEXT])

@@ -117,12 +117,12 @@ int image_absent(struct image *img, uint32_t tile)
 
 int image_next(struct image *img, uint32_t tile, uint32_t end, uint32_t *found)
 {
-    int rc = store_next(img->store, tile, found);
+    int rc = store_next(img->store, tile, end, found);
     uint32_t present;
 
     if (rc && rc != -ENOENT)
         return rc;
-    present = rc || *found > end ? end : *found;
+    present = rc ? end : *found;
     while (tile < present && !usage_has(&img->usage, tile))
         tile++;
     *found = tile;
@@ -388,41 +388,52 @@ int image_mark(struct image *img, char epoch[STORE_EPOCH])
 }
 
 /* Brings the tile's part of the usage up to date. A tile that is gone is no error. */
-static int see_locked(struct image *img, uint32_t tile) REQUIRES(img->seeing)
+static int see_locked(struct image *img, uint32_t tile, const struct store_place *place)
+    REQUIRES(img->seeing)
 {
     struct rwlock *lock = image_stripe(img, tile);
     struct store_stat stat;
     int rc;
 
     rwlock_shared(lock);
-    rc = store_stat(img->store, tile, &stat);
+    rc = store_stat_at(img->store, tile, place, &stat);
     if (!rc)
         usage_see(&img->usage, tile, &stat);
     rwlock_unshare(lock);
     return rc == -ENOENT ? 0 : rc;
 }
 
+struct counting {
+    struct image *img;
+    int skipped; /* the error of the first tile that could not be counted */
+};
+
+static int count_tile(void *arg, uint32_t tile, const struct store_place *place)
+{
+    struct counting *counting = arg;
+    struct image *img = counting->img;
+    int rc;
+
+    if (atomic_load(&img->stop_counting))
+        return -EINTR;
+    mutex_lock(&img->seeing);
+    rc = see_locked(img, tile, place);
+    mutex_unlock(&img->seeing);
+    counting->skipped = counting->skipped ? counting->skipped : rc;
+    return 0;
+}
+
 int image_count(struct image *img)
 {
+    struct counting counting = {.img = img};
     struct timespec changed;
-    uint32_t tile = 0;
-    int skipped = 0; /* the error of the first tile that could not be counted */
     int rc = store_changed(img->store, &changed);
 
-    if (!rc)
+    if (!rc) {
         usage_changed(&img->usage, &changed);
-    while (!rc && tile < img->geometry.ntiles) {
-        rc = atomic_load(&img->stop_counting) ? -EINTR : store_next(img->store, tile, &tile);
-        if (!rc) {
-            int err;
-
-            mutex_lock(&img->seeing);
-            err = see_locked(img, tile++);
-            mutex_unlock(&img->seeing);
-            skipped = skipped ? skipped : err;
-        }
+        rc = store_each(img->store, 0, img->geometry.ntiles, count_tile, &counting);
     }
-    rc = rc && rc != -ENOENT ? rc : skipped;
+    rc = rc ? rc : counting.skipped;
     usage_counted(&img->usage, rc == 0);
     return rc;
 }
@@ -435,7 +446,7 @@ void image_count_stop(struct image *img)
 static void see_stale(uint32_t tile, void *arg) NO_THREAD_SAFETY /* image_usage() holds seeing */
 {
     struct flush_run *run = arg;
-    int rc = see_locked(run->img, tile);
+    int rc = see_locked(run->img, tile, NULL);
 
     if (rc)
         usage_touch(&run->img->usage, tile); /* to be seen later */

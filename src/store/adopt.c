@@ -22,16 +22,18 @@
 #include "base/log.h"
 #include "store/folders.h"
 
-static void drop_pages(const struct archive *archive, uint32_t tile)
+static int drop_pages(void *arg, uint32_t tile, int folder)
 {
+    const struct archive *archive = arg;
     char path[LAYOUT_PATH];
     int fd;
 
     archive->index.layout->tile_path(tile, path);
-    if (io_open_file(archive->dirfd, path, O_RDONLY, &fd))
-        return; /* whoever needs the tile is told why */
+    if (io_open_file(folder, strrchr(path, '/') + 1, O_RDONLY, &fd))
+        return 0; /* whoever needs the tile is told why */
     (void)!posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     close(fd);
+    return 0;
 }
 
 static int drop_all_pages(const struct archive *archive)
@@ -40,13 +42,10 @@ static int drop_all_pages(const struct archive *archive)
     int rc = folders_init(&folders, archive->dirfd, archive->index.layout,
                           archive->index.geometry.ntiles);
 
-    for (uint32_t tile = 0; !rc && tile < folders.ntiles; tile++) {
-        rc = folders_next(&folders, tile, &tile);
-        if (!rc)
-            drop_pages(archive, tile);
-    }
+    if (!rc)
+        rc = folders_each(&folders, 0, folders.ntiles, drop_pages, (void *)archive);
     folders_release(&folders);
-    return rc == -ENOENT ? 0 : rc;
+    return rc;
 }
 
 int adopt_leftovers(const struct archive *archive, bool read_only)

@@ -148,8 +148,8 @@ static int nth_try(const struct covers *covers, unsigned i, uint32_t *tile)
         *tile = from;
         return 0;
     }
-    rc = folders_next(&covers->folders, from, tile);
-    return rc == -ENOENT ? folders_next(&covers->folders, 0, tile) : rc;
+    rc = folders_next(&covers->folders, from, ntiles, tile);
+    return rc == -ENOENT ? folders_next(&covers->folders, 0, from, tile) : rc;
 }
 
 static int open_tile(const struct covers *covers, uint32_t tile, int *fd)
@@ -313,7 +313,7 @@ static int open_tail(struct covers *covers)
         struct stat st;
         int fd;
 
-        if (folders_next(&covers->folders, tile, &tile))
+        if (folders_next(&covers->folders, tile, covers->folders.ntiles, &tile))
             break;
         if (open_tile(covers, tile, &fd))
             continue;

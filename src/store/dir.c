@@ -49,6 +49,11 @@
 
 #define BLOCK 4096 /* what overlapping writes must not tear */
 
+/* The folder that the tile was met in, open. */
+struct store_place {
+    int folder;
+};
+
 static struct dir *dir_of(struct store *st)
 {
     return (struct dir *)st;
@@ -309,19 +314,39 @@ static int dir_seek(struct store *st, uint32_t tile, uint64_t off, enum store_se
     return rc;
 }
 
-static int dir_stat(struct store *st, uint32_t tile, struct store_stat *out)
+static int stat_by_name(const struct dir *dir, uint32_t tile, struct stat *sb)
 {
-    struct dir *dir = dir_of(st);
     char path[LAYOUT_PATH];
-    struct stat sb;
     const char *name;
     int folder;
     int rc = folders_open(&dir->folders, tile, path, &name, &folder);
 
     if (!rc) {
-        rc = fstatat(folder, name, &sb, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+        rc = fstatat(folder, name, sb, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
         close(folder);
     }
+    return rc;
+}
+
+/* Where it was met; by its whole name when it is not there, as its folder may be another by now. */
+static bool stat_in_place(const struct dir *dir, uint32_t tile, const struct store_place *place,
+                          struct stat *sb)
+{
+    char path[LAYOUT_PATH];
+
+    if (!place)
+        return false;
+    dir->layout->tile_path(tile, path);
+    return fstatat(place->folder, strrchr(path, '/') + 1, sb, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int dir_stat(struct store *st, uint32_t tile, const struct store_place *place,
+                    struct store_stat *out)
+{
+    struct dir *dir = dir_of(st);
+    struct stat sb;
+    int rc = stat_in_place(dir, tile, place, &sb) ? 0 : stat_by_name(dir, tile, &sb);
+
     if (rc == -ENOENT)
         return dir_file_absent(dir, tile);
     if (rc)
@@ -377,9 +402,28 @@ static int dir_flush_entries(struct store *st)
     return rc ? rc : evicted;
 }
 
-static int dir_next(struct store *st, uint32_t tile, uint32_t *found)
+static int dir_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found)
 {
-    return folders_next(&dir_of(st)->folders, tile, found);
+    return folders_next(&dir_of(st)->folders, from, end, found);
+}
+
+struct walk {
+    store_met *met;
+    void *arg;
+};
+
+static int met_in_folder(void *arg, uint32_t tile, int fd)
+{
+    const struct walk *walk = arg;
+
+    return walk->met(walk->arg, tile, &(struct store_place){fd});
+}
+
+static int dir_each(struct store *st, uint32_t from, uint32_t end, store_met *met, void *arg)
+{
+    struct walk walk = {met, arg};
+
+    return folders_each(&dir_of(st)->folders, from, end, met_in_folder, &walk);
 }
 
 static int dir_space(struct store *st, struct statvfs *out)
@@ -416,6 +460,7 @@ static const struct store_ops dir_ops = {
     .seek = dir_seek,
     .stat = dir_stat,
     .next = dir_next,
+    .each = dir_each,
     .noted = dir_noted,
     .note = dir_note,
     .mark = dir_mark,
@@ -442,7 +487,7 @@ static int find_keepers(struct dir *dir)
     dir->keepers[0] = dir->keepers[1] = DIR_NOBODY;
     while (!rc && n < ARRAY_LEN(dir->keepers) && trust == HEAD_CLAIM &&
            tile < dir->store.geometry.ntiles) {
-        rc = folders_next(&dir->folders, tile, &tile);
+        rc = folders_next(&dir->folders, tile, dir->folders.ntiles, &tile);
         if (!rc && head_measure(dir->archive, tile, &head, &trust) == 0 &&
             head == dir->archive->head)
             dir->keepers[n++] = tile;

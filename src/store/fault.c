@@ -14,23 +14,15 @@
 #include "base/log.h"
 
 const char *const fault_op_names[FAULT_NOPS] = {
-    [FAULT_READ] = "read",
-    [FAULT_LEND] = "lend",
-    [FAULT_WRITE] = "write",
-    [FAULT_CREATE] = "create",
-    [FAULT_REMOVE] = "remove",
-    [FAULT_ZERO] = "zero",
-    [FAULT_ALLOCATE] = "allocate",
-    [FAULT_SEEK] = "seek",
-    [FAULT_STAT] = "stat",
-    [FAULT_NEXT] = "next",
-    [FAULT_NOTE] = "note",
-    [FAULT_MARK] = "mark",
-    [FAULT_FLUSH_START] = "flush-start",
-    [FAULT_FLUSH] = "flush",
-    [FAULT_FLUSH_ENTRIES] = "flush-entries",
-    [FAULT_SPACE] = "space",
-    [FAULT_CHANGED] = "changed",
+    [FAULT_READ] = "read",         [FAULT_LEND] = "lend",
+    [FAULT_WRITE] = "write",       [FAULT_CREATE] = "create",
+    [FAULT_REMOVE] = "remove",     [FAULT_ZERO] = "zero",
+    [FAULT_ALLOCATE] = "allocate", [FAULT_SEEK] = "seek",
+    [FAULT_STAT] = "stat",         [FAULT_NEXT] = "next",
+    [FAULT_EACH] = "each",         [FAULT_NOTE] = "note",
+    [FAULT_MARK] = "mark",         [FAULT_FLUSH_START] = "flush-start",
+    [FAULT_FLUSH] = "flush",       [FAULT_FLUSH_ENTRIES] = "flush-entries",
+    [FAULT_SPACE] = "space",       [FAULT_CHANGED] = "changed",
 };
 
 struct rule {
@@ -159,18 +151,26 @@ static int fault_seek(struct store *st, uint32_t tile, uint64_t off, enum store_
     return rc ? rc : store_seek(below(st), tile, off, what, found);
 }
 
-static int fault_stat(struct store *st, uint32_t tile, struct store_stat *out)
+static int fault_stat(struct store *st, uint32_t tile, const struct store_place *place,
+                      struct store_stat *out)
 {
     int rc = verdict(st, FAULT_STAT);
 
-    return rc ? rc : store_stat(below(st), tile, out);
+    return rc ? rc : store_stat_at(below(st), tile, place, out);
 }
 
-static int fault_next(struct store *st, uint32_t tile, uint32_t *found)
+static int fault_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found)
 {
     int rc = verdict(st, FAULT_NEXT);
 
-    return rc ? rc : store_next(below(st), tile, found);
+    return rc ? rc : store_next(below(st), from, end, found);
+}
+
+static int fault_each(struct store *st, uint32_t from, uint32_t end, store_met *met, void *arg)
+{
+    int rc = verdict(st, FAULT_EACH);
+
+    return rc ? rc : store_each(below(st), from, end, met, arg);
 }
 
 static bool fault_noted(struct store *st, uint32_t tile)
@@ -248,6 +248,7 @@ static const struct store_ops fault_ops = {
     .seek = fault_seek,
     .stat = fault_stat,
     .next = fault_next,
+    .each = fault_each,
     .noted = fault_noted,
     .note = fault_note,
     .mark = fault_mark,

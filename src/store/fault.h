@@ -19,6 +19,7 @@ enum fault_op {
     FAULT_SEEK,
     FAULT_STAT,
     FAULT_NEXT,
+    FAULT_EACH,
     FAULT_NOTE,
     FAULT_MARK,
     FAULT_FLUSH_START,

@@ -162,92 +162,182 @@ static bool means_tile(const struct folders *folders, uint32_t folder, const cha
            *tile / layout->tiles_per_folder == folder && *tile < folders->ntiles;
 }
 
-/* The lowest tile >= from among the entries of folder, which is open at fd. */
-static int lowest_entry(const struct folders *folders, uint32_t folder, int fd, uint32_t from,
-                        uint32_t *found)
+/* Tiles >= from and < end that a listing tells. */
+struct sought {
+    uint32_t from, end;
+    uint32_t lowest; /* end: none */
+    uint64_t *bits;  /* one for each, or NULL: the lowest is all that is wanted */
+};
+
+static void seek_among(struct sought *sought, uint32_t tile)
 {
-    char buf[8192] __attribute__((aligned(8)));
-    uint32_t listed = 0;
-    bool any = false;
+    if (tile < sought->from || tile >= sought->end)
+        return;
+    if (tile < sought->lowest)
+        sought->lowest = tile;
+    if (sought->bits)
+        sought->bits[(tile - sought->from) / 64] |= UINT64_C(1) << (tile - sought->from) % 64;
+}
+
+/* Looks for them, if any, among the entries of folder, which is open at fd. 0 or -errno. */
+static int list_folder(const struct folders *folders, uint32_t folder, int fd,
+                       struct sought *sought)
+{
+    char buf[32768] __attribute__((aligned(8)));
+    uint32_t listed = 0, tile;
     ssize_t n;
 
+    sought->lowest = sought->end;
+    if (sought->from == sought->end)
+        return 0;
     while ((n = getdents64(fd, buf, sizeof(buf))) > 0) {
         const struct dirent64 *entry;
 
-        for (ssize_t at = 0; at < n; at += entry->d_reclen) {
-            uint32_t tile;
-
-            listed++;
+        for (ssize_t at = 0; at < n; at += entry->d_reclen, listed++) {
             entry = (const struct dirent64 *)(buf + at);
-            if (means_tile(folders, folder, entry->d_name, &tile) && tile >= from &&
-                (!any || tile < *found)) {
-                *found = tile;
-                any = true;
-            }
+            if (means_tile(folders, folder, entry->d_name, &tile))
+                seek_among(sought, tile);
         }
     }
     if (n < 0)
         return -errno;
     atomic_store(&folders->listed[folder], listed);
-    return any ? 0 : -ENOENT;
+    return 0;
 }
 
 /*
- * From name on, that of tile from. A listing costs as much as there is in the
- * folder, which in a sparse bundle is a lot; with many gaps all of them together would
- * cost the square. So first some of the next names are tried, in proportion
- * to what the last listing cost.
+ * Whether one of the tiles from *from on, all in the folder that is open at fd, has a name:
+ * *from. A listing costs as much as there is in the folder, which in a sparse bundle is a
+ * lot; with many gaps all of them together would cost the square. So first some of the
+ * next names are tried, in proportion to what the last listing cost. Else *from is the first
+ * that was not tried.
  */
-static bool try_names(const struct folders *folders, uint32_t folder, int fd, uint32_t from,
-                      uint32_t *found)
+static bool try_names(const struct folders *folders, uint32_t folder, int fd, uint32_t *from,
+                      uint32_t end)
 {
     uint32_t tries = 1 + atomic_load(&folders->listed[folder]) / NAMES_PER_TRY;
 
-    for (uint32_t tile = from; tries-- > 0 && tile < folders->ntiles &&
-                               tile / folders->layout->tiles_per_folder == folder;
-         tile++) {
+    for (; tries > 0 && *from < end; tries--, ++*from) {
         char path[LAYOUT_PATH];
 
-        folders->layout->tile_path(tile, path);
-        *found = tile;
-        if (is_there(fd, path) || has_rival(folders, fd, tile, path))
+        folders->layout->tile_path(*from, path);
+        if (is_there(fd, path) || has_rival(folders, fd, *from, path))
             return true;
     }
     return false;
 }
 
-static int next_in_folder(const struct folders *folders, uint32_t folder, uint32_t from,
-                          uint32_t *found)
+static int cannot_list(const struct folders *folders, uint32_t folder, int rc)
 {
+    char path[LAYOUT_PATH];
+
+    folders->layout->folder_path(folder, path);
+    log_error("cannot list tile folder '%s': %s", path, strerror(-rc));
+    return rc == -EACCES ? rc : -EIO;
+}
+
+/* The tile behind the last of folder, or end if that comes first. */
+static uint32_t folder_end(const struct folders *folders, uint32_t folder, uint32_t end)
+{
+    uint64_t next = ((uint64_t)folder + 1) * folders->layout->tiles_per_folder;
+
+    return next < end ? (uint32_t)next : end;
+}
+
+/* From from on to the folder's end, or end. */
+static int next_in_folder(const struct folders *folders, uint32_t folder, uint32_t from,
+                          uint32_t end, uint32_t *found)
+{
+    struct sought sought = {.end = folder_end(folders, folder, end)};
     char path[LAYOUT_PATH];
     const char *name;
     int fd;
     int rc = folders_open(folders, from, path, &name, &fd);
 
+    *found = from;
     if (!rc) {
-        if (!try_names(folders, folder, fd, from, found))
-            rc = lowest_entry(folders, folder, fd, from, found);
+        if (!try_names(folders, folder, fd, found, sought.end)) {
+            sought.from = *found;
+            rc = list_folder(folders, folder, fd, &sought);
+            *found = sought.lowest;
+            rc = rc || *found < sought.end ? rc : -ENOENT;
+        }
         close(fd);
     }
-    if (rc && rc != -ENOENT) {
-        log_error("cannot list tile folder '%s': %s", path, strerror(-rc));
-        rc = rc == -EACCES ? rc : -EIO;
-    }
-    return rc;
+    return rc && rc != -ENOENT ? cannot_list(folders, folder, rc) : rc;
 }
 
-int folders_next(const struct folders *folders, uint32_t from, uint32_t *found)
+int folders_next(const struct folders *folders, uint32_t from, uint32_t end, uint32_t *found)
 {
-    uint32_t per_folder = folders->layout->tiles_per_folder;
-
-    for (uint32_t folder = from / per_folder; folder < folders->n; folder++) {
-        uint32_t first = folder * per_folder;
-        int rc = next_in_folder(folders, folder, first > from ? first : from, found);
+    while (from < end) {
+        uint32_t folder = from / folders->layout->tiles_per_folder;
+        int rc = next_in_folder(folders, folder, from, end, found);
 
         if (rc != -ENOENT)
             return rc;
+        from = folder_end(folders, folder, end);
     }
     return -ENOENT;
+}
+
+/* Tells met of what was found, and forgets it. Returns what met returned last. */
+static int tell_all(struct sought *sought, int fd, folders_met *met, void *arg)
+{
+    int rc = 0;
+
+    for (uint32_t word = 0; word <= (sought->end - sought->from) / 64; word++)
+        for (; sought->bits[word]; sought->bits[word] &= sought->bits[word] - 1)
+            rc = rc ? rc
+                    : met(arg,
+                          sought->from + word * 64 + (uint32_t)__builtin_ctzll(sought->bits[word]),
+                          fd);
+    return rc;
+}
+
+/* first: the first error of a listing, of this folder or one before. */
+static int each_in_folder(const struct folders *folders, uint32_t folder, struct sought *sought,
+                          folders_met *met, void *arg, int *first)
+{
+    char path[LAYOUT_PATH];
+    const char *name;
+    int told = 0, fd;
+    int rc = folders_open(folders, sought->from, path, &name, &fd);
+
+    if (!rc) {
+        rc = list_folder(folders, folder, fd, sought);
+        told = tell_all(sought, fd, met, arg);
+        close(fd);
+    }
+    if (rc && rc != -ENOENT) {
+        rc = cannot_list(folders, folder, rc);
+        *first = *first ? *first : rc;
+    }
+    return told;
+}
+
+int folders_each(const struct folders *folders, uint32_t from, uint32_t end, folders_met *met,
+                 void *arg)
+{
+    uint32_t most = folders->layout->tiles_per_folder;
+    struct sought sought;
+    int told = 0, first = 0;
+
+    most = end - from < most ? end - from : most;
+    sought.bits = calloc(most / 64 + 1, sizeof(*sought.bits));
+    if (!sought.bits) {
+        log_error("cannot list the tiles: %s", strerror(ENOMEM));
+        return -ENOMEM;
+    }
+    while (!told && from < end) {
+        uint32_t folder = from / folders->layout->tiles_per_folder;
+
+        sought.from = from;
+        sought.end = folder_end(folders, folder, end);
+        told = each_in_folder(folders, folder, &sought, met, arg, &first);
+        from = sought.end;
+    }
+    free(sought.bits);
+    return told ? told : first;
 }
 
 static void newest(int dirfd, const char *path, struct timespec *when)

@@ -57,10 +57,23 @@ MUST_CHECK int folders_sync(struct folders *folders);
 MUST_CHECK int folders_rival(const struct folders *folders, uint32_t tile, char path[LAYOUT_PATH]);
 
 /*
- * *found is the lowest tile >= from that has a file, be it under a name that the layout
- * cannot read: who then asks for the tile is told so. -ENOENT: none. Else -errno, logged.
+ * *found is the lowest tile >= from and < end that has a file, be it under a name that the
+ * layout cannot read: who then asks for the tile is told so. -ENOENT: none. Else -errno,
+ * logged. Looks at no folder behind end.
  */
-MUST_CHECK int folders_next(const struct folders *folders, uint32_t from, uint32_t *found);
+MUST_CHECK int folders_next(const struct folders *folders, uint32_t from, uint32_t end,
+                            uint32_t *found);
+
+/* fd: the tile's folder. Anything but 0 ends the walk. */
+typedef int folders_met(void *arg, uint32_t tile, int fd);
+
+/*
+ * Calls met for all such tiles, in ascending order, each once, and lists each folder once.
+ * Returns what met returned if that was not 0, else the first error, logged: the other folders
+ * are walked all the same.
+ */
+MUST_CHECK int folders_each(const struct folders *folders, uint32_t from, uint32_t end,
+                            folders_met *met, void *arg);
 
 /* When a tile was last added or removed, or the index written. */
 void folders_changed(const struct folders *folders, struct timespec *when);

@@ -283,7 +283,8 @@ static uint64_t blocks_of_locked(const struct tile *t, uint64_t len)
     return blocks;
 }
 
-static int mem_stat(struct store *st, uint32_t tile, struct store_stat *out)
+static int mem_stat(struct store *st, uint32_t tile, const struct store_place *place,
+                    struct store_stat *out)
 {
     uint64_t len = geometry_tile_len(&st->geometry, tile);
     struct mem *mem = mem_of(st);
@@ -300,16 +301,25 @@ static int mem_stat(struct store *st, uint32_t tile, struct store_stat *out)
     return leave_shared(mem, tile, 0);
 }
 
-static int mem_next(struct store *st, uint32_t tile, uint32_t *found)
+static int mem_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found)
 {
     struct mem *mem = mem_of(st);
 
-    for (; tile < st->geometry.ntiles; tile++)
-        if (atomic_load_explicit(&mem->places[tile].tile, memory_order_relaxed)) {
-            *found = tile;
+    for (; from < end; from++)
+        if (atomic_load_explicit(&mem->places[from].tile, memory_order_relaxed)) {
+            *found = from;
             return 0;
         }
     return -ENOENT;
+}
+
+static int mem_each(struct store *st, uint32_t from, uint32_t end, store_met *met, void *arg)
+{
+    int rc = 0;
+
+    while (!rc && from < end && !mem_next(st, from, end, &from))
+        rc = met(arg, from++, NULL);
+    return rc;
 }
 
 static int mem_note(struct store *st, const uint32_t *tiles, size_t n)
@@ -386,6 +396,7 @@ static const struct store_ops mem_ops = {
     .seek = mem_seek,
     .stat = mem_stat,
     .next = mem_next,
+    .each = mem_each,
     .noted = mem_noted,
     .note = mem_note,
     .mark = mem_mark,

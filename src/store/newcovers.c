@@ -48,28 +48,39 @@ static int cover_file(const struct archive *archive, uint32_t tile, int folder, 
     return rc;
 }
 
-/* Sets *first to the first error. */
-static bool cover_tile(const struct folders *folders, const struct archive *archive, uint32_t tile,
-                       int *first)
+struct giving {
+    const struct archive *archive;
+    void (*tell)(size_t done, void *arg);
+    void *arg;
+    size_t *done;
+    int first; /* error of a tile */
+};
+
+static int cover_tile(void *arg, uint32_t tile, int folder)
 {
+    struct giving *giving = arg;
     char path[LAYOUT_PATH];
     const char *name, *why = NULL;
-    int folder, fd = -1;
-    int rc = folders_open(folders, tile, path, &name, &folder);
+    int rc, fd = -1;
 
-    if (!rc) {
-        rc = io_open_file(folder, name, O_RDONLY, &fd);
-        if (!rc)
-            rc = cover_file(archive, tile, folder, name, fd, &why);
-        if (fd >= 0)
-            close(fd);
-        close(folder);
-    }
+    giving->archive->index.layout->tile_path(tile, path);
+    name = strrchr(path, '/') + 1;
+    rc = io_open_file(folder, name, O_RDONLY, &fd);
+    if (!rc)
+        rc = cover_file(giving->archive, tile, folder, name, fd, &why);
+    if (fd >= 0)
+        close(fd);
     if (rc)
-        log_error("cannot give tile '%s/%s' a new picture: %s", path, name,
-                  why ? why : strerror(-rc));
-    *first = *first ? *first : rc;
-    return rc == 0;
+        log_error("cannot give tile '%s' a new picture: %s", path, why ? why : strerror(-rc));
+    else
+        giving->tell(++*giving->done, giving->arg);
+    giving->first = giving->first ? giving->first : rc;
+    return 0;
+}
+
+static int note_tile(void *arg, uint32_t tile, int folder)
+{
+    return notes_add(arg, tile);
 }
 
 static int note_present(const struct folders *folders, const struct archive *archive)
@@ -77,39 +88,30 @@ static int note_present(const struct folders *folders, const struct archive *arc
     struct notes *notes;
     int rc = notes_open(archive, &notes);
 
-    for (uint32_t tile = 0; !rc && tile < folders->ntiles; tile++) {
-        rc = folders_next(folders, tile, &tile);
-        if (!rc)
-            rc = notes_add(notes, tile);
-    }
-    return notes_close(notes, rc == -ENOENT ? 0 : rc);
+    if (!rc)
+        rc = folders_each(folders, 0, folders->ntiles, note_tile, notes);
+    return notes_close(notes, rc);
 }
 
 int newcovers_give(const struct archive *archive, void (*tell)(size_t done, void *arg), void *arg,
                    size_t *done)
 {
+    struct giving giving = {archive, tell, arg, done, 0};
     struct folders folders = {0};
-    int first = folders_init(&folders, archive->dirfd, archive->index.layout,
-                             archive->index.geometry.ntiles);
-    int rc;
+    int rc = folders_init(&folders, archive->dirfd, archive->index.layout,
+                          archive->index.geometry.ntiles);
+    int synced;
 
     *done = 0;
-    if (!first)
-        first = note_present(&folders, archive);
-    if (first) {
+    if (!rc)
+        rc = note_present(&folders, archive);
+    if (rc) {
         folders_release(&folders);
-        return first;
+        return rc;
     }
-    for (uint32_t tile = 0; tile < folders.ntiles; tile++) {
-        rc = folders_next(&folders, tile, &tile);
-        if (rc) {
-            first = rc == -ENOENT ? first : rc;
-            break;
-        }
-        if (cover_tile(&folders, archive, tile, &first))
-            tell(++*done, arg);
-    }
+    rc = folders_each(&folders, 0, folders.ntiles, cover_tile, &giving);
     folders_release(&folders);
-    rc = archive_sync_all(archive);
-    return first ? first : rc;
+    synced = archive_sync_all(archive);
+    rc = giving.first ? giving.first : rc;
+    return rc ? rc : synced;
 }

@@ -90,21 +90,33 @@ int store_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek wh
 
 int store_stat(struct store *st, uint32_t tile, struct store_stat *out)
 {
-    check_tile(st, tile);
-    return checked(st->ops->stat(st, tile, out));
+    return store_stat_at(st, tile, NULL, out);
 }
 
-/* A scan ends by asking for the tile after the last: no store has to think of that. */
-int store_next(struct store *st, uint32_t tile, uint32_t *found)
+int store_stat_at(struct store *st, uint32_t tile, const struct store_place *place,
+                  struct store_stat *out)
+{
+    check_tile(st, tile);
+    return checked(st->ops->stat(st, tile, place, out));
+}
+
+/* A walk ends with an empty range: no store has to think of that. */
+int store_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found)
 {
     int rc;
 
-    if (tile == st->geometry.ntiles)
+    assert(from <= end && end <= st->geometry.ntiles);
+    if (from == end)
         return -ENOENT;
-    check_tile(st, tile);
-    rc = checked(st->ops->next(st, tile, found));
-    assert(rc || (*found >= tile && *found < st->geometry.ntiles));
+    rc = checked(st->ops->next(st, from, end, found));
+    assert(rc || (*found >= from && *found < end));
     return rc;
+}
+
+int store_each(struct store *st, uint32_t from, uint32_t end, store_met *met, void *arg)
+{
+    assert(from <= end && end <= st->geometry.ntiles);
+    return from == end ? 0 : checked(st->ops->each(st, from, end, met, arg));
 }
 
 bool store_noted(struct store *st, uint32_t tile)

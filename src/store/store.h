@@ -49,6 +49,12 @@ struct store_stat {
  */
 typedef int store_use(void *arg, const void *bytes, size_t len);
 
+/* Where each() has met a tile: lets stat find it there at once. Ends with the call of fn. */
+struct store_place;
+
+/* Is told of a present tile; anything but 0 ends the walk. */
+typedef int store_met(void *arg, uint32_t tile, const struct store_place *place);
+
 /* Room for the word of an epoch, with its NUL. */
 #define STORE_EPOCH 20
 
@@ -89,9 +95,22 @@ struct store_ops {
      */
     int (*seek)(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
                 uint64_t *found);
-    int (*stat)(struct store *st, uint32_t tile, struct store_stat *out);
-    /* *found is the first present tile >= tile; -ENOENT when there is none. Any thread. */
-    int (*next)(struct store *st, uint32_t tile, uint32_t *found);
+    /* place: of each(), or NULL. */
+    int (*stat)(struct store *st, uint32_t tile, const struct store_place *place,
+                struct store_stat *out);
+    /*
+     * *found is the first present tile >= from and < end; -ENOENT when there is none.
+     * Costs what lies between the two, not what lies behind. Any thread.
+     */
+    int (*next)(struct store *st, uint32_t from, uint32_t end, uint32_t *found);
+    /*
+     * Calls met for the present tiles >= from and < end, in ascending order, each once; of a
+     * tile that comes or goes meanwhile it may or may not be told. Returns what met
+     * returned if that was not 0, else the first error: what cannot be listed is passed over,
+     * and all the rest is told. Costs less than next() for each of them. Any thread; met may
+     * do with tiles what it wants.
+     */
+    int (*each)(struct store *st, uint32_t from, uint32_t end, store_met *met, void *arg);
     /*
      * Whether the tile has been noted in the running epoch. Any thread. The answer
      * holds as long as no epoch is begun.
@@ -142,7 +161,12 @@ MUST_CHECK int store_allocate(struct store *st, uint32_t tile, uint64_t off, uin
 MUST_CHECK int store_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
                           uint64_t *found);
 MUST_CHECK int store_stat(struct store *st, uint32_t tile, struct store_stat *out);
-MUST_CHECK int store_next(struct store *st, uint32_t tile, uint32_t *found);
+/* place: of store_each(), or NULL. */
+MUST_CHECK int store_stat_at(struct store *st, uint32_t tile, const struct store_place *place,
+                             struct store_stat *out);
+/* from <= end. */
+MUST_CHECK int store_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found);
+MUST_CHECK int store_each(struct store *st, uint32_t from, uint32_t end, store_met *met, void *arg);
 bool store_noted(struct store *st, uint32_t tile);
 MUST_CHECK int store_note(struct store *st, const uint32_t *tiles, size_t n);
 MUST_CHECK int store_mark(struct store *st, char epoch[STORE_EPOCH]);

@@ -228,7 +228,7 @@ static void do_fault(struct worker *w)
 {
     static const enum fault_op ops[] = {FAULT_READ, FAULT_WRITE,    FAULT_CREATE, FAULT_REMOVE,
                                         FAULT_ZERO, FAULT_ALLOCATE, FAULT_SEEK,   FAULT_STAT,
-                                        FAULT_NEXT, FAULT_NOTE,     FAULT_MARK};
+                                        FAULT_NEXT, FAULT_EACH,     FAULT_NOTE,   FAULT_MARK};
     enum fault_op op = ops[random_below(&w->random, ARRAY_LEN(ops))];
     int err = random_below(&w->random, 2) ? EIO : ENOSPC;
 
@@ -414,7 +414,7 @@ static void flip(struct model *m)
     unsigned char byte;
     uint32_t tile;
 
-    tempstore_must(store_next(m->faults, 0, &tile) == 0, "no tile");
+    tempstore_must(store_next(m->faults, 0, m->faults->geometry.ntiles, &tile) == 0, "no tile");
     tempstore_must(store_read(m->faults, tile, 4711, &byte, 1) == 0, "read");
     byte ^= 4;
     tempstore_must(store_note(m->faults, &tile, 1) == 0, "note");

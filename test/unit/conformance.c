@@ -148,9 +148,9 @@ static void absent_is_enoent(void **state)
     assert_int_equal(store_create(st, 1), 0);
     assert_absent(st, 0);
     assert_absent(st, 2);
-    assert_int_equal(store_next(st, 0, &found), 0);
+    assert_int_equal(store_next(st, 0, st->geometry.ntiles, &found), 0);
     assert_int_equal(found, 1);
-    assert_int_equal(store_next(st, 2, &found), -ENOENT);
+    assert_int_equal(store_next(st, 2, st->geometry.ntiles, &found), -ENOENT);
 }
 
 static void create_twice_is_eexist(void **state)
@@ -364,11 +364,11 @@ static void assert_walk(struct store *st, uint32_t from, const uint32_t *want, s
     uint32_t found;
 
     for (size_t i = 0; i < n; i++) {
-        assert_int_equal(store_next(st, from, &found), 0);
+        assert_int_equal(store_next(st, from, st->geometry.ntiles, &found), 0);
         assert_int_equal(found, want[i]);
         from = found + 1;
     }
-    assert_int_equal(store_next(st, from, &found), -ENOENT);
+    assert_int_equal(store_next(st, from, st->geometry.ntiles, &found), -ENOENT);
 }
 
 static void next_walks_across_folders(void **state)
@@ -389,6 +389,94 @@ static void next_walks_across_folders(void **state)
     assert_int_equal(store_remove(st, 1024), 0);
     assert_int_equal(store_remove(st, NTILES - 1), 0);
     assert_walk(st, 0, fewer, 2);
+}
+
+/* What lies behind the end is none of its business. */
+static void next_stops_at_its_end(void **state)
+{
+    struct store *st = *state;
+    uint32_t found = 4711;
+
+    assert_int_equal(store_create(st, 3), 0);
+    assert_int_equal(store_create(st, 5000), 0);
+    assert_int_equal(store_next(st, 0, 3, &found), -ENOENT);
+    assert_int_equal(store_next(st, 3, 3, &found), -ENOENT);
+    assert_int_equal(store_next(st, 4, 5000, &found), -ENOENT);
+    assert_int_equal(store_next(st, 4, 4500, &found), -ENOENT);
+    assert_int_equal(store_next(st, NTILES, NTILES, &found), -ENOENT);
+    assert_int_equal(store_next(st, 0, 4, &found), 0);
+    assert_int_equal(found, 3);
+    assert_int_equal(store_next(st, 4, 5001, &found), 0);
+    assert_int_equal(found, 5000);
+}
+
+struct met {
+    struct store *st;
+    uint32_t tiles[8];
+    size_t n;
+    size_t enough; /* then the walk is ended */
+};
+
+static int meet(void *arg, uint32_t tile, const struct store_place *place)
+{
+    struct met *met = arg;
+    struct store_stat there, known;
+
+    assert_true(met->n < 8);
+    met->tiles[met->n++] = tile;
+    assert_int_equal(store_stat_at(met->st, tile, place, &there), 0);
+    assert_int_equal(store_stat(met->st, tile, &known), 0);
+    assert_memory_equal(&there, &known, sizeof(there));
+    return met->n == met->enough ? -EINTR : 0;
+}
+
+/* Each meets the tiles want[]. */
+static void assert_each(struct store *st, uint32_t from, uint32_t end, const uint32_t *want,
+                        size_t n)
+{
+    struct met met = {.st = st};
+
+    assert_int_equal(store_each(st, from, end, meet, &met), 0);
+    assert_int_equal(met.n, n);
+    assert_memory_equal(met.tiles, want, n * sizeof(*want));
+}
+
+static void each_meets_all_in_order(void **state)
+{
+    static const uint32_t tiles[] = {0, 1023, 1024, 5000, NTILES - 1};
+    struct met met = {.st = *state, .enough = 2};
+    struct store *st = *state;
+
+    assert_each(st, 0, NTILES, tiles, 0);
+    for (int i = 4; i >= 0; i--)
+        assert_int_equal(store_create(st, tiles[i]), 0);
+    assert_each(st, 0, NTILES, tiles, 5);
+    assert_each(st, 0, NTILES - 1, tiles, 4);
+    assert_each(st, 1, 1024, tiles + 1, 1);
+    assert_each(st, 1023, 5001, tiles + 1, 3);
+    assert_each(st, 1025, 5000, tiles, 0);
+    assert_each(st, 7, 7, tiles, 0);
+    assert_int_equal(store_each(st, 0, NTILES, meet, &met), -EINTR);
+    assert_int_equal(met.n, 2);
+}
+
+static int remove_met(void *arg, uint32_t tile, const struct store_place *place)
+{
+    struct store_stat stat;
+
+    assert_int_equal(store_remove(arg, tile), 0);
+    assert_int_equal(store_stat_at(arg, tile, place, &stat), -ENOENT);
+    return 0;
+}
+
+static void each_may_remove_what_it_meets(void **state)
+{
+    struct store *st = *state;
+
+    for (uint32_t tile = 0; tile < 200; tile++)
+        assert_int_equal(store_create(st, tile * 5), 0);
+    assert_int_equal(store_each(st, 0, NTILES, remove_met, st), 0);
+    assert_each(st, 0, NTILES, NULL, 0);
 }
 
 static void removed_is_absent(void **state)
@@ -540,7 +628,7 @@ static int live_once(struct worker *w, unsigned char *got)
     if (!rc && memcmp(p, got, 512))
         rc = -EBADMSG;
     if (!rc)
-        rc = store_next(w->st, w->tile, &found);
+        rc = store_next(w->st, w->tile, w->st->geometry.ntiles, &found);
     if (!rc && found != w->tile)
         rc = -EBADMSG;
     if (!rc)
@@ -611,6 +699,9 @@ static const struct CMUnitTest tests[] = {
     TEST(seek_in_a_full_tile),
     TEST(seek_never_skips_data),
     TEST(next_walks_across_folders),
+    TEST(next_stops_at_its_end),
+    TEST(each_meets_all_in_order),
+    TEST(each_may_remove_what_it_meets),
     TEST(removed_is_absent),
     TEST(flush_of_an_absent_tile_is_fine),
     TEST(allocate_changes_no_byte),

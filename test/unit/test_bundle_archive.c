@@ -640,7 +640,7 @@ static void gaps_do_not_cost_the_square(void **state)
     assert_int_equal(archive_open(temp.path, &archive), 0);
     assert_int_equal(folders_init(&folders, archive.dirfd, &layout_bundle, MANY), 0);
     clock_gettime(CLOCK_MONOTONIC, &a);
-    for (uint32_t tile = 0; folders_next(&folders, tile, &tile) == 0; tile++) {
+    for (uint32_t tile = 0; folders_next(&folders, tile, MANY, &tile) == 0; tile++) {
         assert_true(tile % 2 == 0);
         n++;
     }

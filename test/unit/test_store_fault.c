@@ -46,6 +46,11 @@ static int use_nothing(void *arg, const void *bytes, size_t len)
 }
 
 /* One call of the operation on tile 0, which is present unless op creates it. */
+static int meet_nothing(void *arg, uint32_t tile, const struct store_place *place)
+{
+    return 0;
+}
+
 static int call(struct store *st, enum fault_op op)
 {
     struct store_stat stat;
@@ -78,7 +83,9 @@ static int call(struct store *st, enum fault_op op)
     case FAULT_STAT:
         return store_stat(st, 0, &stat);
     case FAULT_NEXT:
-        return store_next(st, 0, &found);
+        return store_next(st, 0, st->geometry.ntiles, &found);
+    case FAULT_EACH:
+        return store_each(st, 0, st->geometry.ntiles, meet_nothing, NULL);
     case FAULT_NOTE:
         return store_note(st, &(uint32_t){0}, 1);
     case FAULT_MARK:

@@ -36,14 +36,15 @@ static struct store_ops gated_ops;
 static atomic_bool closed;
 static sem_t at_gate, gate;
 
-static int gated_stat(struct store *st, uint32_t tile, struct store_stat *out)
+static int gated_stat(struct store *st, uint32_t tile, const struct store_place *place,
+                      struct store_stat *out)
 {
     if (atomic_exchange(&closed, false)) {
         sem_post(&at_gate);
         while (sem_wait(&gate))
             ;
     }
-    return plain_ops->stat(st, tile, out);
+    return plain_ops->stat(st, tile, place, out);
 }
 
 static int setup(void **state)
