@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/inherit.h"
 
 /* openat2(2) reports a race with rename(2) as EAGAIN; so does a leased file, and that may last. */
 #define OPEN_TRIES 64
@@ -392,7 +393,7 @@ static int write_synced(int dirfd, const char *name, const void *buf, size_t len
 {
     int fd;
     int closed;
-    int err = io_open(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0666, &fd);
+    int err = inherit_create(dirfd, name, O_WRONLY, &fd);
 
     if (err)
         return err;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -177,6 +178,17 @@ static void check_name(const char *path, const struct layout *layout)
                  ending);
 }
 
+/* A new directory is private; one that was there is as somebody has made it. */
+static void check_mode(const char *path)
+{
+    struct stat st;
+
+    if (!stat(path, &st) && st.st_mode & (S_IRWXG | S_IRWXO))
+        log_note("other users may look into '%s', since its mode is %03o; 'chmod go=' keeps them "
+                 "out",
+                 path, st.st_mode & 0777);
+}
+
 static int run(const struct args *args)
 {
     struct index index = {.format = FORMAT_CURRENT};
@@ -203,6 +215,7 @@ static int run(const struct args *args)
     if (covers.path[0] && remember_covers(args->operands[0], &covers))
         return CLI_FAILED;
     check_name(args->operands[0], index.layout);
+    check_mode(args->operands[0]);
     parse_size_text(index.geometry.size, size);
     parse_size_text(index.geometry.tile_size, tile_size);
     printf("created '%s': %s in %" PRIu32 " tile%s of %s\n", args->operands[0], size,

@@ -65,7 +65,7 @@ static int open_archive(struct reindex *re, const struct args *args)
 {
     const char *path = args->operands[0];
 
-    re->made_dir = args->noperands > 1 && mkdir(path, 0777) == 0;
+    re->made_dir = args->noperands > 1 && mkdir(path, ARCHIVE_MODE) == 0;
     return archive_open_dir(path, &re->archive);
 }
 

@@ -6,7 +6,8 @@
  *   no new privileges  set-uid programs, such as fusermount3, give none.
  *   capabilities       root keeps only those that make it read and write tiles
  *                      as root does: those of others, in the reserve of a full
- *                      disk, with memory locked.
+ *                      disk, with memory locked. New ones in an archive of others it
+ *                      gives to them (base/inherit.h).
  *   Landlock           every file that is opened, made, removed or executed
  *                      lies beneath the archive's directory, or for reading
  *                      beneath that of its covers; no mounting, no TCP, no
@@ -40,6 +41,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/inherit.h"
 #include "base/log.h"
 
 /* --- Landlock --------------------------------------------------------------------------------- */
@@ -62,6 +64,7 @@ struct ruleset {
 #define MAY_WRITE                                                                \
     (LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_REG | \
      LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+#define MAY_GIVE LANDLOCK_ACCESS_FS_REMOVE_DIR /* a new folder is renamed */
 
 /* All that a kernel with this version can forbid. */
 static struct ruleset everything(long version)
@@ -89,12 +92,16 @@ static int allow(int ruleset, int fd, uint64_t may)
 static int landlock(int archive_dirfd, int covers_fd, bool read_only, long version)
 {
     struct ruleset all = everything(version);
+    uint64_t write = MAY_WRITE;
+    uid_t uid;
+    gid_t gid;
     int fd = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
     int rc;
 
     if (fd < 0)
         return -errno;
-    rc = allow(fd, archive_dirfd, (MAY_READ | (read_only ? 0 : MAY_WRITE)) & all.fs);
+    write |= inherit_gives(&uid, &gid) ? MAY_GIVE : 0;
+    rc = allow(fd, archive_dirfd, (MAY_READ | (read_only ? 0 : write)) & all.fs);
     if (!rc)
         rc = allow(fd, covers_fd, MAY_READ);
     if (!rc && syscall(SYS_landlock_restrict_self, fd, 0))
@@ -154,6 +161,8 @@ static const unsigned forbidden[] = {
     469, /* file_setattr */
 };
 
+#define GIVING 8 /* instructions of put_giving() */
+
 #define AT_NUMBER offsetof(struct seccomp_data, nr)
 #define AT_ARCH offsetof(struct seccomp_data, arch)
 #define AT_ARG(i) (offsetof(struct seccomp_data, args) + 8 * (i)) /* its lower half */
@@ -170,6 +179,23 @@ static const unsigned forbidden[] = {
 static const struct sock_filter head[] = {
     LOAD(AT_ARCH), IF_EQUAL(ARCH), DENY, LOAD(AT_NUMBER), UNLESS_ABOVE(NUMBER_MAX), DENY,
 };
+
+/* Of fchown(2), that of inherit.h. Other calls are still to be looked at: the number is there. */
+static struct sock_filter *put_giving(struct sock_filter *end, uid_t uid, gid_t gid)
+{
+    const struct sock_filter code[] = {
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchown, 0, 7),
+        LOAD(AT_ARG(1)),
+        IF_EQUAL(uid),
+        DENY,
+        LOAD(AT_ARG(2)),
+        IF_EQUAL(gid),
+        DENY,
+        ALLOW,
+    };
+
+    return mempcpy(end, code, sizeof(code));
+}
 
 /* Of sockets, the one that syslog(3) makes when it connects anew. */
 static const struct sock_filter tail[] = {
@@ -190,11 +216,15 @@ static const struct sock_filter no_rings[] = {UNLESS_EQUAL(SYS_io_uring_setup), 
 
 static int filter(bool rings)
 {
-    struct sock_filter
-        code[ARRAY_LEN(head) + 2 * ARRAY_LEN(forbidden) + ARRAY_LEN(no_rings) + ARRAY_LEN(tail)];
+    struct sock_filter code[ARRAY_LEN(head) + 2 * ARRAY_LEN(forbidden) + GIVING +
+                            ARRAY_LEN(no_rings) + ARRAY_LEN(tail)];
     struct sock_fprog program = {.filter = code};
     struct sock_filter *end = mempcpy(code, head, sizeof(head));
+    uid_t uid;
+    gid_t gid;
 
+    if (inherit_gives(&uid, &gid))
+        end = put_giving(end, uid, gid);
     for (size_t i = 0; i < ARRAY_LEN(forbidden); i++) {
         *end++ = (struct sock_filter)UNLESS_EQUAL(forbidden[i]);
         *end++ = (struct sock_filter)DENY;
@@ -241,10 +271,15 @@ static void drop_capabilities(void)
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = {0};
     int failed = (int)syscall(SYS_capget, &header, caps);
+    uint32_t kept = KEPT;
+    uid_t uid;
+    gid_t gid;
 
+    if (inherit_gives(&uid, &gid))
+        kept |= BIT(CAP_CHOWN);
     if (!failed) {
-        caps[0].effective &= KEPT;
-        caps[0].permitted &= KEPT;
+        caps[0].effective &= kept;
+        caps[0].permitted &= kept;
         caps[0].inheritable = 0;
         caps[1] = (struct __user_cap_data_struct){0};
         failed = (int)syscall(SYS_capset, &header, caps);

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/inherit.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "format/bundle.h"
@@ -158,9 +159,10 @@ static int prepare_bundle(int dirfd, const char *path)
 {
     int rc, fd;
 
-    if (mkdirat(dirfd, FORMAT_BUNDLE_BANDS, 0777))
-        return complain_write(path, FORMAT_BUNDLE_BANDS, -errno);
-    rc = io_open(dirfd, FORMAT_BUNDLE_TOKEN, O_WRONLY | O_CREAT | O_EXCL, 0666, &fd);
+    rc = inherit_mkdir(dirfd, FORMAT_BUNDLE_BANDS);
+    if (rc)
+        return complain_write(path, FORMAT_BUNDLE_BANDS, rc);
+    rc = inherit_create(dirfd, FORMAT_BUNDLE_TOKEN, O_WRONLY, &fd);
     if (!rc) {
         rc = io_fsync(fd);
         close(fd);
@@ -211,7 +213,7 @@ static int fill(int dirfd, const char *path, const struct index *index)
 
 int archive_create(const char *path, const struct index *index)
 {
-    bool made = mkdir(path, 0777) == 0;
+    bool made = mkdir(path, ARCHIVE_MODE) == 0;
     int rc = made ? 0 : -errno;
     int dirfd;
 
@@ -225,8 +227,11 @@ int archive_create(const char *path, const struct index *index)
         log_error("cannot create an archive in '%s': %s", path, strerror(-rc));
         return rc;
     }
+    rc = inherit_from(dirfd);
     /* Keeps a second create out of the index's temporary file, where flock works. */
-    if (io_flock(dirfd, LOCK_EX | LOCK_NB) == -EWOULDBLOCK) {
+    if (rc) {
+        log_error("cannot look at '%s': %s", path, strerror(-rc));
+    } else if (io_flock(dirfd, LOCK_EX | LOCK_NB) == -EWOULDBLOCK) {
         rc = -EBUSY;
         log_error("'%s' is in use by another process", path);
     } else {
@@ -365,7 +370,7 @@ int archive_open_dir(const char *path, struct archive *archive)
         rc = -errno;
     if (!rc) {
         archive->dirfd = open(archive->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        rc = archive->dirfd < 0 ? -errno : 0;
+        rc = archive->dirfd < 0 ? -errno : inherit_from(archive->dirfd);
     }
     if (rc == -ENOTDIR)
         log_error("'%s' is not an archive: it is not a directory", path);
@@ -414,8 +419,9 @@ int archive_private(const struct archive *archive, bool create, int *fd)
 
     if (rc != -ENOENT || !create)
         return rc;
-    if (mkdirat(archive->dirfd, FORMAT_PRIVATE_DIR, 0777) && errno != EEXIST)
-        return -errno;
+    rc = inherit_mkdir(archive->dirfd, FORMAT_PRIVATE_DIR);
+    if (rc && rc != -EEXIST)
+        return rc;
     return io_open(archive->dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY, 0, fd);
 }
 

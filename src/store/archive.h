@@ -12,6 +12,9 @@
 #include "base/compiler.h"
 #include "format/index.h"
 
+/* Of a new archive's directory, less what umask(2) forbids: what is on a drive is its owner's. */
+#define ARCHIVE_MODE 0700
+
 struct archive {
     int dirfd;           /* O_RDONLY | O_DIRECTORY */
     char path[PATH_MAX]; /* absolute, no symbolic links */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/inherit.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "format/names.h"
@@ -57,10 +58,11 @@ int folders_make(struct folders *folders, uint32_t tile, char path[LAYOUT_PATH],
 
     if (rc != -ENOENT)
         return rc;
-    if (mkdirat(folders->dirfd, path, 0777) == 0)
+    rc = inherit_mkdir(folders->dirfd, path);
+    if (!rc)
         atomic_store(&folders->root_dirty, true);
-    else if (errno != EEXIST)
-        return -errno;
+    else if (rc != -EEXIST)
+        return rc;
     return folders_open(folders, tile, path, name, fd);
 }
 

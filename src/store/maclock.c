@@ -28,6 +28,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/inherit.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "format/format.h"
@@ -70,7 +71,7 @@ bool maclock_held(const struct archive *archive)
 static int make(const struct archive *archive, const char *name)
 {
     int fd;
-    int rc = io_open(archive->dirfd, name, O_RDWR | O_CREAT | O_EXCL, 0666, &fd);
+    int rc = inherit_create(archive->dirfd, name, O_RDWR, &fd);
 
     if (!rc)
         close(fd);

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/inherit.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "format/format.h"
@@ -28,11 +29,11 @@
 /* Opens name in dirfd, made if need be; its entry is durable. */
 static int make_dir(int dirfd, const char *name, int *fd)
 {
-    int rc;
+    int rc = inherit_mkdir(dirfd, name);
 
     *fd = -1;
-    if (mkdirat(dirfd, name, 0777) && errno != EEXIST)
-        return -errno;
+    if (rc && rc != -EEXIST)
+        return rc;
     rc = io_fsync(dirfd);
     return rc ? rc : io_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0, fd);
 }
@@ -43,6 +44,7 @@ static int make_own(int lost, struct repair *repair)
     time_t now = time(NULL);
     char stamp[32];
     struct tm tm;
+    int rc;
 
     if (!gmtime_r(&now, &tm) || !strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &tm))
         return -EOVERFLOW;
@@ -54,10 +56,11 @@ static int make_own(int lost, struct repair *repair)
         if (i > 1)
             snprintf(repair->path + strlen(repair->path),
                      sizeof(repair->path) - strlen(repair->path), "-%d", i);
-        if (mkdirat(lost, name, 0777) == 0)
+        rc = inherit_mkdir(lost, name);
+        if (!rc)
             return make_dir(lost, name, &repair->dirfd);
-        if (errno != EEXIST)
-            return -errno;
+        if (rc != -EEXIST)
+            return rc;
     }
     return -EEXIST;
 }

@@ -10,15 +10,11 @@
 
 #include "base/copy.h"
 #include "base/fs.h"
+#include "base/inherit.h"
 #include "base/io.h"
 #include "base/zero.h"
 
 #define BLOCK 65536 /* as large as those of file systems are */
-
-int tilefile_create(int folder, const char *name, int *fd)
-{
-    return io_open(folder, name, O_RDWR | O_CREAT | O_EXCL, 0666, fd);
-}
 
 /* Opens NAME.tmp, which does not exist any more if a crash has left it. */
 static int create_tmp(int folder, const char *name, char tmp[NAME_MAX + 1], int *fd)
@@ -27,18 +23,46 @@ static int create_tmp(int folder, const char *name, char tmp[NAME_MAX + 1], int 
         return -ENAMETOOLONG;
     if (unlinkat(folder, tmp, 0) && errno != ENOENT)
         return -errno;
-    return tilefile_create(folder, tmp, fd);
+    return inherit_create(folder, tmp, O_RDWR, fd);
+}
+
+/* The open file TMP gets its name, or goes. */
+static int name_it(int folder, const char *tmp, const char *name, int fd, int rc)
+{
+    if (!rc)
+        rc = io_rename_new(folder, tmp, name);
+    if (rc) {
+        unlinkat(folder, tmp, 0);
+        close(fd);
+    }
+    return rc;
+}
+
+static bool exists(int folder, const char *name)
+{
+    return faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* One that is given away bears its name only then. */
+int tilefile_create(int folder, const char *name, int *fd)
+{
+    char tmp[NAME_MAX + 1];
+    uid_t uid;
+    gid_t gid;
+    int rc;
+
+    if (!inherit_gives(&uid, &gid))
+        return inherit_create(folder, name, O_RDWR, fd);
+    rc = exists(folder, name) ? -EEXIST : create_tmp(folder, name, tmp, fd);
+    return rc ? rc : name_it(folder, tmp, name, *fd, 0);
 }
 
 int tilefile_create_whole(int folder, const char *name, const void *head, size_t head_len,
                           uint64_t len, int *fd)
 {
     char tmp[NAME_MAX + 1];
-    int rc;
+    int rc = exists(folder, name) ? -EEXIST : create_tmp(folder, name, tmp, fd);
 
-    if (faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return -EEXIST;
-    rc = create_tmp(folder, name, tmp, fd);
     if (rc)
         return rc;
     rc = io_truncate(*fd, len);
@@ -46,13 +70,7 @@ int tilefile_create_whole(int folder, const char *name, const void *head, size_t
         rc = io_pwrite(*fd, head, head_len, 0);
     if (!rc)
         rc = io_fsync(*fd);
-    if (!rc)
-        rc = io_rename_new(folder, tmp, name);
-    if (rc) {
-        unlinkat(folder, tmp, 0);
-        close(*fd);
-    }
-    return rc;
+    return name_it(folder, tmp, name, *fd, rc);
 }
 
 /* All that tilefile_replace() says, into an empty file. */

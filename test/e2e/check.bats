@@ -369,6 +369,7 @@ kept() {
 @test "tiles that may not be read" {
     need user
     archive
+    chmod -R go+rX drive.img
     chmod 0 drive.img/00/0001
     try 3 as_nobody mosaicfs check drive.img
     printed '00/0001: the tile cannot be opened: Permission denied'

@@ -102,11 +102,32 @@ unharmed() {
     became EPERM unmount trace-init
     [ "$(landlock)" -lt 3 ] || became EACCES cut-off
     [ "$(landlock)" -lt 6 ] || became EPERM signal-init
-    became EPERM change-mode change-times change-owner change-attribute call-out call-service
+    became EPERM change-mode change-times change-owner give-away change-attribute call-out call-service
     became ok read-archive write-archive call-syslog
     unharmed
     mounted drive
     same 'what was written' 'ESCAPE!' "$(get 0 7)"
+}
+
+@test "one that serves an archive of somebody else gives files to that one alone" {
+    need plain
+    mosaicfs create -n 4 -s 1M drive.img >/dev/null
+    chown -R 1234:2345 drive.img
+    intruded --
+    need landlock
+    alarm | put 0
+    became EACCES "${opening[@]}"
+    became EPERM change-mode change-owner give-away
+    unharmed
+    same 'owner of the new tile' 1234:2345 "$(stat -c %u:%g drive.img/00/0000)"
+    same 'capabilities' "$((1 << 0))" "$(($(capabilities "$(daemon_pid)") & 1))"
+    umount_drive
+    # Nor to its group, where that alone is another one.
+    chown -R 0:2345 drive.img
+    intruded --
+    alarm | put $MiB
+    became EPERM change-owner give-away
+    same 'owner of the new tile' 0:2345 "$(stat -c %u:%g drive.img/00/0001)"
 }
 
 @test "a read-only daemon that was taken over cannot write its archive either" {
@@ -168,7 +189,7 @@ unharmed() {
     alarm | put 0
     became ok "${opening[@]}" "${covers[@]}" cut-off pull-in pull-in-by-link read-archive write-archive
     # These have another lock as well.
-    became EPERM change-mode change-times change-owner change-attribute call-out call-service
+    became EPERM change-mode change-times change-owner give-away change-attribute call-out call-service
     became EPERM unmount trace-init device
     refuse unharmed
     same 'what was written' 'ESCAPE!' "$(get 0 7)"

@@ -226,6 +226,20 @@ static int change_owner(void)
     return chown(beside("victim"), 1, 1);
 }
 
+/* Of a file that it may open. All is put back at once. */
+static int give_away(void)
+{
+    int fd = open(in("ESCAPE_ARCHIVE", "mosaicfs.index"), O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    int rc = fd < 0 || fstat(fd, &st) ? -1 : fchown(fd, 1, 1);
+
+    if (!rc)
+        rc = fchown(fd, st.st_uid, st.st_gid);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 static int change_attribute(void)
 {
     return setxattr(beside("victim"), "user.escape", "x", 1, 0);
@@ -308,6 +322,7 @@ static const struct {
     {"change-mode", change_mode},
     {"change-times", change_times},
     {"change-owner", change_owner},
+    {"give-away", give_away},
     {"change-attribute", change_attribute},
     {"call-out", call_out},
     {"call-service", call_service},

@@ -454,6 +454,7 @@ static void no_permission_is_eacces(void **state)
     plant("01/0100", 100);
     assert_int_equal(chmod(temp.base, 0755), 0);
     assert_int_equal(chmod(temp.path, 0755), 0);
+    assert_int_equal(chmod(in_archive("mosaicfs.index"), 0644), 0);
     assert_int_equal(chmod(in_archive("00"), 0), 0);
     assert_int_equal(chmod(in_archive("01/0100"), 0), 0);
     archive_close(&temp.archive);
