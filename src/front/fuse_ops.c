@@ -114,9 +114,9 @@ static int attributes(struct fuse_front *front, struct stat *st)
         .st_size = (off_t)image_size(front->img),
         .st_blksize = 4096,
         .st_blocks = (blkcnt_t)usage.blocks,
-        .st_atim = usage.mtime,
+        .st_atim = usage.atime,
         .st_mtim = usage.mtime,
-        .st_ctim = usage.mtime,
+        .st_ctim = usage.ctime,
     };
     return rc;
 }
@@ -141,21 +141,43 @@ static int check_setattr(const struct stat *now, const struct stat *want, int wh
         return EPERM;
     if (which & FUSE_SET_ATTR_GID && want->st_gid != now->st_gid)
         return EPERM;
-    return 0; /* times are those of the tiles; setting them is harmless and does nothing */
+    return 0;
+}
+
+/* A truncate may bring its own time; as it does nothing, that is none of a change. */
+static int set_times(struct fuse_front *front, const struct stat *want, int which)
+{
+    struct timespec now, atime = want->st_atim, mtime = want->st_mtim;
+    bool has_atime = which & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW);
+    bool has_mtime = which & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW);
+
+    if (which & FUSE_SET_ATTR_SIZE || (!has_atime && !has_mtime))
+        return 0;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (which & FUSE_SET_ATTR_ATIME_NOW)
+        atime = now;
+    if (which & FUSE_SET_ATTR_MTIME_NOW)
+        mtime = now;
+    return image_set_times(front->img, has_atime ? &atime : NULL, has_mtime ? &mtime : NULL);
 }
 
 static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *want, int which,
                        struct fuse_file_info *fi)
 {
+    struct fuse_front *front = front_of(req);
     struct stat now;
     int err;
 
-    (void)!attributes(front_of(req), &now);
+    (void)!attributes(front, &now);
     err = check_setattr(&now, want, which, fi != NULL);
-    if (err)
+    if (!err)
+        err = -set_times(front, want, which);
+    if (err) {
         fuse_reply_err(req, err);
-    else
-        fuse_reply_attr(req, &now, ATTR_SECONDS);
+        return;
+    }
+    (void)!attributes(front, &now);
+    fuse_reply_attr(req, &now, ATTR_SECONDS);
 }
 
 static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

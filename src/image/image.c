@@ -387,8 +387,11 @@ int image_mark(struct image *img, char epoch[STORE_EPOCH])
     return rc;
 }
 
-/* Brings the tile's part of the usage up to date. A tile that is gone is no error. */
-static int see_locked(struct image *img, uint32_t tile, const struct store_place *place)
+/*
+ * Brings the tile's part of the usage up to date. A tile that is gone is no error. place: of
+ * each(), or NULL. moved: it was changed since it was last seen.
+ */
+static int see_locked(struct image *img, uint32_t tile, const struct store_place *place, bool moved)
     REQUIRES(img->seeing)
 {
     struct rwlock *lock = image_stripe(img, tile);
@@ -399,6 +402,8 @@ static int see_locked(struct image *img, uint32_t tile, const struct store_place
     rc = store_stat_at(img->store, tile, place, &stat);
     if (!rc)
         usage_see(&img->usage, tile, &stat);
+    if (!rc && moved)
+        usage_moved(&img->usage, &stat.mtime);
     rwlock_unshare(lock);
     return rc == -ENOENT ? 0 : rc;
 }
@@ -417,7 +422,7 @@ static int count_tile(void *arg, uint32_t tile, const struct store_place *place)
     if (atomic_load(&img->stop_counting))
         return -EINTR;
     mutex_lock(&img->seeing);
-    rc = see_locked(img, tile, place);
+    rc = see_locked(img, tile, place, false);
     mutex_unlock(&img->seeing);
     counting->skipped = counting->skipped ? counting->skipped : rc;
     return 0;
@@ -446,23 +451,45 @@ void image_count_stop(struct image *img)
 static void see_stale(uint32_t tile, void *arg) NO_THREAD_SAFETY /* image_usage() holds seeing */
 {
     struct flush_run *run = arg;
-    int rc = see_locked(run->img, tile, NULL);
+    int rc = see_locked(run->img, tile, NULL, true);
 
     if (rc)
         usage_touch(&run->img->usage, tile); /* to be seen later */
     run->rc = run->rc ? run->rc : rc;
 }
 
-int image_usage(struct image *img, unsigned wait_ms, struct image_usage *out)
+static int see_all_stale_locked(struct image *img) REQUIRES(img->seeing)
 {
     struct flush_run run = {.img = img};
 
+    tileset_drain(&img->usage.stale, see_stale, &run);
+    return run.rc;
+}
+
+int image_usage(struct image *img, unsigned wait_ms, struct image_usage *out)
+{
+    int rc;
+
     /* Held for all of it: a second caller must not return before the first has looked. */
     mutex_lock(&img->seeing);
-    tileset_drain(&img->usage.stale, see_stale, &run);
+    rc = see_all_stale_locked(img);
     mutex_unlock(&img->seeing);
     usage_get(&img->usage, wait_ms, out);
-    return run.rc;
+    return rc;
+}
+
+int image_set_times(struct image *img, const struct timespec *atime, const struct timespec *mtime)
+{
+    int rc = image_writable(img);
+
+    if (rc)
+        return rc;
+    mutex_lock(&img->seeing);
+    /* What changed before must not look like a change after; what fails is seen again later. */
+    (void)!see_all_stale_locked(img);
+    usage_set_times(&img->usage, atime, mtime);
+    mutex_unlock(&img->seeing);
+    return 0;
 }
 
 int image_space(struct image *img, struct statvfs *out)

@@ -25,7 +25,9 @@ struct image;
 struct image_usage {
     uint32_t tiles;        /* present */
     uint64_t blocks;       /* of 512 bytes, occupied by them */
-    struct timespec mtime; /* last change of any byte */
+    struct timespec mtime; /* last change of any byte, or what was set since */
+    struct timespec atime; /* the same, as nobody notes reads, or what was set */
+    struct timespec ctime; /* the later one of last change and last setting */
     bool complete;         /* false while the first count is still running */
 };
 
@@ -103,6 +105,13 @@ void image_count_stop(struct image *img);
 
 /* What is known now; waits up to wait_ms for a running or missing image_count(). */
 MUST_CHECK int image_usage(struct image *img, unsigned wait_ms, struct image_usage *out);
+
+/*
+ * image_usage() tells these times until a byte changes; nothing of it is kept on disk. NULL:
+ * as it is. 0 or -errno; -EROFS when read-only.
+ */
+MUST_CHECK int image_set_times(struct image *img, const struct timespec *atime,
+                               const struct timespec *mtime);
 
 /* Of the file system that holds the tiles. */
 MUST_CHECK int image_space(struct image *img, struct statvfs *out);

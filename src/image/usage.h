@@ -31,9 +31,13 @@ struct usage {
     /* guarded by mutex */
     struct mutex mutex;
     pthread_cond_t ended;
-    uint64_t GUARDED blocks; /* the sum over known */
-    uint32_t GUARDED tiles;  /* how many are known */
-    struct timespec GUARDED mtime;
+    uint64_t GUARDED blocks;       /* the sum over known */
+    uint32_t GUARDED tiles;        /* how many are known */
+    struct timespec GUARDED mtime; /* when a byte was last changed; never in the future */
+    /* the mtime that somebody was told last: after a change he is told another */
+    struct timespec GUARDED told;
+    bool GUARDED set; /* atime and mtime were set, at set_at, and nothing has changed since */
+    struct timespec GUARDED set_atime, set_mtime, set_at;
     enum usage_count GUARDED count;
 };
 
@@ -48,7 +52,9 @@ bool usage_has(const struct usage *usage, uint32_t tile);
 /* The tile was written to. Any thread. */
 void usage_touch(struct usage *usage, uint32_t tile);
 
-/* The tile exists with this stat. Caller holds its stripe, and no two see one tile at a time. */
+/*
+ * The tile exists with this stat. Caller holds its stripe, and no two see one tile at a time.
+ */
 void usage_see(struct usage *usage, uint32_t tile, const struct store_stat *stat);
 
 /* The tile is gone. Caller holds its stripe exclusively. */
@@ -56,6 +62,13 @@ void usage_gone(struct usage *usage, uint32_t tile);
 
 /* The image changed at that time, or later. Any thread. */
 void usage_changed(struct usage *usage, const struct timespec *when);
+
+/* A tile of that time was changed by us since it was last seen. Any thread. */
+void usage_moved(struct usage *usage, const struct timespec *when);
+
+/* These are told from now on, until something changes. NULL: as it is. */
+void usage_set_times(struct usage *usage, const struct timespec *atime,
+                     const struct timespec *mtime);
 
 /* Every tile has been seen, or the count could not be finished. */
 void usage_counted(struct usage *usage, bool complete);

@@ -334,10 +334,20 @@ static bool stat_in_place(const struct dir *dir, uint32_t tile, const struct sto
 {
     char path[LAYOUT_PATH];
 
-    if (!place)
-        return false;
     dir->layout->tile_path(tile, path);
     return fstatat(place->folder, strrchr(path, '/') + 1, sb, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* No name has to be looked up then. One that has none any more is for others to find out. */
+static void stat_open(int fd, void *sb)
+{
+    if (fstat(fd, sb))
+        *(struct stat *)sb = (struct stat){0};
+}
+
+static bool stat_cached(const struct dir *dir, uint32_t tile, struct stat *sb)
+{
+    return fdcache_peek(dir->cache, tile, stat_open, sb) && S_ISREG(sb->st_mode) && sb->st_nlink;
 }
 
 static int dir_stat(struct store *st, uint32_t tile, const struct store_place *place,
@@ -345,8 +355,10 @@ static int dir_stat(struct store *st, uint32_t tile, const struct store_place *p
 {
     struct dir *dir = dir_of(st);
     struct stat sb;
-    int rc = stat_in_place(dir, tile, place, &sb) ? 0 : stat_by_name(dir, tile, &sb);
+    int rc = 0;
 
+    if (!(place ? stat_in_place(dir, tile, place, &sb) : stat_cached(dir, tile, &sb)))
+        rc = stat_by_name(dir, tile, &sb);
     if (rc == -ENOENT)
         return dir_file_absent(dir, tile);
     if (rc)
@@ -376,7 +388,7 @@ static int dir_mark(struct store *st, char epoch[STORE_EPOCH])
     return dir_file_mapped(changes_mark(dir_of(st)->changes, epoch));
 }
 
-static void start_write_back(int fd)
+static void start_write_back(int fd, void *unused)
 {
     /* Only a head start: its errors are told by the sync that follows. */
     (void)!sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
@@ -384,7 +396,7 @@ static void start_write_back(int fd)
 
 static int dir_flush_start(struct store *st, uint32_t tile)
 {
-    fdcache_peek(dir_of(st)->cache, tile, start_write_back);
+    (void)fdcache_peek(dir_of(st)->cache, tile, start_write_back, NULL);
     return 0;
 }
 

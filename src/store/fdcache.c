@@ -465,7 +465,7 @@ bool fdcache_unsynced(struct fdcache *cache, struct fdcache_file *file)
     return unsynced;
 }
 
-void fdcache_peek(struct fdcache *cache, uint32_t tile, void (*fn)(int fd))
+bool fdcache_peek(struct fdcache *cache, uint32_t tile, void (*fn)(int fd, void *arg), void *arg)
 {
     struct set *set = set_of(cache, tile);
     struct fdcache_file *file;
@@ -474,9 +474,10 @@ void fdcache_peek(struct fdcache *cache, uint32_t tile, void (*fn)(int fd))
     file = find_locked(set, tile);
     mutex_unlock(&set->mutex);
     if (file) {
-        fn(file->fd);
+        fn(file->fd, arg);
         fdcache_put(cache, file);
     }
+    return file != NULL;
 }
 
 int fdcache_error(struct fdcache *cache)

@@ -103,8 +103,8 @@ MUST_CHECK int fdcache_sync(struct fdcache *cache, uint32_t tile);
 /* Whether the file, which the caller holds, may have bytes that only the page cache has. */
 bool fdcache_unsynced(struct fdcache *cache, struct fdcache_file *file);
 
-/* Calls fn with the tile's descriptor if it is open. Any thread, as above. */
-void fdcache_peek(struct fdcache *cache, uint32_t tile, void (*fn)(int fd));
+/* Calls fn with the tile's descriptor if it is open; else false. Any thread, as above. */
+bool fdcache_peek(struct fdcache *cache, uint32_t tile, void (*fn)(int fd, void *arg), void *arg);
 
 /*
  * The first error of a sync that happened on closing, once. Every file that was

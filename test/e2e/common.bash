@@ -76,6 +76,7 @@ has_btrfs() { has mkfs.btrfs btrfs && has_file_system btrfs; }
 has_xfs_io() { has xfs_io; }
 has_fio() { has fio; }
 has_rclone() { has rclone; }
+has_rsync() { has rsync; }
 has_qemu() { has qemu-img; }
 has_strace() { has strace; }
 has_jq() { has jq; }

@@ -443,6 +443,79 @@ median_of_mounts() {
     same mtime 1580608922 "$(stat -c %Y drive)"
 }
 
+@test "times that were set stay until the next change, for rsync, tar and cp" {
+    local set
+    new_drive -n 4 -s 1M
+    random $((4 * MiB)) >copy
+    touch -a -d '2021-01-01 01:01:01.123456789 UTC' copy
+    touch -m -d '2022-02-02 02:02:02.123456789 UTC' copy
+    set=$(stat -c '%.9X %.9Y' copy) # reading moves the first
+
+    cp -p copy drive 2>errors || grep -v 'preserving permissions' errors
+    same 'times after cp -p' "$set" "$(stat -c '%.9X %.9Y' drive)"
+    stays 1 "$set" stat -c '%.9X %.9Y' drive
+    less 'age of ctime' $(($(date +%s) - $(stat -c %Z drive))) 60
+    tar -cf copy.tar --transform 's/copy/drive/' copy
+    tar -df copy.tar drive 2>&1 | grep -q 'Mod time' && fail 'tar sees another time'
+    sync drive
+    same 'times after fsync' "$set" "$(stat -c '%.9X %.9Y' drive)"
+
+    touch -d '2033-03-03 UTC' drive
+    same mtime 1993420800 "$(stat -c %Y drive)"
+    random 4096 | put 0
+    less 'mtime after a write' $(($(stat -c %Y drive) - $(date +%s))) 2
+    less 'age of mtime after a write' $(($(date +%s) - $(stat -c %Y drive))) 60
+
+    touch -d '2020-02-02 UTC' drive
+    touch drive
+    less 'age of mtime after touch' $(($(date +%s) - $(stat -c %Y drive))) 60
+    touch -d '2020-02-02 UTC' drive
+    fallocate -p -o 0 -l 1M drive
+    less 'age of mtime after a trim' $(($(date +%s) - $(stat -c %Y drive))) 60
+
+    umount_drive
+    mount_drive -r
+    refuse quiet touch drive
+}
+
+@test "rsync -t finds the drive up to date, and then does not" {
+    need rsync
+    new_drive -n 4 -s 1M
+    random $((4 * MiB)) >copy
+    touch -d '2022-02-02 02:02:02 UTC' copy
+    rsync --inplace -t copy drive
+    same 'what rsync would copy' '' "$(rsync --inplace -ti copy drive)"
+    random 4096 | put 0
+    refuse test -z "$(rsync --inplace -ti copy drive)"
+    cmp copy drive
+
+    rsync -t drive back
+    same 'what rsync would copy' '' "$(rsync -ti drive back)"
+    random 4096 | put $MiB
+    refuse test -z "$(rsync -ti drive back)"
+    cmp drive back
+}
+
+@test "a tile dated in the future hides no change" {
+    local first second
+    new_drive -n 4 -s 1M
+    random $((2 * MiB)) | put 0
+    umount_drive
+    touch -d '2099-01-01 UTC' drive.img/00/0000
+    mount_drive
+    first=$(stat -c %.9Y drive)
+    less 'mtime in the future' $((${first%.*} - $(date +%s))) 2
+    stays 1 "$first" stat -c %.9Y drive
+    random 4096 | put $MiB
+    second=$(stat -c %.9Y drive)
+    refuse test "$second" = "$first"
+    umount_drive
+    touch -d '2099-01-01 UTC' drive.img/00/0000
+    mount_drive
+    refuse test "$(stat -c %.9Y drive)" = "$first"
+    refuse test "$(stat -c %.9Y drive)" = "$second"
+}
+
 @test "statfs is that of the file system below" {
     need tmpfs
     small_disk disk 64M

@@ -186,13 +186,26 @@ static void get_attributes(uint64_t rounds)
         add_counted(FUSE_GETATTR, 0, 0, 0);
 }
 
+/* Of an image that changes all the time. */
+static void get_changed(uint64_t rounds)
+{
+    for (uint64_t i = 0; i <= rounds; i++) {
+        for (uint64_t tile = 0; tile < ROUND_MAX - 1; tile++)
+            add(FUSE_WRITE, tile * TILE, BLOCK, i + 1);
+        if (i == 0)
+            add(FUSE_GETATTR, 0, 0, 0);
+        else
+            add_counted(FUSE_GETATTR, 0, 0, 0);
+    }
+}
+
 static const struct workload {
     const char *name;
     void (*add)(uint64_t rounds);
 } workloads[] = {
     {"read-4k", read_present},   {"read-4k-absent", read_absent}, {"read-1m", read_big},
     {"write-4k", write_present}, {"write-4k-new", write_absent},  {"fsync-1", sync_one},
-    {"fsync-100", sync_many},    {"getattr", get_attributes},
+    {"fsync-100", sync_many},    {"getattr", get_attributes},     {"getattr-100", get_changed},
 };
 
 /* --- the device ------------------------------------------------------------------------------- */

@@ -152,12 +152,43 @@ static void a_count_is_one_call_a_tile(void **state)
     }
 }
 
+/* --- attributes ------------------------------------------------------------------ */
+
+#define CHANGED 50
+
+static void ask(void *arg)
+{
+    struct image_usage usage;
+
+    assert_int_equal(image_usage(arg, 0, &usage), 0);
+    assert_int_equal(usage.tiles, CHANGED);
+}
+
+static void attributes_are_one_call_a_changed_tile(void **state)
+{
+    struct store *st = begin(&layout_plain);
+    struct image *img;
+
+    (void)state;
+    assert_int_equal(image_open(st, false, &img), 0);
+    assert_int_equal(image_count(img), 0);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t tile = 0; tile < CHANGED; tile++)
+            assert_int_equal(image_write(img, tile * TILE, "x", 1), 0);
+        assert_int_equal(calls_of(ask, img), CHANGED);
+        assert_int_equal(calls_of(ask, img), 0);
+    }
+    assert_int_equal(image_close(img), 0);
+    tempstore_remove(&temp);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_discard_looks_at_no_folder_behind_it),
         cmocka_unit_test(a_discard_lists_no_more_than_it_covers),
         cmocka_unit_test(a_count_is_one_call_a_tile),
+        cmocka_unit_test(attributes_are_one_call_a_changed_tile),
     };
 
     return cmocka_run_group_tests_name("cost", tests, NULL, NULL) ? 1 : 0;

@@ -35,16 +35,29 @@ static const struct store_ops *plain_ops;
 static struct store_ops gated_ops;
 static atomic_bool closed;
 static sem_t at_gate, gate;
+static time_t dated; /* what it says of tile 0 */
 
 static int gated_stat(struct store *st, uint32_t tile, const struct store_place *place,
                       struct store_stat *out)
 {
+    int rc;
+
     if (atomic_exchange(&closed, false)) {
         sem_post(&at_gate);
         while (sem_wait(&gate))
             ;
     }
-    return plain_ops->stat(st, tile, place, out);
+    rc = plain_ops->stat(st, tile, place, out);
+    if (tile == 0 && dated)
+        out->mtime = (struct timespec){dated, 0};
+    return rc;
+}
+
+static void use_gated(void)
+{
+    gated_ops = *plain_ops;
+    gated_ops.stat = gated_stat;
+    fault->ops = &gated_ops;
 }
 
 static int setup(void **state)
@@ -57,6 +70,7 @@ static int setup(void **state)
     plain_ops = fault->ops;
     assert_int_equal(image_open(fault, false, &img), 0);
     atomic_store(&closed, false);
+    dated = 0;
     sem_init(&at_gate, 0, 0);
     sem_init(&gate, 0, 0);
     alarm(120);
@@ -189,9 +203,7 @@ static void two_at_once_are_exact(void **state)
     assert_int_equal(image_count(img), 0);
     for (uint32_t tile = 0; tile < 4; tile++)
         fill(tile, 2);
-    gated_ops = *plain_ops;
-    gated_ops.stat = gated_stat;
-    fault->ops = &gated_ops;
+    use_gated();
     atomic_store(&closed, true);
     start(&first);
     while (sem_wait(&at_gate))
@@ -206,6 +218,109 @@ static void two_at_once_are_exact(void **state)
     fault->ops = plain_ops;
 }
 
+/* --- when it changed ------------------------------------------------------------ */
+
+static struct image_usage told(void)
+{
+    struct image_usage usage;
+
+    assert_int_equal(image_usage(img, 0, &usage), 0);
+    return usage;
+}
+
+static bool same(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool later(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+static const struct timespec monday = {1000000000, 5}, tuesday = {1000086400, 6};
+
+static void times_that_were_set_stay_until_a_change(void **state)
+{
+    struct image_usage was, is;
+
+    fill(0, 1);
+    assert_int_equal(image_count(img), 0);
+    was = told();
+    fill(1, 1); /* before: not to be taken for a change after it */
+    assert_int_equal(image_set_times(img, &tuesday, &monday), 0);
+    is = told();
+    assert_true(same(&is.mtime, &monday));
+    assert_true(same(&is.atime, &tuesday));
+    assert_true(later(&is.ctime, &was.mtime));
+    assert_int_equal(image_set_times(img, NULL, &tuesday), 0);
+    assert_int_equal(image_flush(img), 0);
+    assert_int_equal(image_count(img), 0);
+    is = told();
+    assert_true(same(&is.mtime, &tuesday));
+    assert_true(same(&is.atime, &tuesday));
+    fill(1, 1);
+    is = told();
+    assert_true(later(&is.mtime, &was.mtime));
+    assert_true(same(&is.atime, &is.mtime));
+    assert_true(same(&is.ctime, &is.mtime));
+}
+
+/* However the image changes, and whatever was set. */
+static void each_change_ends_what_was_set(void **state)
+{
+    const struct timespec future = {.tv_sec = time(NULL) + 1000000}, now = {.tv_sec = time(NULL)};
+    const struct timespec set[] = {monday, future, now};
+
+    assert_int_equal(image_count(img), 0);
+    for (unsigned i = 0; i < 3 * 4; i++) {
+        struct image_usage is;
+
+        fill(5, 2);
+        assert_int_equal(image_set_times(img, NULL, &set[i / 4]), 0);
+        is = told();
+        assert_true(same(&is.mtime, &set[i / 4]));
+        if (i % 4 == 0)
+            fill(5, 1);
+        else if (i % 4 == 1)
+            fill(6, 1);
+        else
+            assert_int_equal(image_zero(img, 5 * TILE, i % 4 == 2 ? BLOCK : TILE), 0);
+        is = told();
+        assert_false(same(&is.mtime, &set[i / 4]));
+        assert_true(is.mtime.tv_sec >= now.tv_sec && is.mtime.tv_sec < future.tv_sec);
+        assert_int_equal(image_zero(img, 0, NTILES * TILE), 0);
+    }
+}
+
+/* A tile dated in the future, or by a clock that is behind: who was told a time is told a later
+ * one. */
+static void each_change_moves_the_time(void **state)
+{
+    static const time_t off[] = {1000000000, -1000000000, 3, -3};
+
+    use_gated();
+    fill(0, 1);
+    for (unsigned i = 0; i < sizeof(off) / sizeof(*off); i++) {
+        struct image_usage was, is;
+
+        dated = time(NULL) + off[i];
+        assert_int_equal(image_count(img), 0);
+        was = told();
+        assert_true(was.mtime.tv_sec <= time(NULL));
+        for (uint32_t tile = 0; tile < 3; tile++) { /* the first is the one that is dated so */
+            is = told();
+            assert_true(same(&is.mtime, &was.mtime));
+            fill(tile, 1);
+            is = told();
+            assert_true(later(&is.mtime, &was.mtime));
+            assert_true(is.mtime.tv_sec <= time(NULL));
+            was = is;
+        }
+    }
+    fault->ops = plain_ops;
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -215,6 +330,9 @@ int main(void)
         TEST(failed_stat_among_others),
         TEST(tile_that_goes_after_a_failed_stat),
         TEST(two_at_once_are_exact),
+        TEST(times_that_were_set_stay_until_a_change),
+        TEST(each_change_ends_what_was_set),
+        TEST(each_change_moves_the_time),
     };
 
     return cmocka_run_group_tests_name("usage", tests, NULL, NULL) ? 1 : 0;
