@@ -16,7 +16,7 @@
 
 #define OTHERS 256 /* bytes of keys and numbers */
 
-static_assert(PARSE_ESCAPED * (RECORD_HOST + 2 * RECORD_ID + PATH_MAX) + OTHERS <= RECORD_MAX,
+static_assert(PARSE_ESCAPED * (RECORD_HOST + 3 * RECORD_ID + PATH_MAX) + OTHERS <= RECORD_MAX,
               "room for every string with every byte escaped, for keys and for numbers");
 
 static char *put_text(char *to, const char *key, const char *s)
@@ -34,6 +34,10 @@ size_t record_print(const struct record *record, char text[RECORD_MAX])
     to = put_text(to, "host", record->host);
     to = put_text(to, "machine", record->machine);
     to = put_text(to, "boot", record->boot);
+    if (record->namespaces[0])
+        to = put_text(to, "namespaces", record->namespaces);
+    if (record->local)
+        to = put_text(to, "local", "1");
     to += sprintf(to, "pid %" PRId32 "\nstart %" PRIu64 "\nsince %" PRId64 "\nmade-mountpoint %d\n",
                   record->pid, record->start, record->since, record->made_mountpoint);
     to = put_text(to, "mountpoint", record->mountpoint);
@@ -66,6 +70,11 @@ static int take_value(void *arg, const char *key, char *value)
         rc = take_text(value, record->machine, sizeof(record->machine));
     } else if (strcmp(key, "boot") == 0) {
         rc = take_text(value, record->boot, sizeof(record->boot));
+    } else if (strcmp(key, "namespaces") == 0) {
+        rc = take_text(value, record->namespaces, sizeof(record->namespaces));
+    } else if (strcmp(key, "local") == 0) {
+        rc = take_number(value, 1, &n);
+        record->local = n == 1;
     } else if (strcmp(key, "mountpoint") == 0) {
         rc = take_text(value, record->mountpoint, sizeof(record->mountpoint));
     } else if (strcmp(key, "pid") == 0) {

@@ -23,9 +23,11 @@ struct record {
     char machine[RECORD_ID]; /* machine-id(5), or the host name where there is none */
     char boot[RECORD_ID];    /* random/boot_id of proc(5) */
     int32_t pid;
-    uint64_t start;       /* field 22 of /proc/PID/stat: guards against a reused pid */
-    int64_t since;        /* seconds since the epoch, not before it */
-    bool made_mountpoint; /* the mount point did not exist and goes at unmount */
+    uint64_t start;             /* field 22 of /proc/PID/stat: guards against a reused pid */
+    int64_t since;              /* seconds since the epoch, not before it */
+    char namespaces[RECORD_ID]; /* of PIDs and of time, as proc(5) numbers them; "": not told */
+    bool local;                 /* its flock keeps away all who use the archive */
+    bool made_mountpoint;       /* the mount point did not exist and goes at unmount */
     char mountpoint[PATH_MAX];
 };
 

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "format/format.h"
 #include "store/covers.h"
-#include "store/owner.h"
+#include "store/writer.h"
 
 #define NAME "cover" /* in the private directory */
 
@@ -51,7 +51,7 @@ int covers_source_recall(const struct archive *archive, struct covers_source *so
         log_error("cannot read '%s/%s': %s", archive->path, FORMAT_COVER_NAME, io_why(rc));
         return rc;
     }
-    owner_machine(machine);
+    writer_machine(machine);
     if (strcmp(cover.machine, machine) != 0)
         return 0;
     strcpy(source->path, cover.path);
@@ -68,7 +68,7 @@ int covers_source_remember(const struct archive *archive, const struct covers_so
     int rc = archive_private(archive, true, &fd);
 
     if (!rc) {
-        owner_machine(cover.machine);
+        writer_machine(cover.machine);
         strcpy(cover.path, source->path);
         memcpy(cover.skip, source->skip, sizeof(cover.skip));
         rc = io_replace(fd, NAME, text, cover_print(&cover, text), IO_OVER);

@@ -12,17 +12,18 @@
  * (atomic and durable), use the archive, remove the record, drop the flock. What a
  * crash leaves, and what the next writer makes of it:
  *
- *   flock gone, record of this machine, process dead  replaced, with a note, when
- *                                                     what that one wrote is on disk
- *   flock gone, record of this machine, process alive held: flock does not work here
- *   flock gone, record of another machine             refused: it may be alive
- *   flock held, no record                             starting, finishing, or a reader
+ *   flock gone, the record's writer certainly dead  replaced, with a note, when what that
+ *                                                   one wrote is on disk
+ *   flock gone, the record's writer alive           held: flock does not work here
+ *   flock gone, nobody can tell                     refused: it may be alive
+ *   flock held, no record                           starting, finishing, or a reader
+ *
+ * What is certain stands in writer.c.
  */
 #include "store/owner.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -33,82 +34,11 @@
 #include "base/fs.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "format/format.h"
 #include "store/adopt.h"
 
 #define FINISH_WAIT_MS 60000 /* for a process that is writing its last bytes */
 #define FINISH_POLL_MS 5
-
-/* Copies the first word of a file such as /etc/machine-id. False when there is none. */
-static bool read_word(const char *path, char *word, size_t cap)
-{
-    FILE *f = fopen(path, "re");
-    bool ok = f && fgets(word, (int)cap, f);
-
-    if (f)
-        fclose(f);
-    if (ok)
-        word[strcspn(word, " \n")] = '\0';
-    return ok && word[0];
-}
-
-/*
- * When the process began, 0 when it cannot be read. *ended: it is a zombie,
- * which holds nothing any more.
- */
-static uint64_t start_time(pid_t pid, bool *ended)
-{
-    struct proc_stat stat = {0};
-    char path[32], text[1024];
-    size_t len;
-    FILE *f;
-
-    *ended = false;
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    f = fopen(path, "re");
-    if (!f)
-        return 0;
-    len = fread(text, 1, sizeof(text) - 1, f);
-    fclose(f);
-    text[len] = '\0';
-    if (!proc_parse_stat(text, &stat))
-        return 0;
-    *ended = stat.state == 'Z' || stat.state == 'X';
-    return stat.start;
-}
-
-/* The name of this host, for people. */
-static void host_name(char host[RECORD_HOST])
-{
-    memset(host, 0, RECORD_HOST);
-    if (gethostname(host, RECORD_HOST - 1) || !host[0])
-        strcpy(host, "localhost");
-}
-
-void owner_machine(char machine[RECORD_ID])
-{
-    char host[RECORD_HOST];
-
-    host_name(host);
-    if (!read_word("/etc/machine-id", machine, RECORD_ID))
-        snprintf(machine, RECORD_ID, "%.*s", RECORD_ID - 1, host);
-}
-
-/* The record of the calling process. */
-static void self(struct record *me, const char *mountpoint)
-{
-    time_t now = time(NULL);
-    bool ended;
-
-    *me = (struct record){.pid = getpid(), .since = now > 0 ? now : 0};
-    host_name(me->host);
-    owner_machine(me->machine);
-    if (!read_word("/proc/sys/kernel/random/boot_id", me->boot, sizeof(me->boot)))
-        strcpy(me->boot, "-");
-    me->start = start_time(me->pid, &ended);
-    snprintf(me->mountpoint, sizeof(me->mountpoint), "%s", mountpoint);
-}
 
 static int write_record(const struct archive *archive, const struct record *record,
                         enum io_replace_mode mode)
@@ -148,28 +78,6 @@ static int read_record(const struct archive *archive, struct record *record)
     return rc ? rc : record_parse(text, len, record);
 }
 
-static bool same_machine(const struct record *record)
-{
-    struct record me;
-
-    self(&me, "");
-    return strcmp(record->machine, me.machine) == 0;
-}
-
-/* When in doubt, it is. */
-static bool alive(const struct record *record)
-{
-    struct record me;
-    uint64_t start;
-    bool ended;
-
-    self(&me, "");
-    if (strcmp(record->boot, me.boot) != 0 || (kill(record->pid, 0) && errno == ESRCH))
-        return false;
-    start = start_time(record->pid, &ended);
-    return !ended && (!start || !record->start || start == record->start);
-}
-
 static int complain_unreadable(const struct archive *archive, int rc)
 {
     log_error("cannot read the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
@@ -200,11 +108,17 @@ int owner_record(const struct archive *archive, struct record *record)
     return read_record(archive, record);
 }
 
+/* Without a lock: what can be told by looking. */
+static enum owner_state look_at(const struct archive *archive, const struct record *record)
+{
+    return writer_state(record, fs_local(archive->dirfd), false);
+}
+
 int owner_read(const struct archive *archive, struct record *record)
 {
     int rc = read_record(archive, record);
 
-    if (!rc && same_machine(record) && !alive(record))
+    if (!rc && look_at(archive, record) == OWNER_DEAD)
         rc = -ENOENT;
     return rc;
 }
@@ -219,10 +133,8 @@ int owner_look(const struct archive *archive, struct record *record, enum owner_
         *state = OWNER_DAMAGED; /* or no regular file */
     else if (rc)
         return rc;
-    else if (!same_machine(record))
-        *state = OWNER_ELSEWHERE;
     else
-        *state = alive(record) ? OWNER_ALIVE : OWNER_DEAD;
+        *state = look_at(archive, record);
     return 0;
 }
 
@@ -285,13 +197,31 @@ static void complain_foreign(const struct archive *archive, const struct record 
     log_error("archive '%s' is in use by host '%s' (process %d, %s%s%ssince %s)", archive->path,
               record->host, (int)record->pid, record->mountpoint[0] ? "mounted on '" : "",
               record->mountpoint, record->mountpoint[0] ? "' " : "", since);
-    log_note("if you are sure that it is not, remove '%s/%s' and try again", archive->path,
-             FORMAT_LOCK_NAME);
+    switch (writer_doubt(record)) {
+    case WRITER_OTHER_BOOT:
+        log_note("that host has the machine-id of this one, but another boot, %s: a clone, or this "
+                 "host before it was restarted; over a network or FUSE nobody can tell",
+                 record->boot);
+        break;
+    case WRITER_OTHER_SPACE:
+        log_note("that process cannot be seen from here: it is in another PID namespace, such as "
+                 "a container");
+        break;
+    case WRITER_OTHER_MACHINE:
+        break;
+    }
+    log_note("unmount it there; if you are sure that nothing uses it, remove '%s/%s' and try again",
+             archive->path, FORMAT_LOCK_NAME);
 }
 
 static void note_stale(const struct archive *archive, const struct record *record)
 {
-    if (record->mountpoint[0])
+    if (writer_state(record, true, false) == OWNER_ALIVE && record->pid != getpid())
+        log_warn(
+            "'%s' has the lock of process %d, which uses another archive: this is a copy, made "
+            "while that one was in use, and may be torn; its lock is cleared",
+            archive->path, (int)record->pid);
+    else if (record->mountpoint[0])
         log_note(
             "the last mount of '%s' (process %d) ended without unmounting; its lock is cleared",
             archive->path, (int)record->pid);
@@ -340,8 +270,9 @@ static int take_flock(const struct archive *archive, bool read_only, bool *exclu
 }
 
 /* With the flock in hand: 0 when no record stands in the way. */
-static int check_record(const struct archive *archive, struct record *stale)
+static int check_record(const struct owner *owner, struct record *stale)
 {
+    const struct archive *archive = owner->archive;
     struct record record;
     int rc = read_record(archive, &record);
 
@@ -353,12 +284,16 @@ static int check_record(const struct archive *archive, struct record *stale)
         log_note("if nothing uses the archive, remove that file and try again");
         return rc;
     }
-    if (!same_machine(&record)) {
-        complain_foreign(archive, &record);
-        return -EBUSY;
-    }
-    if (alive(&record) && record.pid != getpid()) {
+    switch (writer_state(&record, fs_local(archive->dirfd), owner->exclusive)) {
+    case OWNER_DEAD:
+        break;
+    case OWNER_ALIVE:
+        if (record.pid == getpid())
+            break; /* of one that had our number */
         complain_locked(archive);
+        return -EBUSY;
+    default:
+        complain_foreign(archive, &record);
         return -EBUSY;
     }
     *stale = record;
@@ -402,7 +337,7 @@ static int take_record(const struct owner *owner)
     }
     if (!lost)
         return rc;
-    if (!check_record(archive, &other))
+    if (!check_record(owner, &other))
         complain_locked(archive);
     return -EBUSY;
 }
@@ -416,11 +351,12 @@ int owner_lock(struct owner *owner, const struct archive *archive, const char *m
     rc = take_flock(archive, read_only, &owner->exclusive);
     owner->locked = rc == 0;
     if (!rc)
-        rc = check_record(archive, &owner->previous);
+        rc = check_record(owner, &owner->previous);
     if (rc)
         owner_drop(owner);
     else if (!read_only)
-        self(&owner->record, mountpoint);
+        writer_self(&owner->record, mountpoint);
+    owner->record.local = owner->exclusive;
     return rc;
 }
 

@@ -14,6 +14,7 @@
 #include "base/compiler.h"
 #include "format/record.h"
 #include "store/archive.h"
+#include "store/writer.h"
 
 /* An archive that this process has taken. */
 struct owner {
@@ -64,18 +65,10 @@ MUST_CHECK int owner_made_mountpoint(struct owner *owner);
 void owner_drop(struct owner *owner);
 
 /*
- * Reads the record of a live writer or of another host. 0; -ENOENT when nobody
+ * Reads the record of a writer that is alive, or may be. 0; -ENOENT when nobody
  * writes; else -errno.
  */
 MUST_CHECK int owner_read(const struct archive *archive, struct record *record);
-
-enum owner_state {
-    OWNER_NONE,      /* nobody writes */
-    OWNER_ALIVE,     /* a process of this machine does */
-    OWNER_DEAD,      /* one of this machine did and has died */
-    OWNER_ELSEWHERE, /* one of another machine does, or died: nobody here can tell */
-    OWNER_DAMAGED,   /* what is there is no record */
-};
 
 /* What the lock says of who writes. *record is set unless NONE or DAMAGED. 0 or -errno. */
 MUST_CHECK int owner_look(const struct archive *archive, struct record *record,
@@ -89,9 +82,6 @@ MUST_CHECK int owner_exclude(const struct archive *archive);
 
 /* Reads the record as it stands, also that of a dead process. 0; -ENOENT: none; else -errno. */
 MUST_CHECK int owner_record(const struct archive *archive, struct record *record);
-
-/* What a record of this process would say for machine: does not change from boot to boot. */
-void owner_machine(char machine[RECORD_ID]);
 
 /* A process of this host that holds the archive's lock, or 0. Reads /proc/locks. */
 pid_t owner_holder(const struct archive *archive);

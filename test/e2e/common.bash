@@ -75,6 +75,7 @@ has_xfs() { has mkfs.xfs xfs_repair && has_file_system xfs; }
 has_btrfs() { has mkfs.btrfs btrfs && has_file_system btrfs; }
 has_xfs_io() { has xfs_io; }
 has_fio() { has fio; }
+has_bindfs() { has bindfs unshare; }
 has_rclone() { has rclone; }
 has_rsync() { has rsync; }
 has_qemu() { has qemu-img; }

@@ -20,6 +20,23 @@ craft_lock() {
     cat record >drive.img/.mosaicfs/lock
 }
 
+# bind_view DIR WHERE: the same directory by another way, as a network file system shows it.
+bind_view() {
+    background bindfs -f "$1" "$2"
+    views+=("$2:$!")
+    wait_for 10 mountpoint -q "$2"
+}
+
+# A copy of all mounts may keep the process.
+end_views() {
+    local view
+    for view in "${views[@]}"; do
+        umount "${view%:*}"
+        kill "${view#*:}" 2>/dev/null || true
+    done
+    views=()
+}
+
 mount_options() {
     awk -v where="$T/$1" '$5 == where { print $6 "," $NF }' /proc/self/mountinfo
 }
@@ -440,6 +457,75 @@ log_has() { grep -qF -- "$1" "$T/log"; }
         refuse test -e drive
         rm -rf drive.img other.img
     done
+}
+
+@test "where flock is not shared, a live mount is not taken for a dead one" {
+    need bindfs
+    local way views
+    mkdir disk a b
+    bind_view disk a
+    bind_view disk b
+    mosaicfs create -n 4 -s 1M disk/drive.img
+    mount_at a/drive.img drive
+    for way in b disk; do
+        try 1 mosaicfs mount $way/drive.img other
+        said 'is in use by process'
+    done
+    umount_drive
+    # From a container: its processes are not seen from here.
+    background unshare --pid --fork --mount-proc --kill-child \
+        sh -c 'mosaicfs mount a/drive.img drive && exec sleep 100'
+    wait_for 10 quiet grep '^pid' disk/drive.img/.mosaicfs/lock
+    try 1 mosaicfs mount a/drive.img other
+    for way in b disk; do
+        try 1 mosaicfs mount $way/drive.img other
+        said 'in another PID namespace'
+        refuse test -e other
+    done
+    try 1 mosaicfs changed --mark disk/drive.img
+    kill -KILL $! # unshare waits for its child when asked kindly
+    wait $! || true
+    end_views
+}
+
+@test "a container that was killed leaves nothing in the way on a disk" {
+    mosaicfs create -n 4 -s 1M drive.img
+    background unshare --pid --fork --mount-proc --kill-child \
+        sh -c 'mosaicfs mount drive.img drive && exec sleep 100'
+    wait_for 10 quiet grep '^mountpoint' drive.img/.mosaicfs/lock
+    kill -KILL $! # unshare waits for its child when asked kindly
+    wait $! || true
+    try 0 mount_at drive.img other
+    said 'ended without unmounting'
+}
+
+@test "a copy of a mounted archive can be mounted" {
+    new_drive -n 4 -s 1M
+    cp -a drive.img copy.img
+    try 0 mosaicfs mount copy.img other
+    said 'this is a copy'
+    mosaicfs umount other
+    umount_drive
+}
+
+@test "a cloned machine is not this one after a restart" {
+    need bindfs
+    local lock=drive.img/.mosaicfs/lock views
+    mkdir net
+    craft_lock 's/^host .*/host clone/; s/^boot .*/boot 01234567-89ab-cdef-0123-456789abcdef/
+        s/^local 1/local 0/'
+    cp "$lock" record
+    try 1 mount_drive
+    said "in use by host 'clone'"
+    said 01234567-89ab-cdef-0123-456789abcdef
+    said "$lock"
+    cmp "$lock" record
+    sed -i 's/^local 0/local 1/' "$lock" # as on a disk: but here it comes over a network
+    bind_view . net
+    try 1 mount_at net/drive.img other
+    said "in use by host 'clone'"
+    end_views
+    mount_drive
 }
 
 @test "the next mount at the same path clears a dead mount point" {

@@ -28,7 +28,9 @@ static void must_return(const struct record *record)
     must(strcmp(again.host, record->host) == 0);
     must(strcmp(again.machine, record->machine) == 0);
     must(strcmp(again.boot, record->boot) == 0);
+    must(strcmp(again.namespaces, record->namespaces) == 0);
     must(strcmp(again.mountpoint, record->mountpoint) == 0);
+    must(again.local == record->local);
     must(again.pid == record->pid && again.start == record->start);
     must(again.since == record->since && again.made_mountpoint == record->made_mountpoint);
     free(copy);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "../tempstore.h"
+#include "base/compiler.h"
 #include "store/owner.h"
 
 #define MOUNTPOINT "/mnt/drive"
@@ -188,6 +189,82 @@ static void later_calls_need_the_archive_alone(void **state)
     assert_int_equal(owner_record(&temp.archive, &noted), -ENOENT);
 }
 
+/* --- what a record tells ------------------------------------------------------ */
+
+#define GONE 0x7ffffff0 /* no process has that number */
+
+/* local, exclusive: of the archive where the record is found */
+static const struct {
+    const char *what;
+    const char *machine, *host, *boot, *namespaces; /* NULL: ours */
+    bool alive, was_local, local, exclusive;
+    enum owner_state state;
+} writers[] = {
+    {"a crash, seen by its flock", NULL, NULL, NULL, NULL, false, true, true, true, OWNER_DEAD},
+    {"a crash, seen by its PID", NULL, NULL, NULL, NULL, false, false, false, false, OWNER_DEAD},
+    {"in use", NULL, NULL, NULL, NULL, true, false, false, false, OWNER_ALIVE},
+    {"in use through bindfs, the disk here", NULL, NULL, NULL, NULL, true, false, true, true,
+     OWNER_ALIVE},
+    {"in use on the disk, bindfs here", NULL, NULL, NULL, NULL, true, true, false, false,
+     OWNER_ALIVE},
+    {"a copy of what is in use", NULL, NULL, NULL, NULL, true, true, true, true, OWNER_DEAD},
+    {"a reboot", NULL, NULL, "b", NULL, false, true, true, true, OWNER_DEAD},
+    {"a reboot, only looked at", NULL, NULL, "b", NULL, true, true, true, false, OWNER_DEAD},
+    {"a reboot, host renamed", NULL, "h", "b", NULL, false, true, true, true, OWNER_DEAD},
+    {"a clone over a network", NULL, "h", "b", NULL, false, false, false, false, OWNER_ELSEWHERE},
+    {"a clone over a network, same name", NULL, NULL, "b", NULL, false, false, false, false,
+     OWNER_ELSEWHERE},
+    {"a clone over a network, our disk", NULL, "h", "b", NULL, false, false, true, true,
+     OWNER_ELSEWHERE},
+    {"a clone with the disk, we over a network", NULL, "h", "b", NULL, false, true, false, false,
+     OWNER_ELSEWHERE},
+    {"a container through bindfs", NULL, NULL, NULL, "1:2", false, false, false, false,
+     OWNER_ELSEWHERE},
+    {"a container through bindfs, the disk here", NULL, NULL, NULL, "1:2", false, false, true, true,
+     OWNER_ELSEWHERE},
+    {"a dead container", NULL, NULL, NULL, "1:2", false, true, true, true, OWNER_DEAD},
+    {"a container, only looked at", NULL, NULL, NULL, "1:2", false, true, true, false,
+     OWNER_ELSEWHERE},
+    {"namespaces that nobody knows", NULL, NULL, NULL, "-", false, false, true, true,
+     OWNER_ELSEWHERE},
+    {"a boot that nobody knows", NULL, NULL, "-", NULL, false, false, true, true, OWNER_ELSEWHERE},
+    {"another machine", "m", NULL, NULL, NULL, false, true, true, true, OWNER_ELSEWHERE},
+    {"old, a crash", NULL, NULL, NULL, "", false, false, true, true, OWNER_DEAD},
+    {"old, in use", NULL, NULL, NULL, "", true, false, true, true, OWNER_ALIVE},
+    {"old, a reboot", NULL, NULL, "b", "", false, false, true, true, OWNER_DEAD},
+    {"old, a reboot, over a network", NULL, NULL, "b", "", false, false, false, false,
+     OWNER_ELSEWHERE},
+    {"old, a PID that is not seen, over a network", NULL, NULL, NULL, "", false, false, false,
+     false, OWNER_ELSEWHERE},
+};
+
+static void set(char *to, const char *value)
+{
+    if (value)
+        strcpy(to, value);
+}
+
+static void only_who_is_certainly_dead_is_dead(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(writers); i++) {
+        struct record record;
+        enum owner_state found;
+
+        writer_self(&record, MOUNTPOINT);
+        set(record.machine, writers[i].machine);
+        set(record.host, writers[i].host);
+        set(record.boot, writers[i].boot);
+        set(record.namespaces, writers[i].namespaces);
+        record.local = writers[i].was_local;
+        record.pid = writers[i].alive ? getppid() : GONE;
+        record.start = 0;
+        found = writer_state(&record, writers[i].local, writers[i].exclusive);
+        if (found != writers[i].state)
+            fail_msg("%s: %d", writers[i].what, (int)found);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -196,6 +273,7 @@ int main(void)
         TEST(own_record_comes_and_goes),           TEST(drop_leaves_the_record_of_another),
         TEST(reader_leaves_the_record_of_another), TEST(take_does_not_overwrite_a_record),
         TEST(take_after_the_other_has_gone),       TEST(later_calls_need_the_archive_alone),
+        TEST(only_who_is_certainly_dead_is_dead),
     };
 
     return cmocka_run_group_tests_name("owner", tests, NULL, NULL) ? 1 : 0;

@@ -60,6 +60,20 @@ static void reads_and_writes_the_golden_text(void **state)
     assert_memory_equal(text, golden, len);
 }
 
+static void reads_and_writes_how_its_writer_saw_things(void **state)
+{
+    struct record record, expected = golden_record();
+    char text[RECORD_MAX];
+    size_t len;
+
+    strcpy(expected.namespaces, "4026531836:4026531834");
+    expected.local = true;
+    len = record_print(&expected, text);
+    assert_non_null(memmem(text, len, "\nnamespaces 4026531836:4026531834\nlocal 1\n", 42));
+    assert_int_equal(parse(text, len, &record), 0);
+    assert_memory_equal(&record, &expected, sizeof(record));
+}
+
 /* Every byte needs its escape, and every string is as long as can be. */
 static void the_longest_record_fits(void **state)
 {
@@ -71,6 +85,8 @@ static void the_longest_record_fits(void **state)
     memset(record.host, '\n', sizeof(record.host) - 1);
     memset(record.machine, '\\', sizeof(record.machine) - 1);
     memset(record.boot, ' ', sizeof(record.boot) - 1);
+    memset(record.namespaces, ' ', sizeof(record.namespaces) - 1);
+    record.local = true;
     memset(record.mountpoint, '\x7f', sizeof(record.mountpoint) - 1);
     record.pid = INT32_MAX;
     record.start = UINT64_MAX;
@@ -134,6 +150,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_and_writes_the_golden_text),
+        cmocka_unit_test(reads_and_writes_how_its_writer_saw_things),
         cmocka_unit_test(the_longest_record_fits),
         cmocka_unit_test(skips_what_a_later_version_adds),
         cmocka_unit_test(refuses_what_is_no_record),
