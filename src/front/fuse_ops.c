@@ -37,6 +37,15 @@ static struct fuse_front *front_of(fuse_req_t req)
     return fuse_req_userdata(req);
 }
 
+/*
+ * 0 or -errno. ENOSYS would mean that we never do such a thing: the kernel would
+ * not ask again, and would itself answer that all is well, to an fsync too.
+ */
+static void answer(fuse_req_t req, int rc)
+{
+    fuse_reply_err(req, rc == -ENOSYS ? EIO : -rc);
+}
+
 static void *count(void *arg)
 {
     const struct fuse_front *front = arg;
@@ -247,7 +256,7 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
     if (rc == -EAGAIN)
         rc = len <= FUSE_OPS_REQUEST_MAX ? image_read(img, (uint64_t)off, into, len) : -EIO;
     if (rc)
-        fuse_reply_err(req, -rc);
+        answer(req, rc);
     else
         fuse_reply_buf(req, into, len);
 }
@@ -270,7 +279,7 @@ static int parked_attempt(void *arg, const struct parking_request *request)
 static void parked_answer(void *arg, const struct parking_request *request, int rc)
 {
     if (rc)
-        fuse_reply_err(request->handle, -rc);
+        answer(request->handle, rc);
     else
         fuse_reply_write(request->handle, request->len);
 }
@@ -309,47 +318,52 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len
     if (rc && (uint64_t)off < size && park(req, rc, buf, (uint64_t)off, len))
         return;
     if (rc)
-        fuse_reply_err(req, -rc);
+        answer(req, rc);
     else
         fuse_reply_write(req, len);
 }
 
 static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-    fuse_reply_err(req, -image_flush(front_of(req)->img));
+    answer(req, image_flush(front_of(req)->img));
+}
+
+/*
+ * A hole or zeros. Never parked: a loop device does no other work meanwhile, not
+ * even the trim that would make space.
+ */
+static int zero(struct image *img, int mode, uint64_t off, uint64_t len)
+{
+    int rc;
+
+    /* Success would make the kernel believe that the file has grown. */
+    if (off + len > image_size(img) && !(mode & FALLOC_FL_KEEP_SIZE))
+        return -ENOSPC;
+    /* A loop device that hears EOPNOTSUPP for one hole never asks for another. */
+    if (mode & FALLOC_FL_PUNCH_HOLE) {
+        rc = image_zero(img, off, len);
+        return rc == -EOPNOTSUPP ? -EIO : rc;
+    }
+    /* Here it writes zeros itself from then on, and a write may wait for space. */
+    rc = image_blank(img, off, len);
+    return io_is_full(rc) ? -EOPNOTSUPP : rc;
 }
 
 static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
                          struct fuse_file_info *fi)
 {
     struct image *img = front_of(req)->img;
-    bool beyond = (uint64_t)off + (uint64_t)len > image_size(img);
-    int rc;
+    int rc = -EOPNOTSUPP;
 
     switch (mode & ~FALLOC_FL_KEEP_SIZE) {
     case FALLOC_FL_PUNCH_HOLE:
     case FALLOC_FL_ZERO_RANGE:
-        /* Success would make the kernel believe that the file has grown. */
-        if (beyond && !(mode & FALLOC_FL_KEEP_SIZE)) {
-            rc = -ENOSPC;
-            break;
-        }
-        rc = image_zero(img, (uint64_t)off, (uint64_t)len);
-        /*
-         * Never parked: a loop device does no other work meanwhile, not even the
-         * trim that would make space. A file system that wanted zeros, not just a
-         * trim, writes them instead when it hears this.
-         */
-        if (io_is_full(rc))
-            rc = -EOPNOTSUPP;
+        rc = zero(img, mode, (uint64_t)off, (uint64_t)len);
         break;
     case 0: /* who asks for space wants to know that there is none */
         rc = image_allocate(img, (uint64_t)off, (uint64_t)len);
-        break;
-    default:
-        rc = -EOPNOTSUPP;
     }
-    fuse_reply_err(req, -rc);
+    answer(req, rc);
 }
 
 static void on_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
@@ -361,7 +375,7 @@ static void on_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
                                   whence == SEEK_DATA ? STORE_DATA : STORE_HOLE, &found);
 
     if (rc)
-        fuse_reply_err(req, -rc);
+        answer(req, rc);
     else
         fuse_reply_lseek(req, (off_t)found);
 }
@@ -372,7 +386,7 @@ static void on_statfs(fuse_req_t req, fuse_ino_t ino)
     int rc = image_space(front_of(req)->img, &space);
 
     if (rc)
-        fuse_reply_err(req, -rc);
+        answer(req, rc);
     else
         fuse_reply_statfs(req, &space);
 }
@@ -441,7 +455,7 @@ static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
     }
     /* The kernel made room for as much as the command's number says. */
     if (rc || len != out_size)
-        fuse_reply_err(req, rc ? -rc : ENOTTY);
+        answer(req, rc ? rc : -ENOTTY);
     else
         fuse_reply_ioctl(req, 0, &out, len);
 }

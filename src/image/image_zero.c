@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Zeros: tiles that a range covers are removed, of others a part is zeroed, and
- * one in which no data is left is removed, too.
+ * one in which no data is left is removed, too. Or all that is there stays.
  */
 #include <errno.h>
 
@@ -41,7 +41,8 @@ static int drop_tile(struct image *img, uint32_t tile)
     return rc;
 }
 
-static int zero_part(struct image *img, const struct geometry_piece *piece)
+/* With keep, its space and the tile itself stay. */
+static int zero_part(struct image *img, const struct geometry_piece *piece, bool keep)
 {
     struct rwlock *lock = image_stripe(img, piece->tile);
     bool empty = false;
@@ -50,7 +51,7 @@ static int zero_part(struct image *img, const struct geometry_piece *piece)
     rwlock_exclusive(lock);
     rc = image_note_present(img, piece->tile);
     if (!rc) {
-        rc = store_zero(img->store, piece->tile, piece->off, piece->len, &empty);
+        rc = store_zero(img->store, piece->tile, piece->off, piece->len, keep ? NULL : &empty);
         if (rc != -ENOENT)
             image_touched(img, piece->tile);
     }
@@ -119,7 +120,7 @@ int image_zero(struct image *img, uint64_t off, uint64_t len)
             rc = drop_tiles(img, piece.tile, (uint32_t)whole);
             piece.len = whole == geo->ntiles ? len : whole * geo->tile_size - off;
         } else {
-            rc = zero_part(img, &piece);
+            rc = zero_part(img, &piece, false);
         }
         /* A hole may need space of its own; what can be given back is, all the same. */
         if (io_is_full(rc)) {
@@ -130,4 +131,22 @@ int image_zero(struct image *img, uint64_t off, uint64_t len)
         len -= piece.len;
     }
     return rc ? rc : full;
+}
+
+int image_blank(struct image *img, uint64_t off, uint64_t len)
+{
+    const struct geometry *geo = &img->geometry;
+    int rc = image_writable(img);
+    uint64_t end = off < geo->size && len < geo->size - off ? off + len : geo->size;
+
+    while (!rc && off < end) {
+        struct geometry_piece piece = geometry_first(geo, off, end - off);
+        uint32_t found;
+
+        rc = image_next(img, piece.tile, (uint32_t)((end - 1) / geo->tile_size) + 1, &found);
+        if (!rc && found == piece.tile)
+            rc = zero_part(img, &piece, true);
+        off = found == piece.tile ? off + piece.len : found * geo->tile_size;
+    }
+    return rc;
 }

@@ -248,7 +248,9 @@ static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
         return rc;
     start = file->payload + off;
     size = atomic_load(&file->size);
-    if (dir->layout->short_tiles && start < size && start + len >= size) {
+    if (!empty) {
+        rc = tilefile_blank(file->fd, start, start + len < size ? start + len : size);
+    } else if (dir->layout->short_tiles && start < size && start + len >= size) {
         rc = io_truncate(file->fd, start);
         if (!rc)
             atomic_store(&file->size, start);
@@ -256,7 +258,8 @@ static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
         rc = tilefile_punch(file->fd, start, start + len < size ? start + len : size, size);
     }
     atomic_store(&file->dirty, true);
-    *empty = !rc && !is_keeper(dir, tile) && tilefile_is_empty(file->fd, file->payload);
+    if (empty)
+        *empty = !rc && !is_keeper(dir, tile) && tilefile_is_empty(file->fd, file->payload);
     fdcache_put(dir->cache, file);
     return rc ? dir_file_complain(dir, "zero part of", tile, rc) : 0;
 }

@@ -233,7 +233,8 @@ static int mem_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
     mutex_lock(stripe);
     memset(t->bytes + off, 0, len);
     t->mtime = now();
-    *empty = zero_is(t->bytes, geometry_tile_len(&st->geometry, tile));
+    if (empty)
+        *empty = zero_is(t->bytes, geometry_tile_len(&st->geometry, tile));
     mutex_unlock(stripe);
     return leave_alone(mem, tile, 0);
 }

@@ -81,6 +81,7 @@ struct store_ops {
     /*
      * The range reads as zeros afterwards, and its space is given back where
      * the file system can. *empty tells that no data is left in the tile.
+     * empty NULL: instead, the space that the range occupies is kept for later writes.
      */
     int (*zero)(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty);
     /*

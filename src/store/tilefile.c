@@ -157,6 +157,47 @@ static bool are_zeros(int fd, uint64_t off, uint64_t end)
     return true;
 }
 
+/* Zeros in place need no space where the other way may. */
+static int clear(int fd, uint64_t off, uint64_t len)
+{
+    int rc = io_fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, off, len);
+
+    return rc == -EOPNOTSUPP || io_is_full(rc) ? write_zeros(fd, off, len) : rc;
+}
+
+/* The first data or hole from off on, as far as the file system tells; at most end. */
+static uint64_t seek(int fd, uint64_t off, uint64_t end, int whence)
+{
+    off_t found = lseek(fd, (off_t)off, whence);
+
+    if (found < 0)
+        return errno == ENXIO ? end : off;
+    return (uint64_t)found < end ? (uint64_t)found : end;
+}
+
+/*
+ * What the file system calls a hole may be space that was reserved, which stays,
+ * or bytes that it has in a cache still: where that may be, holes are read.
+ */
+int tilefile_blank(int fd, uint64_t off, uint64_t end)
+{
+    int rc = 0;
+
+    while (!rc && off < end) {
+        uint64_t data = seek(fd, off, end, SEEK_DATA);
+        uint64_t hole = data < end ? seek(fd, data, end, SEEK_HOLE) : end;
+
+        if (hole == data && data < end) /* it cannot tell */
+            hole = end;
+        if (data > off && !fs_known(fd) && !are_zeros(fd, off, data))
+            rc = clear(fd, off, data - off);
+        if (!rc && data < hole)
+            rc = clear(fd, data, hole - data);
+        off = hole;
+    }
+    return rc;
+}
+
 bool tilefile_is_empty(int fd, uint64_t off)
 {
     struct stat st;

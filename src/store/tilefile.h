@@ -38,6 +38,12 @@ MUST_CHECK int tilefile_replace(int folder, const char *name, const void *head, 
 MUST_CHECK int tilefile_punch(int fd, uint64_t off, uint64_t end, uint64_t size);
 
 /*
+ * The bytes [off, end), which the file has, become zeros; what they occupy stays
+ * theirs, and what is a hole stays one. 0 or -errno.
+ */
+MUST_CHECK int tilefile_blank(int fd, uint64_t off, uint64_t end);
+
+/*
  * No data from off on, where those of a tile begin, and no space reserved for some.
  * Nobody writes meanwhile. What is told of holes is believed where it is known to be
  * true, else every byte is read.

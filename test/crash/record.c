@@ -90,7 +90,8 @@ static void allocated(struct trace *t, const struct sys_call *call)
 
     if (call->flags == FALLOC_FL_KEEP_SIZE)
         return; /* space, and no bytes */
-    trace_must(call->flags == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE),
+    trace_must(call->flags == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) ||
+                   call->flags == (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE),
                "this mode of fallocate is not known", NULL);
     event = trace_add(t, TRACE_PUNCH, must_fd(t, call->fd));
     event->off = call->off;

@@ -484,6 +484,41 @@ fails_while() {
     zeros 4096 | cmp - read
 }
 
+# discard_max LOOP: what the kernel thinks that it can discard at once.
+discard_max() {
+    cat "/sys/block/${1#/dev/}/queue/discard_max_bytes"
+}
+
+@test "one discard that fails for want of space does not end all trimming" {
+    local loop before err
+    need loop
+    faulty_drive
+    loop=$(attach)
+    before=$(discard_max "$loop")
+    less 'what can be discarded' 0 "$before"
+    for err in ENOSPC EDQUOT EOPNOTSUPP ENOSYS; do
+        fault zero "$err"
+        try 1 blkdiscard --offset 4096 --length 4096 "$loop"
+        same "what can be discarded after $err" "$before" "$(discard_max "$loop")"
+        try 1 fallocate -p -o 4096 -l 4096 drive
+        refuse contains err 'not supported'
+        fault zero 0
+        random 4096 | dd of="$loop" bs=4k seek=1 oflag=direct status=none
+        try 0 blkdiscard --offset 4096 --length 4096 "$loop"
+        dd if="$loop" bs=4k skip=1 count=1 iflag=direct status=none | cmp - <(zeros 4096)
+    done
+    # Who wants zeros hears that it has to write them, and does.
+    random 4096 | dd of="$loop" bs=4k oflag=direct status=none
+    fault zero ENOSPC
+    try 0 blkdiscard --zeroout --length 4096 "$loop"
+    dd if="$loop" bs=4k count=1 iflag=direct status=none | cmp - <(zeros 4096)
+    fault zero 0
+    same 'what can be discarded' "$before" "$(discard_max "$loop")"
+    blkdiscard "$loop"
+    same tiles 0 "$(count_tiles)"
+    losetup -d "$loop"
+}
+
 @test "EIO from below reaches a long read, also when its bytes go away while they are taken" {
     faulty_drive
     random "$MiB" >content

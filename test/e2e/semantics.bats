@@ -216,7 +216,7 @@ median_of_mounts() {
     same tiles 0 "$(count_tiles)"
 }
 
-@test "zero range works like a punch" {
+@test "zero range zeroes exactly the range" {
     new_drive -n 4 -s 1M
     random $((4 * MiB)) >content
     put 0 <content
@@ -226,6 +226,30 @@ median_of_mounts() {
     refuse quiet fallocate -c -o 0 -l "$MiB" drive
     refuse quiet fallocate -i -o 0 -l "$MiB" drive
     cmp drive content
+}
+
+@test "zero range keeps the space of what is there, and makes no tile" {
+    local loop before
+    need loop
+    new_drive -n 8 -s 1M
+    random $((2 * MiB)) | put 0
+    fallocate -o $((3 * MiB)) -l $MiB drive
+    before=$(stat -c %b drive.img/00/0000 drive.img/00/0001 drive.img/00/0003)
+    fallocate -z -n -o 0 -l $((8 * MiB)) drive
+    sync drive
+    same occupied "$before" "$(stat -c %b drive.img/00/0000 drive.img/00/0001 drive.img/00/0003)"
+    same tiles 3 "$(count_tiles)"
+    zeros $((8 * MiB)) | cmp - drive
+    # As mkfs and others ask a disk for zeros; and for a trim.
+    random $((2 * MiB)) | put 0
+    loop=$(attach)
+    blkdiscard --zeroout "$loop"
+    sync drive
+    same occupied "$before" "$(stat -c %b drive.img/00/0000 drive.img/00/0001 drive.img/00/0003)"
+    zeros $((8 * MiB)) | cmp - drive
+    blkdiscard "$loop"
+    same tiles 0 "$(count_tiles)"
+    losetup -d "$loop"
 }
 
 @test "zero range past the end is ENOSPC, unless the size is to be kept" {

@@ -150,10 +150,12 @@ static void do_write(struct worker *w, struct run run)
 /* The array has zeros there. */
 static void do_zero(struct worker *w, struct run run)
 {
+    bool keep = random_below(&w->random, 2);
     int rc = -EIO;
 
     for (int i = 0; i < REPEATS && expected(rc); i++)
-        rc = image_zero(w->model->img, run.off, run.len);
+        rc = keep ? image_blank(w->model->img, run.off, run.len)
+                  : image_zero(w->model->img, run.off, run.len);
     if (rc)
         complain(w, "zero", run, rc);
 }

@@ -139,6 +139,55 @@ static void zero_keeps_what_is_reserved(void **state)
     assert_int_equal(access(dirimage_file(d, "00/0000"), F_OK), -1);
 }
 
+static uint64_t occupied(struct dirimage *d, const char *name)
+{
+    struct stat st;
+
+    assert_int_equal(lstat(dirimage_file(d, name), &st), 0);
+    return (uint64_t)st.st_blocks * 512;
+}
+
+/* Zeros that keep their space: of data and of what is only reserved, a hole stays one. */
+static void blank_keeps_what_is_occupied(void **state)
+{
+    struct dirimage *d = *state;
+    uint64_t before;
+
+    assert_int_equal(dirimage_fill(d, 0, 'x', TILE), 0);
+    assert_int_equal(dirimage_fill(d, 2, 'x', BLOCK), 0);
+    assert_int_equal(image_write(d->img, 3 * TILE - BLOCK, "x", 1), 0);
+    assert_int_equal(image_flush(d->img), 0);
+    before = occupied(d, "00/0002");
+    assert_int_equal(image_blank(d->img, 0, 3 * TILE), 0);
+    assert_int_equal(image_flush(d->img), 0);
+    assert_true(occupied(d, "00/0000") >= TILE);
+    assert_int_equal(access(dirimage_file(d, "00/0001"), F_OK), -1);
+    assert_int_equal(occupied(d, "00/0002"), before);
+    dirimage_expect(d, 0, 0, TILE);
+    dirimage_expect(d, 2 * TILE, 0, TILE);
+    if (image_allocate(d->img, TILE, TILE) == 0) {
+        assert_int_equal(image_blank(d->img, TILE, TILE), 0);
+        assert_true(occupied(d, "00/0001") >= TILE);
+    }
+}
+
+static void blank_clears_exactly_the_range(void **state)
+{
+    struct dirimage *d = *state;
+
+    assert_int_equal(dirimage_fill(d, 0, 'a', TILE), 0);
+    assert_int_equal(dirimage_fill(d, 2, 'c', TILE), 0);
+    assert_int_equal(image_blank(d->img, TILE / 2 + 1, 2 * TILE), 0);
+    dirimage_expect(d, 0, 'a', TILE / 2 + 1);
+    dirimage_expect(d, TILE / 2 + 1, 0, TILE / 2 - 1);
+    dirimage_expect(d, TILE, 0, TILE);
+    dirimage_expect(d, 2 * TILE, 0, TILE / 2 + 1);
+    dirimage_expect(d, 2 * TILE + TILE / 2 + 1, 'c', TILE / 2 - 1);
+    assert_int_equal(image_blank(d->img, NTILES * TILE, 1), 0);
+    assert_int_equal(image_blank(d->img, 2 * TILE, UINT64_MAX), 0);
+    dirimage_expect(d, 2 * TILE, 0, TILE);
+}
+
 /* With nothing reserved, a tile goes with its last data. */
 static void zero_of_all_parts_removes_the_tile(void **state)
 {
@@ -256,6 +305,8 @@ static const struct CMUnitTest tests[] = {
     TEST(removed_by_ourselves),
     TEST(allocate_in_a_vanished_tile),
     TEST(zero_keeps_what_is_reserved),
+    TEST(blank_keeps_what_is_occupied),
+    TEST(blank_clears_exactly_the_range),
     TEST(zero_of_all_parts_removes_the_tile),
     TEST(read_only_leaves_no_trace),
     TEST(read_only_leaves_no_trace_in_the_original),
