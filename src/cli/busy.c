@@ -90,18 +90,18 @@ bool busy_tell_if(const struct mounts *mounts, const struct mount *mount, const 
 }
 
 void busy_tell_twins(const struct mounts *mounts, const struct mount *mount, const char *name,
-                     bool gone)
+                     const char *archive, bool gone)
 {
-    const struct mount *twin = NULL, *last = NULL;
+    const char *what = gone ? "cannot finish unmounting" : "cannot unmount";
+    const struct mount *twin = NULL;
 
-    while ((twin = mounts_twin(mounts, mount, twin))) {
-        last = twin;
-        log_error("%s '%s': the same drive is mounted on '%s' as well",
-                  gone ? "cannot finish unmounting" : "cannot unmount", name, twin->mountpoint);
-    }
-    log_note("'mosaicfs umount %s' unmounts it everywhere; 'umount %s' would take away that mount "
-             "alone",
-             mount->source, last ? last->mountpoint : name);
+    while ((twin = mounts_twin(mounts, mount, twin)))
+        log_error("%s '%s': the same drive is mounted on '%s' as well", what, name,
+                  twin->mountpoint);
+    if (archive[0])
+        log_note("'mosaicfs umount %s' unmounts it everywhere", archive);
+    else
+        log_note("'umount' takes away one mount after the other");
 }
 
 void busy_tell_elsewhere(const struct mounts *mounts, const struct server *server, const char *name)

@@ -16,10 +16,10 @@ bool busy_tell_if(const struct mounts *mounts, const struct mount *mount, const 
 
 /*
  * The same file is mounted elsewhere, too, with a bind mount for example. gone:
- * mount itself has been taken away.
+ * mount itself has been taken away. archive: its path, or "".
  */
 void busy_tell_twins(const struct mounts *mounts, const struct mount *mount, const char *name,
-                     bool gone);
+                     const char *archive, bool gone);
 
 /* It is not mounted here any more, and yet the server has somebody to serve. */
 void busy_tell_elsewhere(const struct mounts *mounts, const struct server *server,

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/json.h"
-#include "cli/mounts.h"
+#include "cli/served.h"
 #include "cli/server.h"
 #include "drive/drive.h"
 #include "store/archive.h"
@@ -185,11 +185,12 @@ static int mark_unmounted(const char *path, char epoch[STORE_EPOCH])
     return rc;
 }
 
-static int mark(const struct archive *archive, const struct mount *mount, bool json)
+static int mark(const struct archive *archive, const struct served *served, bool json)
 {
+    const struct mount *mount = served->mount;
     char epoch[STORE_EPOCH];
     struct json_object *object;
-    int rc = mount && !mount->read_only ? server_mark(mount, epoch)
+    int rc = mount && !mount->read_only ? server_mark(mount, &served->server, epoch)
                                         : mark_unmounted(archive->path, epoch);
 
     if (!rc && !json)
@@ -229,22 +230,15 @@ static int make_request(const struct args *args, struct request *request)
 static int with_archive(const struct args *args, struct request *request)
 {
     struct archive archive = {.dirfd = -1};
-    const struct mount *mount = NULL;
-    struct mounts mounts;
-    int rc = mounts_own(&mounts);
+    struct served served;
+    int rc = served_open(&served, args->operands[0], archive_open_dir, &archive);
 
-    if (!rc) {
-        mount = mounts_at(&mounts, args->operands[0]);
-        rc = archive_open_dir(mount ? mount->source : args->operands[0], &archive);
-    }
-    if (!rc && !mount)
-        mount = mounts_of(&mounts, archive.path, NULL);
     if (!rc && opt_given(args, "mark"))
-        rc = mark(&archive, mount, request->json);
+        rc = mark(&archive, &served, request->json);
     else if (!rc)
         rc = list(&archive, request);
     archive_close(&archive);
-    mounts_release(&mounts);
+    served_release(&served);
     return rc;
 }
 

@@ -16,7 +16,7 @@
 #include "cli/escape.h"
 #include "cli/findings.h"
 #include "cli/json.h"
-#include "cli/mounts.h"
+#include "cli/served.h"
 #include "cli/progress.h"
 #include "format/format.h"
 #include "store/adopt.h"
@@ -280,15 +280,10 @@ static int is_archive(const struct check *check)
 
 static int open_archive(struct check *check, const char *path)
 {
-    const struct mount *named;
-    struct mounts mounts;
-    int rc = mounts_own(&mounts);
+    struct served served;
+    int rc = served_open(&served, path, archive_open_dir, &check->archive);
 
-    if (!rc) {
-        named = mounts_at(&mounts, path);
-        rc = archive_open_dir(named ? named->source : path, &check->archive);
-    }
-    mounts_release(&mounts);
+    served_release(&served);
     return rc;
 }
 

@@ -16,9 +16,9 @@
 #include "base/parse.h"
 #include "cli/cli.h"
 #include "cli/escape.h"
+#include "cli/health.h"
 #include "cli/json.h"
-#include "cli/mounts.h"
-#include "cli/server.h"
+#include "cli/served.h"
 #include "format/format.h"
 #include "front/control.h"
 #include "store/archive.h"
@@ -51,7 +51,7 @@ struct use {
 struct info {
     struct archive archive;
     struct usage usage;
-    struct mounts mounts;
+    struct served served;
     struct record writer; /* what use points into */
     struct use use;
     struct covers_source covers; /* path "": not known */
@@ -111,6 +111,8 @@ static const char *state_of(const struct server *server)
 {
     if (server->dead)
         return "dead";
+    if (server->silent)
+        return "silent";
     if (!server->answered)
         return "unknown";
     return server->flags & CONTROL_FAILED ? "failed" : "ok";
@@ -119,20 +121,18 @@ static const char *state_of(const struct server *server)
 /* From the mount, and from the lock's record when that speaks of it, too. */
 static void use_of_mount(struct info *info, const struct mount *mount, bool recorded)
 {
+    const struct server *server = &info->served.server;
     struct use *use = &info->use;
-    struct server server;
     struct statvfs space;
 
-    (void)!server_ask(mount, false, &server);
-    use->state = state_of(&server);
+    use->state = state_of(server);
     use->mountpoint = mount->mountpoint;
     use->read_only = mount->read_only;
-    use->pid = server.pid;
-    use->waiting = server.waiting;
-    print_time(server.waiting_since, use->waiting_since);
+    use->pid = server->pid;
+    use->waiting = server->waiting;
+    print_time(server->waiting_since, use->waiting_since);
     if (fstatvfs(info->archive.dirfd, &space) == 0)
         use->free = (uint64_t)space.f_bavail * space.f_frsize;
-    server_release(&server);
     if (recorded && !mount->read_only) {
         use->pid = info->writer.pid;
         print_time(info->writer.since, use->since);
@@ -154,10 +154,9 @@ static void use_of_record(struct info *info)
     print_time(info->writer.since, info->use.since);
 }
 
-/* named: the mount that the user gave, or NULL. */
-static void find_use(struct info *info, const struct mount *named)
+static void find_use(struct info *info)
 {
-    const struct mount *mount = named ? named : mounts_of(&info->mounts, info->archive.path, NULL);
+    const struct mount *mount = info->served.mount;
     int rc = owner_read(&info->archive, &info->writer);
 
     if (rc && rc != -ENOENT)
@@ -211,6 +210,8 @@ static void print_use(const struct use *use)
                  "unmount");
     if (!strcmp(use->state, "dead"))
         line("", "its process has died: 'mosaicfs umount' takes the mount away");
+    if (!strcmp(use->state, "silent"))
+        line("", "that process %s", health_word(use->pid));
     if (!strcmp(use->state, "unknown"))
         line("", "that process could not be asked how it is");
 }
@@ -339,13 +340,8 @@ static void find_covers(struct info *info)
 
 static int gather(struct info *info, const char *path)
 {
-    const struct mount *named;
-    int rc = mounts_own(&info->mounts);
+    int rc = served_open(&info->served, path, archive_open, &info->archive);
 
-    if (rc)
-        return rc;
-    named = mounts_at(&info->mounts, path);
-    rc = archive_open(named ? named->source : path, &info->archive);
     if (rc)
         return rc;
     rc = count(&info->archive, &info->usage);
@@ -353,7 +349,7 @@ static int gather(struct info *info, const char *path)
         return rc;
     if (info->archive.index.layout->head == LAYOUT_PICTURE)
         find_covers(info);
-    find_use(info, named);
+    find_use(info);
     return 0;
 }
 
@@ -367,7 +363,7 @@ static int run(const struct args *args)
     else if (!rc)
         print_text(&info);
     archive_close(&info.archive);
-    mounts_release(&info.mounts);
+    served_release(&info.served);
     return rc ? CLI_FAILED : CLI_DONE;
 }
 

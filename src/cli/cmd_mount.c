@@ -176,6 +176,7 @@ static int new_front(const struct plan *plan, const struct drive *drive, struct 
 {
     struct fuse_front_config config = {
         .source = drive->archive.path,
+        .archive_fd = drive->archive.dirfd,
         .args = plan->mount.words,
         .read_only = drive->read_only,
         .io_uring = plan->mount.io_uring,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Order: fsync the mounted file, get hold of its server while it is surely
- * alive, unmount, wait for the server to end, look whether it left its record:
+ * Order: get hold of the server while it is surely alive, fsync the mounted
+ * file, unmount, wait for the server to end, look whether it left its record:
  * then its last flush failed.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,277 +15,280 @@
 #include "base/log.h"
 #include "cli/busy.h"
 #include "cli/cli.h"
+#include "cli/detach.h"
+#include "cli/health.h"
 #include "cli/mountpoint.h"
 #include "cli/mounts.h"
+#include "cli/served.h"
 #include "cli/server.h"
-#include "front/unmount.h"
 #include "store/owner.h"
 
-#define BUSY_TRIES 10 /* losetup -d and a dying process let go a moment after they return */
-#define BUSY_PAUSE_MS 50
+/* A mount that is to go, and what its server said. */
+struct target {
+    const struct mount *mount;
+    struct server server;
+    const char *name; /* what the user calls it */
+};
 
-static bool has_index(const char *path)
+/* The directory of an archive, whatever it holds; nothing is told. */
+static bool open_dir(const char *path, struct archive *archive)
 {
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    bool found = fd >= 0 && archive_has_index(fd);
-
-    if (fd >= 0)
-        close(fd);
-    return found;
+    *archive = (struct archive){.dirfd = -1};
+    if (!realpath(path, archive->path))
+        return false;
+    archive->dirfd = open(archive->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return archive->dirfd >= 0;
 }
 
 /*
- * The process of this host that holds the archive's lock, 0 when there is none
- * or that cannot be told. mountpoint is what the lock's record says, or "".
+ * Brings all to disk, and keeps hold of who serves the mount. 0 or -errno, told;
+ * -ETIMEDOUT: then nothing can be done.
  */
-static pid_t lock_holder(const char *path, char mountpoint[PATH_MAX])
+static int settle_server(struct target *target)
 {
-    struct archive archive;
-    struct record record;
-    pid_t pid = 0;
+    struct server *server = &target->server;
+    int err = server->pid ? server_hold(server) : 0;
+    int rc = 0;
 
-    mountpoint[0] = '\0';
-    if (!has_index(path) || archive_open_dir(path, &archive))
-        return 0;
-    pid = owner_holder(&archive);
-    if (pid && owner_read(&archive, &record) == 0 && record.pid == pid)
-        strcpy(mountpoint, record.mountpoint);
-    archive_close(&archive);
-    return pid;
-}
-
-/* Syncs, and keeps hold of who serves the mount. 0 or -errno, told. */
-static int find_server(const struct mount *mount, const char *name, struct server *server)
-{
-    char mountpoint[PATH_MAX];
-    int rc = server_ask(mount, true, server);
-    int err;
-
-    if (rc) {
-        log_error("cannot bring the last writes to '%s' to disk: %s", name, strerror(-rc));
+    if (err)
+        log_error("cannot wait for process %d to finish: %s", (int)server->pid, strerror(-err));
+    if (server->silent && health_halted(server->pid))
+        rc = -ETIMEDOUT;
+    else if (!server->waiting)
+        rc = server_sync(target->mount, server);
+    if (rc == -ETIMEDOUT) {
+        health_tell("cannot unmount", target->name, server->pid);
+    } else if (rc) {
+        log_error("cannot bring the last writes to '%s' to disk: %s", target->name, strerror(-rc));
         log_note("what was written since the last sync may be missing; the log of the mount says "
                  "why");
     }
-    if (server->dead)
-        return 0;
-    if (!server->pid && !mount->read_only) /* readers are many: the lock does not tell which */
-        server->pid = lock_holder(mount->source, mountpoint);
-    err = server->pid ? server_hold(server) : 0;
-    if (err)
-        log_error("cannot wait for process %d to finish: %s", (int)server->pid, strerror(-err));
     return rc ? rc : err;
-}
-
-/* False when it is known to be gone. */
-static bool still_there(const struct mount *mount)
-{
-    struct mounts now;
-    bool found = mounts_read(0, &now) != 0;
-
-    for (size_t i = 0; i < now.n; i++)
-        found = found || (now.list[i].id == mount->id && now.list[i].ours);
-    mounts_release(&now);
-    return found;
 }
 
 /*
  * True, and told, when the same file is mounted elsewhere, too: then its server
  * stays and the archive is in use, whatever happens to this mount.
  */
-static bool has_twin(const struct mount *mount, const char *name, bool gone)
+static bool has_twin(const struct target *target, bool gone)
 {
     struct mounts now;
-    bool found = mounts_read(0, &now) == 0 && mounts_twin(&now, mount, NULL);
+    char path[PATH_MAX];
+    bool found = mounts_read(0, &now) == 0 && mounts_twin(&now, target->mount, NULL);
 
+    if (found && !served_path(target->mount, &target->server, path))
+        path[0] = '\0';
     if (found)
-        busy_tell_twins(&now, mount, name, gone);
+        busy_tell_twins(&now, target->mount, target->name, path, gone);
     mounts_release(&now);
     return found;
-}
-
-/*
- * Would umount(2) by path take another mount away, one that came on top of ours
- * or of a directory above it? Asks for nothing that a server would have to
- * answer, or that not everybody may know.
- */
-static bool is_covered(const struct mount *mount)
-{
-    uint64_t id;
-    int rc = unmount_top_id(mount->mountpoint, &id);
-    bool other = rc ? rc == -ENOENT || rc == -ENOTDIR : id && id != (uint64_t)mount->id;
-
-    return other && still_there(mount);
-}
-
-static int detach(const struct mount *mount, bool lazy, char why[UNMOUNT_WHY])
-{
-    if (!is_covered(mount))
-        return unmount_path(mount->mountpoint, lazy, why);
-    snprintf(why, UNMOUNT_WHY, "it is covered by another mount");
-    return -EXDEV;
-}
-
-/* Patient with those who are just letting go, content when another was faster. */
-static int detach_soon(const struct mount *mount, char why[UNMOUNT_WHY])
-{
-    int rc = detach(mount, false, why);
-
-    for (int i = 1; rc == -EBUSY && i < BUSY_TRIES; i++) {
-        poll(NULL, 0, BUSY_PAUSE_MS);
-        rc = detach(mount, false, why);
-    }
-    return rc && !still_there(mount) ? 0 : rc;
 }
 
 /*
  * Removes the mount point that a dead server made. The lock's record stays: by
  * it the next mount knows what happened.
  */
-static void remove_mountpoint(const struct mount *mount)
+static void remove_mountpoint(const struct target *target)
 {
+    const char *mountpoint = target->mount->mountpoint;
     struct archive archive;
     struct record record;
 
-    if (!has_index(mount->source) || archive_open_dir(mount->source, &archive))
+    if (!served_dir(target->mount, &target->server, &archive))
         return;
     if (owner_record(&archive, &record) == 0 && record.made_mountpoint &&
-        strcmp(record.mountpoint, mount->mountpoint) == 0)
-        mountpoint_remove(mount->mountpoint);
+        strcmp(record.mountpoint, mountpoint) == 0)
+        mountpoint_remove(mountpoint);
     archive_close(&archive);
 }
 
 /* The server died under its mount: nobody can be waited for, and who holds it holds nothing. */
-static int bury(const struct mount *mount, const char *name)
+static int bury(const struct target *target)
 {
     char why[UNMOUNT_WHY];
 
-    if (detach(mount, true, why) && still_there(mount)) {
-        log_error("cannot unmount '%s': %s", name, why);
+    if (detach_lazily(target->mount, why)) {
+        log_error("cannot unmount '%s': %s", target->name, why);
         return CLI_FAILED;
     }
-    remove_mountpoint(mount);
+    remove_mountpoint(target);
     log_warn("the process behind '%s' had died; what was written after the last sync may be lost",
-             name);
+             target->name);
     return CLI_DONE;
 }
 
-/* A writer clears its record last, and only when everything is on disk. */
-static bool left_record(const char *path, pid_t pid)
+/* A writer clears its record last, and only when everything is on disk. Closes archive. */
+static bool left_record(struct archive *archive, pid_t pid)
 {
-    struct archive archive;
     struct record record;
-    bool left;
+    bool left = pid && owner_record(archive, &record) == 0 && record.pid == pid;
 
-    if (!pid || !has_index(path) || archive_open_dir(path, &archive))
-        return false;
-    left = owner_record(&archive, &record) == 0 && record.pid == pid;
-    archive_close(&archive);
+    archive_close(archive);
     return left;
 }
 
-/* It is unmounted here. told: that the last writes are lost. Returns an exit code. */
-static int finish(const struct mounts *mounts, struct server *server, const char *name,
-                  const char *archive, bool told)
+/*
+ * It is unmounted here; wait for the end of its server, which is held. 0;
+ * -EBUSY: it goes on, and who keeps it is told.
+ */
+static int await_end(const struct mounts *mounts, struct server *server, const char *name)
 {
-    if (server_wait(server, name)) {
+    int rc = server_wait(server, name);
+
+    if (rc)
         busy_tell_elsewhere(mounts, server, name);
+    return rc;
+}
+
+static int complain_lost(const char *name)
+{
+    log_error("cannot bring the last writes to '%s' to disk; see the log of the mount", name);
+    return CLI_FAILED;
+}
+
+/* told: that the last writes are lost. Returns an exit code. */
+static int finish(const struct mounts *mounts, struct target *target, bool told)
+{
+    struct archive archive;
+
+    if (await_end(mounts, &target->server, target->name))
         return CLI_FAILED;
-    }
-    if (!told && left_record(archive, server->pid)) {
-        log_error("cannot bring the last writes to '%s' to disk; see the log of the mount", name);
-        told = true;
-    }
+    if (!told && served_dir(target->mount, &target->server, &archive) &&
+        left_record(&archive, target->server.pid))
+        return complain_lost(target->name);
     return told ? CLI_FAILED : CLI_DONE;
 }
 
-static void tell_covered(const struct mounts *mounts, const struct mount *mount, const char *name)
-{
-    const struct mount *other = NULL;
-
-    for (size_t i = 0; i < mounts->n; i++)
-        if (mounts->list[i].id != mount->id &&
-            strcmp(mounts->list[i].mountpoint, mount->mountpoint) == 0)
-            other = &mounts->list[i];
-    log_error("cannot unmount '%s': it is covered by another mount", name);
-    if (other)
-        log_note("'umount %s' takes that away; then try again", other->mountpoint);
-    else
-        log_note("take that away, which is on a directory above; then try again");
-}
-
 /* more: other mounts of the same file are unmounted after this one. */
-static int unmount(const struct mounts *mounts, const struct mount *mount, const char *name,
-                   const char *archive, bool more)
+static int unmount(const struct mounts *mounts, struct target *target, bool more)
 {
-    struct server server;
     char why[UNMOUNT_WHY];
     int rc, err;
 
-    if (is_covered(mount)) {
-        tell_covered(mounts, mount, name);
+    if (detach_covered(target->mount)) {
+        detach_tell_covered(mounts, target->mount, target->name);
         return CLI_FAILED;
     }
-    rc = find_server(mount, name, &server) ? CLI_FAILED : CLI_DONE;
-    if (server.dead)
-        return bury(mount, name);
-    err = detach_soon(mount, why);
+    if (target->server.dead)
+        return bury(target);
+    rc = settle_server(target);
+    if (rc == -ETIMEDOUT)
+        return CLI_FAILED;
+    err = detach_soon(target->mount, why);
     if (err == -EBUSY)
-        busy_tell(mounts, mount, name);
+        busy_tell(mounts, target->mount, target->name);
     else if (err)
-        log_error("cannot unmount '%s': %s", name, why);
-    else if (!more)
-        rc = has_twin(mount, name, true) ? CLI_FAILED
-                                         : finish(mounts, &server, name, archive, rc != CLI_DONE);
-    server_release(&server);
-    return err ? CLI_FAILED : rc;
+        log_error("cannot unmount '%s': %s", target->name, why);
+    if (err || more)
+        return err || rc ? CLI_FAILED : CLI_DONE;
+    return has_twin(target, true) ? CLI_FAILED : finish(mounts, target, rc != 0);
 }
 
 /* One mount out of several of a file would go, and nothing be put away: nothing is done then. */
-static int unmount_one(const struct mounts *mounts, const struct mount *mount, const char *name)
+static int unmount_one(const struct mounts *mounts, struct target *target)
 {
-    if (!is_covered(mount) && has_twin(mount, name, false))
+    if (!detach_covered(target->mount) && has_twin(target, false))
         return CLI_FAILED;
-    return unmount(mounts, mount, name, mount->source, false);
+    return unmount(mounts, target, false);
 }
 
-/* Is a mount of the same file among those that unmount_all() has still to do? */
-static bool has_more(const struct mounts *mounts, const struct mount *mount)
-{
-    const struct mount *next = mount;
+/* --- all mounts of an archive ----------------------------------------------------------------- */
 
-    while ((next = mounts_of(mounts, mount->source, next)))
-        if (next->dev == mount->dev)
+struct targets {
+    struct target *list;
+    size_t n;
+};
+
+static int add(struct targets *targets, const struct mount *mount, const struct server *server)
+{
+    struct target *list = realloc(targets->list, (targets->n + 1) * sizeof(*list));
+
+    if (!list) {
+        log_error("cannot unmount '%s': %s", mount->mountpoint, strerror(ENOMEM));
+        return -ENOMEM;
+    }
+    targets->list = list;
+    list[targets->n++] =
+        (struct target){.mount = mount, .server = *server, .name = mount->mountpoint};
+    return 0;
+}
+
+static int add_served(struct targets *targets, const struct mounts *mounts,
+                      const struct archive *archive)
+{
+    const struct mount *mount = NULL;
+    struct server server;
+    int rc = 0;
+
+    while (!rc && (mount = served_next(mounts, archive, mount, &server)))
+        rc = add(targets, mount, &server);
+    return rc;
+}
+
+/* Nothing is at that path any more: those count that bore it. */
+static int add_named(struct targets *targets, const struct mounts *mounts, const char *path)
+{
+    const struct mount *mount = NULL;
+    struct server server;
+    int rc = 0;
+
+    while (!rc && (mount = mounts_of(mounts, path, mount))) {
+        server_ask(mount, SERVER_PATIENCE_MS, &server);
+        rc = add(targets, mount, &server);
+    }
+    return rc;
+}
+
+static int find_all(struct targets *targets, const struct mounts *mounts, const char *path)
+{
+    struct archive archive;
+    int rc;
+
+    *targets = (struct targets){0};
+    if (!open_dir(path, &archive))
+        return add_named(targets, mounts, path);
+    rc = add_served(targets, mounts, &archive);
+    archive_close(&archive);
+    return rc;
+}
+
+/* Is a mount of the same file among those that are still to be unmounted? */
+static bool has_more(const struct targets *targets, size_t i)
+{
+    for (size_t k = i + 1; k < targets->n; k++)
+        if (targets->list[k].mount->dev == targets->list[i].mount->dev)
             return true;
     return false;
 }
 
 /* Of a file that is mounted several times: one that is in use keeps them all. */
-static bool is_busy(const struct mounts *mounts, const char *archive)
+static bool is_busy(const struct mounts *mounts, const struct targets *targets)
 {
-    const struct mount *mount = NULL;
     bool busy = false;
 
-    while ((mount = mounts_of(mounts, archive, mount)))
-        busy = (mounts_twin(mounts, mount, NULL) &&
-                busy_tell_if(mounts, mount, mount->mountpoint)) ||
-               busy;
+    for (size_t i = 0; i < targets->n; i++) {
+        const struct mount *mount = targets->list[i].mount;
+
+        if (!targets->list[i].server.dead && mounts_twin(mounts, mount, NULL) &&
+            busy_tell_if(mounts, mount, mount->mountpoint))
+            busy = true;
+    }
     return busy;
 }
 
-/* All mounts of an archive. *found tells whether there was one. */
-static int unmount_all(const struct mounts *mounts, const char *archive, bool *found)
+static int unmount_all(const struct mounts *mounts, struct targets *targets)
 {
-    const struct mount *mount = mounts_of(mounts, archive, NULL);
     int rc = CLI_DONE;
 
-    *found = mount != NULL;
-    if (mount && is_busy(mounts, archive))
+    if (is_busy(mounts, targets))
         return CLI_FAILED;
-    for (; mount; mount = mounts_of(mounts, archive, mount))
-        if (unmount(mounts, mount, mount->mountpoint, mount->source, has_more(mounts, mount)))
+    for (size_t i = 0; i < targets->n; i++)
+        if (unmount(mounts, &targets->list[i], has_more(targets, i)))
             rc = CLI_FAILED;
     return rc;
 }
+
+/* --- an archive that is mounted nowhere here -------------------------------------------------- */
 
 static bool mounted_elsewhere(pid_t pid, const char *archive)
 {
@@ -296,51 +300,41 @@ static bool mounted_elsewhere(pid_t pid, const char *archive)
 }
 
 /* No mount is left, but the process of one may still be writing its last bytes. */
-static int wait_for_holder(const struct mounts *mounts, const char *path, pid_t pid)
+static int wait_for_holder(const struct mounts *mounts, const char *path, pid_t pid,
+                           struct archive *archive)
 {
     struct server server = {.pid = pid, .fd = -1};
-    char full[PATH_MAX];
     int err = server_hold(&server);
     int rc = CLI_FAILED;
 
-    if (!err && mounts_resolve(path, full) == 0 && mounted_elsewhere(pid, full)) {
+    if (!err && mounted_elsewhere(pid, archive->path)) {
         log_error("'%s' is mounted in another mount namespace, by process %d", path, (int)pid);
-        log_note("run 'nsenter --mount --target %d mosaicfs umount %s'", (int)pid, full);
+        log_note("run 'nsenter --mount --target %d mosaicfs umount %s'", (int)pid, archive->path);
     } else if (err) {
         log_error("cannot wait for process %d to finish: %s", (int)pid, strerror(-err));
-    } else {
-        rc = finish(mounts, &server, path, path, false);
+    } else if (await_end(mounts, &server, path) == 0) {
+        rc = left_record(archive, pid) ? complain_lost(path) : CLI_DONE;
     }
     server_release(&server);
     return rc;
 }
 
-/* False when another process serves the mount: the archive's record may be a lie. */
-static bool may_serve(pid_t pid, const struct mount *mount)
-{
-    struct server server;
-    pid_t found;
-
-    (void)!server_ask(mount, false, &server);
-    found = server.pid;
-    server_release(&server);
-    return !found || found == pid;
-}
-
-/* The table of mounts knows neither a mount at path nor an archive of that name. */
 static int unmount_by_lock(const struct mounts *mounts, const char *path)
 {
-    char mountpoint[PATH_MAX];
-    pid_t pid = lock_holder(path, mountpoint);
-    const struct mount *mount = pid && mountpoint[0] ? mounts_at(mounts, mountpoint) : NULL;
+    struct archive archive;
+    bool found = open_dir(path, &archive) && archive_has_index(archive.dirfd);
+    pid_t pid = found ? owner_holder(&archive) : 0;
+    int rc = CLI_FAILED;
 
-    if (mount && may_serve(pid, mount)) /* the archive was renamed since */
-        return unmount(mounts, mount, mountpoint, path, false);
     if (pid)
-        return wait_for_holder(mounts, path, pid);
-    log_error("'%s' is not mounted", path);
-    return CLI_FAILED;
+        rc = wait_for_holder(mounts, path, pid, &archive);
+    else
+        log_error("'%s' is not mounted", path);
+    archive_close(&archive);
+    return rc;
 }
+
+/* --- the command ------------------------------------------------------------------------------ */
 
 /* The mosaicfs on path: the one to be seen there, or else one that another mount covers. */
 static const struct mount *mount_at(const struct mounts *mounts, const char *path)
@@ -354,25 +348,45 @@ static const struct mount *mount_at(const struct mounts *mounts, const char *pat
     return found;
 }
 
+static int unmount_path_at(const struct mounts *mounts, const struct mount *mount, const char *path)
+{
+    struct target target = {.mount = mount, .name = path};
+    int rc;
+
+    served_ask(mounts, mount, &target.server);
+    rc = unmount_one(mounts, &target);
+    server_release(&target.server);
+    return rc;
+}
+
+static int unmount_archive(const struct mounts *mounts, const char *path)
+{
+    struct targets targets;
+    int rc = find_all(&targets, mounts, path) ? CLI_FAILED : CLI_DONE;
+
+    if (!rc && !targets.n)
+        rc = unmount_by_lock(mounts, path);
+    else if (!rc)
+        rc = unmount_all(mounts, &targets);
+    for (size_t i = 0; i < targets.n; i++)
+        server_release(&targets.list[i].server);
+    free(targets.list);
+    return rc;
+}
+
 static int run(const struct args *args)
 {
     const char *path = args->operands[0];
     const struct mount *mount;
     struct mounts mounts;
-    bool found = true;
     int rc = mounts_own(&mounts);
 
-    if (rc) {
-        mounts_release(&mounts);
-        return CLI_FAILED;
+    if (!rc) {
+        mount = mount_at(&mounts, path);
+        rc = mount ? unmount_path_at(&mounts, mount, path) : unmount_archive(&mounts, path);
+    } else {
+        rc = CLI_FAILED;
     }
-    mount = mount_at(&mounts, path);
-    if (mount)
-        rc = unmount_one(&mounts, mount, path);
-    else
-        rc = unmount_all(&mounts, path, &found);
-    if (!found)
-        rc = unmount_by_lock(&mounts, path);
     mounts_release(&mounts);
     return rc;
 }

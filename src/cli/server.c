@@ -15,7 +15,8 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "front/control.h"
+#include "cli/apart.h"
+#include "cli/health.h"
 
 #define PATIENCE_MS 2000 /* of a person in front of a silent command */
 
@@ -24,74 +25,169 @@ static bool is_dead(int err)
     return err == -ENOTCONN || err == -ECONNABORTED;
 }
 
-static int ask(int fd, bool sync, struct server *server)
-{
-    struct control_waiting waiting = {0};
-    struct control_status status;
-    int rc;
+/* --- questions, each in a process that can be given up --------------------------------------- */
 
-    if (ioctl(fd, CONTROL_WAITING, &waiting) == 0) { /* an older server has none that wait */
+/* What the two processes share. */
+struct question {
+    struct server server;        /* what has been told so far */
+    const struct mount *mount;   /* where to ask */
+    bool told;                   /* that it takes long */
+    int rc;                      /* what came of it */
+    char epoch[STORE_EPOCH];     /* of CONTROL_MARK */
+    struct control_archive room; /* for the answer */
+};
+
+/* The mounted file. Another may have unmounted it meanwhile: then this is the file below. */
+static int open_file(const struct mount *mount, int flags)
+{
+    int fd = open(mount->mountpoint, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct statx stx;
+    int rc = fd < 0 ? -errno : 0;
+
+    if (!rc && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &stx))
+        rc = -errno;
+    else if (!rc && makedev(stx.stx_dev_major, stx.stx_dev_minor) != mount->dev)
+        rc = -ENOENT;
+    if (rc && fd >= 0)
+        close(fd);
+    return rc ? rc : fd;
+}
+
+/* Those questions first that are answered even when the disk below stands still. */
+static void ask(int fd, struct question *question)
+{
+    struct server *server = &question->server;
+    struct control_waiting waiting;
+
+    if (ioctl(fd, CONTROL_ARCHIVE, &question->room) == 0) { /* older servers know nothing of it */
+        server->pid = question->room.pid;
+        server->archive_dev = question->room.dev;
+        server->archive_ino = question->room.ino;
+        snprintf(server->archive, sizeof(server->archive), "%s", question->room.path);
+        server->located = true;
+    }
+    if (ioctl(fd, CONTROL_WAITING, &waiting) == 0) { /* nor of this: then none waits */
         server->waiting = waiting.requests;
         server->waiting_since = waiting.since;
     }
-    rc = sync && !waiting.requests ? io_fsync(fd) : 0;
-    if (ioctl(fd, CONTROL_STATUS, &status) == 0) {
+    if (ioctl(fd, CONTROL_STATUS, &server->status) == 0) {
         server->answered = true;
-        server->pid = status.pid;
-        server->flags = status.flags;
+        server->pid = server->status.pid;
+        server->flags = server->status.flags;
     } else {
         server->dead = is_dead(-errno);
     }
-    return server->dead ? 0 : rc;
 }
 
-int server_ask(const struct mount *mount, bool sync, struct server *server)
+static void work_ask(void *arg)
 {
-    int fd = open(mount->mountpoint, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct stat st;
-    int rc = 0;
+    struct question *question = arg;
+    int fd = open_file(question->mount, O_RDONLY);
 
-    *server = (struct server){.fd = -1, .dev = mount->dev};
-    if (fd < 0) {
-        server->dead = is_dead(-errno);
-        return 0;
+    if (fd >= 0) {
+        ask(fd, question);
+        close(fd);
     }
-    /* Another may have unmounted it meanwhile: then this is the file below. */
-    if (fstat(fd, &st))
-        server->dead = is_dead(-errno);
-    else if (st.st_dev == mount->dev)
-        rc = ask(fd, sync && !mount->read_only, server);
-    close(fd);
-    return rc;
+    if (is_dead(fd))
+        question->server.dead = true;
 }
 
-static int ask_mark(int fd, const struct mount *mount, char epoch[STORE_EPOCH])
+static void work_sync(void *arg)
 {
+    struct question *question = arg;
+    int fd = open_file(question->mount, O_RDONLY);
+
+    if (fd >= 0) {
+        question->rc = io_fsync(fd);
+        close(fd);
+    }
+    if (is_dead(question->rc))
+        question->rc = 0;
+}
+
+static void work_mark(void *arg)
+{
+    struct question *question = arg;
+    int fd = open_file(question->mount, O_WRONLY);
     struct control_mark mark;
-    struct stat st;
 
-    if (fstat(fd, &st))
-        return -errno;
-    if (st.st_dev != mount->dev)
-        return -ENOENT; /* unmounted meanwhile: this is the file below */
-    if (ioctl(fd, CONTROL_MARK, &mark))
-        return -errno;
-    snprintf(epoch, STORE_EPOCH, "%.*s", STORE_EPOCH - 1, mark.epoch);
-    return 0;
-}
-
-int server_mark(const struct mount *mount, char epoch[STORE_EPOCH])
-{
-    int fd = open(mount->mountpoint, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    int rc = fd < 0 ? -errno : ask_mark(fd, mount, epoch);
-
+    question->rc = fd < 0 ? fd : ioctl(fd, CONTROL_MARK, &mark) ? -errno : 0;
+    if (!question->rc)
+        snprintf(question->epoch, STORE_EPOCH, "%.*s", STORE_EPOCH - 1, mark.epoch);
     if (fd >= 0)
         close(fd);
-    if (rc)
-        log_error("cannot begin an epoch of what is mounted on '%s': %s", mount->mountpoint,
-                  strerror(-rc));
+}
+
+/* Waits on, and says so, unless it is certain that waiting alone does not help. */
+static bool wait_on(void *arg)
+{
+    struct question *question = arg;
+    pid_t pid = question->server.pid;
+
+    if (health_halted(pid))
+        return false;
+    if (!question->told && pid)
+        log_note("waiting for process %d to write to disk what '%s' was given", (int)pid,
+                 question->mount->mountpoint);
+    if (!question->told && pid)
+        health_note(question->mount->mountpoint, pid);
+    question->told = true;
+    return true;
+}
+
+/* 0, -ETIMEDOUT: no answer, or -errno. What was told until then is in *question in any case. */
+static int put_question(struct question *question, void (*work)(void *arg), int patience_ms,
+                        bool (*go_on)(void *arg))
+{
+    struct question *shared = apart_memory(sizeof(*shared));
+    struct apart apart = {
+        .work = work, .arg = shared, .patience_ms = patience_ms, .go_on = go_on};
+    int rc;
+
+    if (!shared)
+        return -ENOMEM;
+    *shared = *question;
+    rc = apart_run(&apart);
+    *question = *shared;
+    apart_free(shared, sizeof(*shared));
+    return rc ? rc : question->rc;
+}
+
+void server_ask(const struct mount *mount, int patience_ms, struct server *server)
+{
+    struct question question = {.mount = mount, .server = {.fd = -1, .dev = mount->dev}};
+    int rc = put_question(&question, work_ask, patience_ms, NULL);
+
+    *server = question.server;
+    server->silent = rc == -ETIMEDOUT;
+    if (rc && rc != -ETIMEDOUT)
+        log_warn("cannot ask the process behind '%s': %s", mount->mountpoint, strerror(-rc));
+}
+
+int server_sync(const struct mount *mount, const struct server *server)
+{
+    struct question question = {.mount = mount, .server = *server};
+
+    return mount->read_only ? 0 : put_question(&question, work_sync, PATIENCE_MS, wait_on);
+}
+
+int server_mark(const struct mount *mount, const struct server *server, char epoch[STORE_EPOCH])
+{
+    static const char what[] = "cannot begin an epoch of what is mounted on";
+    struct question question = {.mount = mount, .server = *server};
+    int rc = server->silent ? -ETIMEDOUT
+                            : put_question(&question, work_mark, PATIENCE_MS, wait_on);
+
+    if (rc == -ETIMEDOUT)
+        health_tell(what, mount->mountpoint, server->pid);
+    else if (rc)
+        log_error("%s '%s': %s", what, mount->mountpoint, strerror(-rc));
+    else
+        snprintf(epoch, STORE_EPOCH, "%s", question.epoch);
     return rc;
 }
+
+/* --- its end ---------------------------------------------------------------------------------- */
 
 int server_hold(struct server *server)
 {
@@ -174,6 +270,7 @@ int server_wait(struct server *server, const char *name)
         if (n == 0) {
             log_note("'%s' is unmounted, but process %d is still writing to disk; waiting for it",
                      name, (int)server->pid);
+            health_note(name, server->pid);
             timeout = -1;
         }
     }

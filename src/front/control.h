@@ -48,4 +48,21 @@ static_assert(sizeof(struct control_waiting) == 24, "fixed for ever");
 
 #define CONTROL_WAITING _IOR('M', 3, struct control_waiting)
 
+/*
+ * Which directory is served: its device and inode, which no rename changes. A
+ * server that waits for a disk answers this, too.
+ */
+struct control_archive {
+    uint64_t dev; /* st_dev */
+    uint64_t ino;
+    int32_t pid;       /* of the daemon */
+    uint32_t reserved; /* 0 */
+    /* where it is now, as the daemon sees it; "" when that cannot be told; with a NUL */
+    char path[4096];
+};
+
+static_assert(sizeof(struct control_archive) == 4120, "fixed for ever");
+
+#define CONTROL_ARCHIVE _IOR('M', 5, struct control_archive)
+
 #endif

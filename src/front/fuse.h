@@ -18,6 +18,7 @@ struct fuse_front;
 
 struct fuse_front_config {
     const char *source;      /* what mountinfo shows as the source: the archive's absolute path */
+    int archive_fd;          /* the archive's directory, for who asks where it is; -1: none */
     const char *const *args; /* libfuse's own arguments, e.g. "-o", "allow_root"; ends with NULL */
     bool read_only;
     uid_t uid; /* owner and permission bits of the mounted file */

@@ -15,7 +15,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -422,6 +426,26 @@ static void waiting(struct fuse_front *front, struct control_waiting *out)
     };
 }
 
+/* Asks no disk: the file system of the archive may stand still. */
+static int archive(struct fuse_front *front, struct control_archive *out)
+{
+    char link[sizeof("/proc/self/fd/") + 16];
+    struct statx stx;
+    ssize_t len;
+
+    *out = (struct control_archive){.pid = getpid()};
+    if (statx(front->config.archive_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx))
+        return -errno;
+    out->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+    out->ino = stx.stx_ino;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", front->config.archive_fd);
+    len = readlink(link, out->path, sizeof(out->path) - 1);
+    if (len <= 0 || out->path[0] != '/')
+        len = 0;
+    out->path[len] = '\0';
+    return 0;
+}
+
 static int mark(struct fuse_front *front, const struct fuse_file_info *fi, struct control_mark *out)
 {
     static_assert(sizeof(out->epoch) >= STORE_EPOCH, "room for the word");
@@ -437,6 +461,7 @@ static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
         struct control_status status;
         struct control_mark mark;
         struct control_waiting waiting;
+        struct control_archive archive;
     } out;
     size_t len = 0;
     int rc = -ENOTTY;
@@ -452,6 +477,9 @@ static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
         len = sizeof(out.waiting);
         waiting(front_of(req), &out.waiting);
         rc = 0;
+    } else if (cmd == CONTROL_ARCHIVE) {
+        len = sizeof(out.archive);
+        rc = archive(front_of(req), &out.archive);
     }
     /* The kernel made room for as much as the command's number says. */
     if (rc || len != out_size)

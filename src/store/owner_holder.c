@@ -63,8 +63,18 @@ pid_t owner_holder(const struct archive *archive)
     return exact ? exact : likely;
 }
 
+/* The archive may have another name by now than the mount shows; its record tells of a writer. */
+static bool is_ours(const struct proc_mount *mount, const struct archive *archive,
+                    const struct record *record)
+{
+    return strcmp(mount->type, "fuse.mosaicfs") == 0 &&
+           (strcmp(mount->source, archive->path) == 0 ||
+            strcmp(mount->mountpoint, record->mountpoint) == 0);
+}
+
 bool owner_holder_mounted(const struct archive *archive, pid_t pid)
 {
+    struct record record = {0};
     char path[32];
     char *line = NULL;
     size_t cap = 0;
@@ -75,11 +85,12 @@ bool owner_holder_mounted(const struct archive *archive, pid_t pid)
     f = fopen(path, "re");
     if (!f) /* EINVAL: it is ending and has left its namespace already */
         return errno != ENOENT && errno != ESRCH && errno != EINVAL;
+    if (owner_record(archive, &record) || record.pid != pid)
+        record.mountpoint[0] = '\0';
     while (!found && getline(&line, &cap, f) > 0) {
         struct proc_mount mount;
 
-        found = proc_parse_mount(line, &mount) && strcmp(mount.type, "fuse.mosaicfs") == 0 &&
-                strcmp(mount.source, archive->path) == 0;
+        found = proc_parse_mount(line, &mount) && is_ours(&mount, archive, &record);
     }
     free(line);
     fclose(f);

@@ -12,6 +12,13 @@ setup() {
     begin
 }
 
+# A daemon that is stopped or frozen would keep what undoes the mounts waiting.
+teardown() {
+    [ -z "${stopped:-}" ] || quiet kill -CONT "$stopped" || true
+    [ -z "${group:-}" ] || quiet freeze "$group" no || true
+    finish
+}
+
 # hold FILE: a process that has it open, until it is killed; its pid in $holder.
 hold() {
     tail -f /dev/null 3>&- 4>&- 5<"$1" &
@@ -412,4 +419,144 @@ holds_pidfd() {
     not_mounted copy/drive
     umount copy
     umount home
+}
+
+# renamed: the drive on 'drive' is of old.img now, and drive.img is another archive.
+renamed() {
+    new_drive -n 4 -s 1M "$@"
+    mv drive.img old.img
+    mosaicfs create -n 8 -s 1M drive.img >/dev/null
+}
+
+@test "a path that another archive has taken does not stand for the mounted one" {
+    local pid epoch
+    renamed
+    pid=$(daemon_pid old.img)
+    # Of the new one.
+    try 0 mosaicfs info --json drive.img
+    same mounted null "$(jq -c .mounted out)"
+    said "what is mounted on '$T/drive' is not this archive but another one"
+    said "is now '$T/old.img'"
+    epoch=$(mosaicfs changed --mark drive.img 2>/dev/null)
+    [[ $epoch == *-2 ]]
+    try 1 umount_at drive.img
+    said "'drive.img' is not mounted"
+    mounted drive
+    # Of the one that is mounted.
+    same archive "$T/old.img" "$(info archive drive)"
+    same tiles 4 "$(info tiles drive)"
+    same 'mount point' "$T/drive" "$(info mounted.mountpoint old.img)"
+    same pid "$pid" "$(info mounted.pid old.img)"
+    same archive "$T/old.img" "$(mosaicfs changed --mark --json drive | jq -r .archive)"
+    same archive "$T/old.img" "$(mosaicfs check --json drive | jq -r .archive)"
+    less milliseconds "$(milliseconds try 1 mount_at old.img second)" 10000
+    said "mounted on '$T/drive'"
+    try 0 umount_at old.img
+    not_mounted drive
+    gone "$pid"
+}
+
+@test "two archives that swapped names while mounted are kept apart" {
+    renamed
+    mount_at drive.img second
+    mv drive.img new.img
+    mv old.img drive.img
+    same archive "$T/new.img" "$(info archive second)"
+    same 'mount point' "$T/drive" "$(info mounted.mountpoint drive.img)"
+    same 'mount point' "$T/second" "$(info mounted.mountpoint new.img)"
+    umount_at drive.img
+    not_mounted drive
+    mounted second
+    umount_at second
+}
+
+@test "a drive whose archive was renamed and is mounted for reading is found" {
+    mosaicfs create -n 4 -s 1M drive.img
+    mount_drive -r
+    mv drive.img old.img
+    same 'mount point' "$T/drive" "$(info mounted.mountpoint old.img)"
+    umount_at old.img
+    not_mounted drive
+}
+
+@test "an archive that was removed while mounted is told, and unmounted by its name" {
+    new_drive -n 4 -s 1M
+    expect_log 'is not ours any more'
+    rm -r drive.img
+    try 1 mosaicfs info drive
+    said "cannot find the archive that is mounted on '$T/drive'"
+    quiet umount_at drive.img || true
+    not_mounted drive
+}
+
+@test "a dead daemon's mount is not taken for one of the archive that has its name now" {
+    renamed
+    kill_daemon old.img
+    same mounted null "$(info mounted)"
+    try 1 umount_at drive.img
+    mounted drive
+    refuse grep -F "is now" err
+    umount_drive
+}
+
+@test "a stopped daemon is told, and keeps nobody waiting" {
+    local pid command
+    new_drive -n 4 -s 1M
+    echo hello | put 0
+    pid=$(daemon_pid)
+    stopped=$pid
+    kill -STOP "$pid"
+    for command in 'changed --mark drive' 'changed --mark drive.img' 'umount drive' 'umount drive.img'; do
+        # shellcheck disable=SC2086 # words
+        less milliseconds "$(milliseconds try 1 timeout 60 mosaicfs $command)" 12000
+        said "process $pid, which serves it, does not answer: it is stopped"
+        said "'kill -CONT $pid'"
+        mounted drive
+    done
+    for command in drive drive.img; do
+        less milliseconds "$(milliseconds try 0 timeout 60 mosaicfs info --json "$command")" 12000
+        same state silent "$(jq -r .mounted.state out)"
+        same pid "$pid" "$(jq -r .mounted.pid out)"
+    done
+    try 0 mosaicfs info drive
+    printed 'does not answer: it is stopped'
+    kill -CONT "$pid"
+    umount_drive
+    gone "$pid"
+}
+
+# Version 1 and version 2 of control groups.
+freezer() {
+    local group
+    for group in /sys/fs/cgroup/freezer /sys/fs/cgroup/unified /sys/fs/cgroup; do
+        [ -e "$group/cgroup.procs" ] && mkdir "$group/mosaicfs-e2e" 2>/dev/null || continue
+        group=$group/mosaicfs-e2e
+        [ -e "$group/freezer.state" ] || [ -e "$group/cgroup.freeze" ] && echo "$group" && return
+        rmdir "$group"
+    done
+    return 1
+}
+
+freeze() { # GROUP yes|no
+    if [ -e "$1/freezer.state" ]; then
+        [ "$2" = yes ] && echo FROZEN >"$1/freezer.state" || echo THAWED >"$1/freezer.state"
+    else
+        [ "$2" = yes ] && echo 1 >"$1/cgroup.freeze" || echo 0 >"$1/cgroup.freeze"
+    fi
+}
+
+# bats test_tags=alone
+@test "a frozen daemon is told, and keeps nobody waiting" {
+    local pid
+    group=$(freezer) || skip 'needs control groups that freeze'
+    new_drive -n 4 -s 1M
+    pid=$(daemon_pid)
+    echo "$pid" >"$group/cgroup.procs"
+    freeze "$group" yes
+    try 1 timeout 60 mosaicfs umount drive
+    freeze "$group" no
+    said "process $pid, which serves it, does not answer: its control group is frozen"
+    mounted drive
+    umount_drive
+    rmdir "$group"
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Which archive a mount serves. The table of mounts shows the path that it had
+ * when it was mounted; it may have been renamed since, and another may bear that
+ * name. So who serves it is asked for its device and inode, and those count.
+ */
+#ifndef CLI_SERVED_H
+#define CLI_SERVED_H
+
+#include "base/compiler.h"
+#include "cli/mounts.h"
+#include "cli/server.h"
+#include "store/archive.h"
+
+/*
+ * The last mount of the archive, of which path and dirfd are set, or the one
+ * before previous; how it is stands in *server. NULL: there is none, and
+ * *server is nothing. A mount that bears its name, and is not its, is told.
+ */
+const struct mount *served_next(const struct mounts *mounts, const struct archive *archive,
+                                const struct mount *previous, struct server *server);
+
+/* server_ask() for a mount that was named. By the lock of its archive it may know pid, too. */
+void served_ask(const struct mounts *mounts, const struct mount *mount, struct server *server);
+
+/*
+ * The path of what a mount serves, whose server was asked. False when that
+ * cannot be found from here: renamed where we cannot see it, or removed.
+ */
+bool served_path(const struct mount *mount, const struct server *server, char path[PATH_MAX]);
+
+/* The directory of what a mount serves: path and dirfd alone. False as above; nothing is told. */
+bool served_dir(const struct mount *mount, const struct server *server, struct archive *archive);
+
+/* What an operand ARCHIVE|PATH stands for. */
+struct served {
+    struct mounts mounts;
+    const struct mount *mount; /* the one that was named, or the archive's last; NULL: none */
+    struct server server;      /* how that is */
+};
+
+/*
+ * Finds the archive, and opens it with open_it, archive_open() or
+ * archive_open_dir(). 0 or -errno, told. Release in any case.
+ */
+MUST_CHECK int served_open(struct served *served, const char *operand,
+                           int (*open_it)(const char *path, struct archive *archive),
+                           struct archive *archive);
+void served_release(struct served *served);
+
+#endif
