@@ -28,8 +28,12 @@ bool proc_parse_stat(const char *text, struct proc_stat *stat)
 
 bool proc_parse_flock(const char *line, struct proc_flock *lock)
 {
-    return sscanf(line, "%*d: FLOCK %*s %*s %" SCNd32 " %x:%x:%" SCNu64, &lock->pid, &lock->maj,
-                  &lock->min, &lock->ino) == 4;
+    char kind[8] = "";
+    bool ok = sscanf(line, "%*d: FLOCK %*s %7s %" SCNd32 " %x:%x:%" SCNu64, kind, &lock->pid,
+                     &lock->maj, &lock->min, &lock->ino) == 5;
+
+    lock->exclusive = strcmp(kind, "WRITE") == 0;
+    return ok;
 }
 
 /* Is word one of the words of a list "rw,noatime"? */

@@ -21,6 +21,7 @@ MUST_CHECK bool proc_parse_stat(const char *text, struct proc_stat *stat);
 
 struct proc_flock {
     int32_t pid;
+    bool exclusive;
     unsigned maj, min; /* device of the file */
     uint64_t ino;
 };

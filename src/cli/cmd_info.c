@@ -166,6 +166,8 @@ static void find_use(struct info *info)
         info->writer = (struct record){0};
     if (mount)
         use_of_mount(info, mount, rc == 0);
+    else if (!rc && owner_holder_strange(&info->archive, &info->writer))
+        owner_holder_note_copy(&info->archive, &info->writer);
     else if (!rc && info->writer.mountpoint[0]) /* "": used without a mount */
         use_of_record(info);
     /* A writer of ours holds what a Mac would. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +23,10 @@
 #include "cli/served.h"
 #include "cli/server.h"
 #include "store/owner.h"
+
+#define APPEAR_TRIES 50 /* from taking the lock until it is mounted a second passes at most */
+#define APPEAR_PAUSE_MS 20
+#define AGAIN_MAX 5
 
 /* A mount that is to go, and what its server said. */
 struct target {
@@ -216,12 +221,12 @@ static int add(struct targets *targets, const struct mount *mount, const struct 
 static int add_served(struct targets *targets, const struct mounts *mounts,
                       const struct archive *archive)
 {
-    const struct mount *mount = NULL;
-    struct server server;
-    int rc = 0;
+    struct served_list found;
+    int rc = served_all(mounts, archive, &found);
 
-    while (!rc && (mount = served_next(mounts, archive, mount, &server)))
-        rc = add(targets, mount, &server);
+    for (size_t i = 0; !rc && i < found.n; i++)
+        rc = add(targets, found.list[i].mount, &found.list[i].server);
+    served_list_release(&found);
     return rc;
 }
 
@@ -290,16 +295,67 @@ static int unmount_all(const struct mounts *mounts, struct targets *targets)
 
 /* --- an archive that is mounted nowhere here -------------------------------------------------- */
 
+static bool same_namespace(pid_t pid)
+{
+    char path[64];
+    struct stat ours, theirs;
+
+    snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+    return stat("/proc/self/ns/mnt", &ours) == 0 && stat(path, &theirs) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
 static bool mounted_elsewhere(pid_t pid, const char *archive)
 {
     struct mounts theirs;
-    bool found = mounts_read(pid, &theirs) == 0 && mounts_of(&theirs, archive, NULL);
+    bool found = !same_namespace(pid) && mounts_read(pid, &theirs) == 0;
 
+    if (!found)
+        return false;
+    found = mounts_of(&theirs, archive, NULL);
     mounts_release(&theirs);
     return found;
 }
 
-/* No mount is left, but the process of one may still be writing its last bytes. */
+static bool is_new(const struct mounts *before, const struct mount *mount)
+{
+    for (size_t i = 0; i < before->n; i++)
+        if (before->list[i].id == mount->id)
+            return false;
+    return true;
+}
+
+static bool has_appeared(const struct mounts *before, const char *archive)
+{
+    const struct mount *mount = NULL;
+    struct mounts now;
+    bool found = false;
+
+    if (mounts_read(0, &now) == 0)
+        while (!found && (mount = mounts_of(&now, archive, mount)))
+            found = is_new(before, mount);
+    mounts_release(&now);
+    return found;
+}
+
+/* Who holds the lock may be about to mount. True: it has. */
+static bool appears(const struct mounts *before, const struct server *server, const char *archive)
+{
+    struct pollfd pfd = {.fd = server->fd, .events = POLLIN};
+
+    for (int i = 0; i < APPEAR_TRIES; i++) {
+        if (has_appeared(before, archive))
+            return true;
+        if (server->fd < 0 || poll(&pfd, 1, APPEAR_PAUSE_MS) != 0)
+            return false;
+    }
+    return false;
+}
+
+/*
+ * No mount is left, but the process of one may still be writing its last bytes.
+ * Returns an exit code, or -EAGAIN: it was only starting, and is mounted now.
+ */
 static int wait_for_holder(const struct mounts *mounts, const char *path, pid_t pid,
                            struct archive *archive)
 {
@@ -312,11 +368,25 @@ static int wait_for_holder(const struct mounts *mounts, const char *path, pid_t 
         log_note("run 'nsenter --mount --target %d mosaicfs umount %s'", (int)pid, archive->path);
     } else if (err) {
         log_error("cannot wait for process %d to finish: %s", (int)pid, strerror(-err));
+    } else if (appears(mounts, &server, archive->path)) {
+        rc = -EAGAIN;
     } else if (await_end(mounts, &server, path) == 0) {
         rc = left_record(archive, pid) ? complain_lost(path) : CLI_DONE;
     }
     server_release(&server);
     return rc;
+}
+
+/* A copy of an archive in use has the lock of that one. */
+static void complain_not_mounted(const char *path, const struct archive *archive, bool found)
+{
+    struct record record;
+    enum owner_state state;
+
+    log_error("'%s' is not mounted", path);
+    if (found && owner_look(archive, &record, &state) == 0 && state == OWNER_ALIVE &&
+        owner_holder_strange(archive, &record))
+        owner_holder_note_copy(archive, &record);
 }
 
 static int unmount_by_lock(const struct mounts *mounts, const char *path)
@@ -329,7 +399,7 @@ static int unmount_by_lock(const struct mounts *mounts, const char *path)
     if (pid)
         rc = wait_for_holder(mounts, path, pid, &archive);
     else
-        log_error("'%s' is not mounted", path);
+        complain_not_mounted(path, &archive, found);
     archive_close(&archive);
     return rc;
 }
@@ -374,9 +444,9 @@ static int unmount_archive(const struct mounts *mounts, const char *path)
     return rc;
 }
 
-static int run(const struct args *args)
+/* An exit code, or -EAGAIN: look again. */
+static int run_once(const char *path)
 {
-    const char *path = args->operands[0];
     const struct mount *mount;
     struct mounts mounts;
     int rc = mounts_own(&mounts);
@@ -389,6 +459,17 @@ static int run(const struct args *args)
     }
     mounts_release(&mounts);
     return rc;
+}
+
+static int run(const struct args *args)
+{
+    int rc = -EAGAIN;
+
+    for (int i = 0; rc == -EAGAIN && i < AGAIN_MAX; i++)
+        rc = run_once(args->operands[0]);
+    if (rc == -EAGAIN)
+        log_error("cannot unmount '%s': it is mounted again and again", args->operands[0]);
+    return rc == -EAGAIN ? CLI_FAILED : rc;
 }
 
 const struct command cmd_umount = {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,38 +84,136 @@ static void note_moved(const struct mount *mount, const struct server *server)
                  mount->mountpoint);
 }
 
-/* Somebody uses it, under whatever name. */
-static bool is_held(const struct archive *archive)
-{
-    struct record record;
+/* --- all mounts of an archive ----------------------------------------------------------------- */
 
-    return owner_holder(archive) || owner_record(archive, &record) == 0;
+struct search {
+    const struct mounts *mounts;
+    const struct archive *archive;
+    const char *recorded; /* where a writer says that it is mounted, or "" */
+    struct served_list *found;
+};
+
+static int add(struct search *search, const struct mount *mount, const struct server *server)
+{
+    struct served_list *found = search->found;
+    struct served_one *list = realloc(found->list, (found->n + 1) * sizeof(*list));
+
+    if (!list) {
+        log_error("cannot look for mounts of '%s': %s", search->archive->path, strerror(ENOMEM));
+        return -ENOMEM;
+    }
+    found->list = list;
+    list[found->n++] = (struct served_one){.mount = mount, .server = *server};
+    return 0;
 }
 
-const struct mount *served_next(const struct mounts *mounts, const struct archive *archive,
-                                const struct mount *previous, struct server *server)
+static bool is_named(const struct search *search, const struct mount *mount)
 {
-    size_t i = previous ? (size_t)(previous - mounts->list) : mounts->n;
-    bool held = is_held(archive);
+    return strcmp(mount->source, search->archive->path) == 0;
+}
 
-    while (i-- > 0) {
-        const struct mount *mount = &mounts->list[i];
-        bool named = mount->ours && strcmp(mount->source, archive->path) == 0;
+/* Known by its name or by the record; only those are asked at first. */
+static bool is_likely(const struct search *search, const struct mount *mount)
+{
+    return is_named(search, mount) || strcmp(mount->mountpoint, search->recorded) == 0;
+}
 
-        if (!mount->ours || (!named && !held))
-            continue;
-        server_ask(mount, named ? SERVER_PATIENCE_MS : STRANGER_MS, server);
-        if (serves(mounts, mount, server, archive)) {
-            if (!server->pid && !server->dead)
-                server->pid = holder(mounts, mount, archive);
-            return mount;
-        }
-        if (named)
-            note_moved(mount, server);
-    }
-    *server = (struct server){.fd = -1};
+/* The answer that another mount of the same file got, or NULL. */
+static const struct server *known(const struct search *search, const struct mount *mount)
+{
+    for (size_t i = 0; i < search->found->n; i++)
+        if (search->found->list[i].mount->dev == mount->dev)
+            return &search->found->list[i].server;
     return NULL;
 }
+
+static int look_at(struct search *search, const struct mount *mount, int patience_ms)
+{
+    struct server server;
+
+    server_ask(mount, patience_ms, &server);
+    if (!serves(search->mounts, mount, &server, search->archive)) {
+        if (is_named(search, mount))
+            note_moved(mount, &server);
+        return 0;
+    }
+    if (!server.pid && !server.dead)
+        server.pid = holder(search->mounts, mount, search->archive);
+    return add(search, mount, &server);
+}
+
+/* With likely false: those that are as its lock says. */
+static int look_through(struct search *search, bool likely, bool exclusive)
+{
+    int rc = 0;
+
+    for (size_t i = search->mounts->n; !rc && i-- > 0;) {
+        const struct mount *mount = &search->mounts->list[i];
+        const struct server *server = mount->ours ? known(search, mount) : NULL;
+
+        if (server && is_likely(search, mount) == likely)
+            rc = add(search, mount, server);
+        else if (mount->ours && !server && is_likely(search, mount) == likely &&
+                 (likely || mount->read_only != exclusive))
+            rc = look_at(search, mount, likely ? SERVER_PATIENCE_MS : STRANGER_MS);
+    }
+    return rc;
+}
+
+/* Bind mounts that bear another name cannot be: all mounts of a file show one source. */
+static unsigned processes(const struct served_list *found)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < found->n; i++) {
+        bool first = true;
+
+        for (size_t k = 0; k < i; k++)
+            first = first && found->list[k].mount->dev != found->list[i].mount->dev;
+        n += first;
+    }
+    return n;
+}
+
+/*
+ * Whoever else uses the archive has mounted it under a name that it does not
+ * have any more. A writer's record tells where, unless that was renamed, too.
+ */
+static bool may_be_elsewhere(const struct search *search, bool *exclusive)
+{
+    char full[PATH_MAX];
+
+    return processes(search->found) < owner_holder_count(search->archive, exclusive) &&
+           !(*exclusive && search->recorded[0] && mounts_resolve(search->recorded, full) == 0);
+}
+
+int served_all(const struct mounts *mounts, const struct archive *archive,
+               struct served_list *found)
+{
+    struct record record = {0};
+    struct search search = {
+        .mounts = mounts, .archive = archive, .recorded = record.mountpoint, .found = found};
+    bool exclusive;
+    int rc;
+
+    *found = (struct served_list){0};
+    if (owner_record(archive, &record))
+        record.mountpoint[0] = '\0';
+    rc = look_through(&search, true, false);
+    if (!rc && may_be_elsewhere(&search, &exclusive))
+        rc = look_through(&search, false, exclusive);
+    return rc;
+}
+
+void served_list_release(struct served_list *found)
+{
+    for (size_t i = 0; i < found->n; i++)
+        server_release(&found->list[i].server);
+    free(found->list);
+    *found = (struct served_list){0};
+}
+
+/* --- where a mount's archive is --------------------------------------------------------------- */
 
 /* O_PATH: asks nothing of what is not a directory. */
 static bool is_at(const char *path, const struct server *server)
@@ -193,6 +292,19 @@ static int open_mounted(struct served *served,
     return 0;
 }
 
+static int take_first(struct served *served, const struct archive *archive)
+{
+    struct served_list found;
+    int rc = served_all(&served->mounts, archive, &found);
+
+    if (!rc && found.n) {
+        served->mount = found.list[0].mount;
+        served->server = found.list[0].server;
+    }
+    served_list_release(&found);
+    return rc;
+}
+
 int served_open(struct served *served, const char *operand,
                 int (*open_it)(const char *path, struct archive *archive), struct archive *archive)
 {
@@ -206,9 +318,7 @@ int served_open(struct served *served, const char *operand,
     if (served->mount)
         return open_mounted(served, open_it, archive);
     rc = open_it(operand, archive);
-    if (!rc)
-        served->mount = served_next(&served->mounts, archive, NULL, &served->server);
-    return rc;
+    return rc ? rc : take_first(served, archive);
 }
 
 void served_release(struct served *served)

@@ -12,13 +12,22 @@
 #include "cli/server.h"
 #include "store/archive.h"
 
+struct served_list {
+    struct served_one {
+        const struct mount *mount;
+        struct server server; /* how that is */
+    } *list;
+    size_t n;
+};
+
 /*
- * The last mount of the archive, of which path and dirfd are set, or the one
- * before previous; how it is stands in *server. NULL: there is none, and
- * *server is nothing. A mount that bears its name, and is not its, is told.
+ * All mounts of the archive, of which path and dirfd are set: in general the
+ * last mounted first. A mount that shows its path, and is of another archive, is
+ * told. 0 or -errno, told. Release in any case.
  */
-const struct mount *served_next(const struct mounts *mounts, const struct archive *archive,
-                                const struct mount *previous, struct server *server);
+MUST_CHECK int served_all(const struct mounts *mounts, const struct archive *archive,
+                          struct served_list *found);
+void served_list_release(struct served_list *found);
 
 /* server_ask() for a mount that was named. By the lock of its archive it may know pid, too. */
 void served_ask(const struct mounts *mounts, const struct mount *mount, struct server *server);

@@ -140,8 +140,7 @@ static int put_question(struct question *question, void (*work)(void *arg), int 
                         bool (*go_on)(void *arg))
 {
     struct question *shared = apart_memory(sizeof(*shared));
-    struct apart apart = {
-        .work = work, .arg = shared, .patience_ms = patience_ms, .go_on = go_on};
+    struct apart apart = {.work = work, .arg = shared, .patience_ms = patience_ms, .go_on = go_on};
     int rc;
 
     if (!shared)
@@ -175,8 +174,7 @@ int server_mark(const struct mount *mount, const struct server *server, char epo
 {
     static const char what[] = "cannot begin an epoch of what is mounted on";
     struct question question = {.mount = mount, .server = *server};
-    int rc = server->silent ? -ETIMEDOUT
-                            : put_question(&question, work_mark, PATIENCE_MS, wait_on);
+    int rc = server->silent ? -ETIMEDOUT : put_question(&question, work_mark, PATIENCE_MS, wait_on);
 
     if (rc == -ETIMEDOUT)
         health_tell(what, mount->mountpoint, server->pid);

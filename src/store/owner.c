@@ -138,22 +138,6 @@ int owner_look(const struct archive *archive, struct record *record, enum owner_
     return 0;
 }
 
-static void complain_locked(const struct archive *archive)
-{
-    struct record record;
-    pid_t pid = owner_holder(archive);
-
-    if (owner_read(archive, &record) == 0 && (!pid || record.pid == pid))
-        log_error("archive '%s' is in use by process %d%s%s%s", archive->path, (int)record.pid,
-                  record.mountpoint[0] ? ", which has it mounted on '" : "", record.mountpoint,
-                  record.mountpoint[0] ? "'" : "");
-    else if (pid)
-        log_error("archive '%s' is in use read-only by process %d", archive->path, (int)pid);
-    else
-        log_error("archive '%s' is in use by another process", archive->path);
-    log_note("'mosaicfs umount %s' ends that", archive->path);
-}
-
 /* The flock. One whose holder has unmounted already is about to be free: wait for it. */
 static int wait_for_flock(const struct archive *archive, bool read_only, bool *taken)
 {
@@ -177,7 +161,7 @@ static int wait_for_flock(const struct archive *archive, bool read_only, bool *t
             *taken = io_flock(archive->dirfd, operation) == 0;
             if (*taken)
                 return 0;
-            complain_locked(archive);
+            owner_holder_tell(archive);
             return -EBUSY;
         }
         if (waited == 1000)
@@ -290,7 +274,7 @@ static int check_record(const struct owner *owner, struct record *stale)
     case OWNER_ALIVE:
         if (record.pid == getpid())
             break; /* of one that had our number */
-        complain_locked(archive);
+        owner_holder_tell(archive);
         return -EBUSY;
     default:
         complain_foreign(archive, &record);
@@ -338,7 +322,7 @@ static int take_record(const struct owner *owner)
     if (!lost)
         return rc;
     if (!check_record(owner, &other))
-        complain_locked(archive);
+        owner_holder_tell(archive);
     return -EBUSY;
 }
 

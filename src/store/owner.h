@@ -86,6 +86,22 @@ MUST_CHECK int owner_record(const struct archive *archive, struct record *record
 /* A process of this host that holds the archive's lock, or 0. Reads /proc/locks. */
 pid_t owner_holder(const struct archive *archive);
 
+/* How many of them there are; *exclusive: it is a writer. */
+unsigned owner_holder_count(const struct archive *archive, bool *exclusive);
+
+/* Says who uses an archive that could not be taken, and what to do. */
+void owner_holder_tell(const struct archive *archive);
+
+/*
+ * True when the process of a record, which lives, has certainly not this
+ * directory open: a copy of an archive in use has such a record, and so has the
+ * same archive where another mount of the file system below gives it another inode.
+ */
+bool owner_holder_strange(const struct archive *archive, const struct record *record);
+
+/* That is so: what it means, and what to do. */
+void owner_holder_note_copy(const struct archive *archive, const struct record *record);
+
 /* True when that process has the archive mounted somewhere, or we cannot tell. */
 bool owner_holder_mounted(const struct archive *archive, pid_t pid);
 

@@ -9,7 +9,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/proc.h"
+#include "format/format.h"
 #include "store/owner.h"
 
 /*
@@ -37,13 +39,16 @@ static bool has_open(pid_t pid, const struct stat *st)
     return found;
 }
 
-pid_t owner_holder(const struct archive *archive)
+/* *exclusive: it is a writer. *n: how many there are. */
+static pid_t find_holder(const struct archive *archive, bool *exclusive, unsigned *n)
 {
     FILE *f = fopen("/proc/locks", "re");
     pid_t exact = 0, likely = 0;
     struct stat st;
     char line[256];
 
+    *exclusive = false;
+    *n = 0;
     if (!f)
         return 0;
     if (fstat(archive->dirfd, &st) == 0) {
@@ -55,12 +60,98 @@ pid_t owner_holder(const struct archive *archive)
                 continue;
             if (lock.maj == major(st.st_dev) && lock.min == minor(st.st_dev))
                 exact = lock.pid;
-            else if (!likely && has_open(lock.pid, &st))
+            else if (has_open(lock.pid, &st))
                 likely = lock.pid; /* btrfs shows another device here than stat(2) does */
+            else
+                continue;
+            *exclusive = lock.exclusive;
+            ++*n;
         }
     }
     fclose(f);
     return exact ? exact : likely;
+}
+
+pid_t owner_holder(const struct archive *archive)
+{
+    bool exclusive;
+    unsigned n;
+
+    return find_holder(archive, &exclusive, &n);
+}
+
+unsigned owner_holder_count(const struct archive *archive, bool *exclusive)
+{
+    unsigned n;
+
+    (void)find_holder(archive, exclusive, &n);
+    return n;
+}
+
+/* Certainly: the process lives, all that it has open can be seen, and this is not among it. */
+bool owner_holder_strange(const struct archive *archive, const struct record *record)
+{
+    char path[32];
+    struct stat st;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)record->pid);
+    dir = opendir(path);
+    if (!dir)
+        return false;
+    closedir(dir);
+    return fstat(archive->dirfd, &st) == 0 && !has_open(record->pid, &st);
+}
+
+void owner_holder_note_copy(const struct archive *archive, const struct record *record)
+{
+    log_note("'%s/%s' is the lock of process %d, which has another directory open%s%s%s",
+             archive->path, FORMAT_LOCK_NAME, (int)record->pid,
+             record->mountpoint[0] ? ", mounted on '" : "", record->mountpoint,
+             record->mountpoint[0] ? "'" : "");
+    log_note("if '%s' is a copy of that one, remove this lock and try again; if it is the same one "
+             "seen another way, unmount it first",
+             archive->path);
+}
+
+/* Nobody holds the flock, or flock does not work here: the record alone tells. */
+static void tell_recorded(const struct archive *archive, const struct record *record)
+{
+    if (owner_holder_strange(archive, record)) {
+        log_error("archive '%s' is in use, or is a copy of one that is", archive->path);
+        owner_holder_note_copy(archive, record);
+        return;
+    }
+    log_error("archive '%s' is in use by process %d%s%s%s", archive->path, (int)record->pid,
+              record->mountpoint[0] ? ", which has it mounted on '" : "", record->mountpoint,
+              record->mountpoint[0] ? "'" : "");
+    if (record->mountpoint[0])
+        log_note("'mosaicfs umount %s' ends that", archive->path);
+    else
+        log_note("wait until that process has ended, then try again");
+}
+
+void owner_holder_tell(const struct archive *archive)
+{
+    struct record record;
+    bool exclusive;
+    unsigned n;
+    pid_t pid = find_holder(archive, &exclusive, &n);
+
+    if (owner_read(archive, &record) == 0 && (!pid || record.pid == pid))
+        return tell_recorded(archive, &record);
+    if (pid && exclusive) {
+        log_error("archive '%s' is in use by process %d, which is just starting or finishing",
+                  archive->path, (int)pid);
+        log_note("try again in a moment");
+    } else if (pid) {
+        log_error("archive '%s' is in use read-only by process %d", archive->path, (int)pid);
+        log_note("'mosaicfs umount %s' ends that", archive->path);
+    } else {
+        log_error("archive '%s' is in use by another process, which cannot be seen from here",
+                  archive->path);
+        log_note("it may be in a container or belong to another user; end it there");
+    }
 }
 
 /* The archive may have another name by now than the mount shows; its record tells of a writer. */

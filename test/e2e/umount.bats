@@ -15,7 +15,10 @@ setup() {
 # A daemon that is stopped or frozen would keep what undoes the mounts waiting.
 teardown() {
     [ -z "${stopped:-}" ] || quiet kill -CONT "$stopped" || true
-    [ -z "${group:-}" ] || quiet freeze "$group" no || true
+    if [ -n "${group:-}" ]; then
+        quiet freeze "$group" no || true
+        wait_for 5 quiet rmdir "$group" || true
+    fi
     finish
 }
 
@@ -470,6 +473,17 @@ renamed() {
     umount_at second
 }
 
+@test "a directory that is renamed with an archive and its mount point keeps both" {
+    mkdir here
+    mosaicfs create -n 4 -s 1M here/drive.img
+    mount_at here/drive.img here/drive
+    mv here there
+    same 'mount point' "$T/there/drive" "$(info mounted.mountpoint there/drive.img)"
+    same archive "$T/there/drive.img" "$(info archive there/drive)"
+    umount_at there/drive.img
+    same mounts 0 "$(mounts_below | wc -l)"
+}
+
 @test "a drive whose archive was renamed and is mounted for reading is found" {
     mosaicfs create -n 4 -s 1M drive.img
     mount_drive -r
@@ -529,8 +543,8 @@ renamed() {
 freezer() {
     local group
     for group in /sys/fs/cgroup/freezer /sys/fs/cgroup/unified /sys/fs/cgroup; do
-        [ -e "$group/cgroup.procs" ] && mkdir "$group/mosaicfs-e2e" 2>/dev/null || continue
-        group=$group/mosaicfs-e2e
+        [ -e "$group/cgroup.procs" ] && mkdir "$group/${T##*/}" 2>/dev/null || continue
+        group=$group/${T##*/}
         [ -e "$group/freezer.state" ] || [ -e "$group/cgroup.freeze" ] && echo "$group" && return
         rmdir "$group"
     done
@@ -558,5 +572,41 @@ freeze() { # GROUP yes|no
     said "process $pid, which serves it, does not answer: its control group is frozen"
     mounted drive
     umount_drive
-    rmdir "$group"
+}
+
+@test "a copy of a mounted archive is told from it" {
+    new_drive -n 4 -s 1M
+    cp -a drive.img copy.img
+    try 1 umount_at copy.img
+    said "'copy.img' is not mounted"
+    said "has another directory open, mounted on '$T/drive'"
+    said "if '$T/copy.img' is a copy of that one, remove this lock"
+    try 1 mount_at copy.img second
+    said "archive '$T/copy.img' is in use, or is a copy of one that is"
+    said "has another directory open, mounted on '$T/drive'"
+    refuse grep -F 'umount' err
+    try 0 mosaicfs info --json copy.img
+    same mounted null "$(jq -c .mounted out)"
+    said 'remove this lock'
+    rm copy.img/.mosaicfs/lock
+    mount_at copy.img second
+    umount_at copy.img
+    mounted drive
+}
+
+@test "umount that comes while the drive is being mounted takes it away" {
+    has strace || skip 'needs strace'
+    local job
+    need plain
+    mosaicfs create -n 4 -s 1M drive.img
+    # The daemon pauses between its lock and its mount. A starting one is no reader.
+    background strace -qq -f -o trace -e trace=mount -e inject=mount:delay_enter=500000 \
+        mosaicfs mount --log "$T/log" drive.img drive
+    job=$!
+    wait_for 10 test -s drive.img/.mosaicfs/lock
+    try 0 umount_at drive.img
+    silent
+    not_mounted drive
+    wait "$job" || true
+    not_mounted drive
 }

@@ -48,9 +48,12 @@ static void only_flocks_that_are_held_count(void **state)
 
     assert_true(proc_parse_flock("12: FLOCK  ADVISORY  WRITE 7 fe:2d:17 0 EOF\n", &lock));
     assert_int_equal(lock.pid, 7);
+    assert_true(lock.exclusive);
     assert_int_equal(lock.maj, 0xfe);
     assert_int_equal(lock.min, 0x2d);
     assert_int_equal(lock.ino, 17);
+    assert_true(proc_parse_flock("12: FLOCK  ADVISORY  READ  7 fe:2d:17 0 EOF\n", &lock));
+    assert_false(lock.exclusive);
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         if (proc_parse_flock(others[i], &lock))
             fail_msg("taken: '%s'", others[i]);
