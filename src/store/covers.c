@@ -9,7 +9,8 @@
  *           cannot be used is told and dropped from the list, and another is
  *           taken. So the list only shrinks: new files are seen at the next mount.
  *   tiles   The list is empty, or there never was one: the picture of a random
- *           tile that exists.
+ *           tile, of some that were chosen when covers were opened. One that
+ *           cannot be used is forgotten; when none is left, others are chosen.
  *
  *           file given:             spare
  *           directory given:        folder, then tiles, then spare
@@ -43,9 +44,8 @@
 
 #define COMPLAINTS 20
 
-/* Tiles, to find one whose picture is whole. */
-#define RANDOM_TRIES 64
-#define TRIES (RANDOM_TRIES + 16)
+#define KNOWN 64         /* tiles whose pictures may be taken */
+#define KNOWN_FOLDERS 16 /* are listed to find them */
 
 struct covers {
     /* fixed after open */
@@ -59,6 +59,8 @@ struct covers {
     /* lock, which is held from covers_make() to covers_release() */
     struct mutex lock;
     struct pictures pictures; /* n is 0 when none is left */
+    uint32_t known[KNOWN];    /* tiles that had a picture when they were looked for */
+    uint32_t nknown;
     unsigned complaints;
 };
 
@@ -133,23 +135,56 @@ static int take_picture(struct covers *covers, size_t *len)
 
 /* --- pictures of tiles ------------------------------------------------------ */
 
-/*
- * The tile to be tried as number i: random ones first, which need not exist, so
- * that each is as likely as any other; then, as the archive holds few, some that
- * exist, one after the other. 0, or -ENOENT: there is none.
- */
-static int nth_try(const struct covers *covers, unsigned i, uint32_t *tile)
-{
-    uint32_t ntiles = covers->folders.ntiles;
-    uint32_t from = i <= RANDOM_TRIES ? random_below(ntiles) : (*tile + 1) % ntiles;
-    int rc;
+struct folder_tiles {
+    uint32_t tiles[FORMAT_TILES_PER_FOLDER];
+    uint32_t n;
+};
 
-    if (i < RANDOM_TRIES) {
-        *tile = from;
-        return 0;
-    }
-    rc = folders_next(&covers->folders, from, ntiles, tile);
-    return rc == -ENOENT ? folders_next(&covers->folders, 0, from, tile) : rc;
+static int add_tile(void *arg, uint32_t tile, int folder)
+{
+    struct folder_tiles *found = arg;
+
+    found->tiles[found->n++] = tile;
+    return found->n == FORMAT_TILES_PER_FOLDER;
+}
+
+/* Takes a random number out of the *n of them. */
+static uint32_t draw(uint32_t *numbers, uint32_t *n)
+{
+    uint32_t i = random_below(*n);
+    uint32_t drawn = numbers[i];
+
+    numbers[i] = numbers[--*n];
+    return drawn;
+}
+
+/* Some random tiles of the folder, at most so many. */
+static void know_some_of(struct covers *covers, uint32_t folder, uint32_t most)
+{
+    uint32_t from = folder * FORMAT_TILES_PER_FOLDER, ntiles = covers->folders.ntiles;
+    uint32_t len =
+        ntiles - from < FORMAT_TILES_PER_FOLDER ? ntiles - from : FORMAT_TILES_PER_FOLDER;
+    struct folder_tiles found = {.n = 0};
+
+    (void)!folders_each(&covers->folders, from, from + len, add_tile, &found); /* it has said why */
+    while (found.n && most-- > 0 && covers->nknown < KNOWN)
+        covers->known[covers->nknown++] = draw(found.tiles, &found.n);
+}
+
+/*
+ * Chooses tiles whose pictures may be taken, out of some folders: what it costs does not
+ * follow the number of tiles. Tries at random would, where there are few tiles.
+ */
+static void know_some(struct covers *covers)
+{
+    uint32_t folders[FORMAT_TILES_MAX / FORMAT_TILES_PER_FOLDER], n, most;
+
+    covers->nknown = 0;
+    if (folders_present(&covers->folders, folders, &n))
+        n = 0; /* whoever needs the tiles is told why */
+    most = n ? (KNOWN - 1) / (n < KNOWN_FOLDERS ? n : KNOWN_FOLDERS) + 1 : 0;
+    for (unsigned i = 0; n && i < KNOWN_FOLDERS; i++)
+        know_some_of(covers, draw(folders, &n), most);
 }
 
 static int open_tile(const struct covers *covers, uint32_t tile, int *fd)
@@ -174,37 +209,46 @@ static int read_head(const struct covers *covers, int fd, size_t *len)
     return rc ? rc : jpeg_length(covers->buf, tag.payload, len, &why);
 }
 
-/* What is wrong with a tile is for those to tell who need it. 0, or -errno: none was found. */
-static int take_of_tile(const struct covers *covers, size_t *len)
+/* One of those that are known, which is forgotten when its picture cannot be used. */
+static int take_of_known(struct covers *covers, size_t *len)
 {
-    int rc = -ENODATA;
-    uint32_t tile;
-
-    for (unsigned i = 0; rc && i < TRIES; i++) {
+    while (covers->nknown) {
+        uint32_t i = random_below(covers->nknown);
         int fd;
+        int rc = open_tile(covers, covers->known[i], &fd);
 
-        if (nth_try(covers, i, &tile))
-            return -ENODATA; /* or it was told why */
-        rc = open_tile(covers, tile, &fd);
-        if (rc)
-            continue;
-        rc = read_head(covers, fd, len);
-        close(fd);
+        if (!rc) {
+            rc = read_head(covers, fd, len);
+            close(fd);
+        }
+        if (!rc || passes(rc))
+            return rc;
+        covers->known[i] = covers->known[--covers->nknown];
     }
-    return rc;
+    return -ENODATA;
 }
 
-/* What the longest head of some tiles takes. */
+/* What is wrong with a tile is for those to tell who need it. 0, or -errno: none was found. */
+static int take_of_tile(struct covers *covers, size_t *len)
+{
+    int rc = take_of_known(covers, len);
+
+    if (rc != -ENODATA)
+        return rc;
+    know_some(covers); /* those made since, if there are any */
+    return take_of_known(covers, len);
+}
+
+/* What the longest head of the tiles that are known takes. */
 static size_t longest_head(const struct covers *covers)
 {
     size_t longest = 0;
-    uint32_t tile;
 
-    for (unsigned i = 0; i < TRIES && !nth_try(covers, i, &tile); i++) {
+    for (unsigned i = 0; i < covers->nknown; i++) {
         struct jpeg_tag tag;
         int fd;
 
-        if (open_tile(covers, tile, &fd))
+        if (open_tile(covers, covers->known[i], &fd))
             continue;
         if (!head_read_tag(fd, &tag) && tag.payload > longest)
             longest = tag.payload;
@@ -268,8 +312,10 @@ static int open_source(struct covers *covers, const struct covers_source *source
 /* As much as a head among the tiles may take, and a picture of the directory. */
 static int size_buf(struct covers *covers, uint64_t max)
 {
-    size_t longest = longest_head(covers), head = jpeg_head_size(max);
+    size_t longest, head = jpeg_head_size(max);
 
+    know_some(covers);
+    longest = longest_head(covers);
     return new_buf(covers, longest > head ? longest : head);
 }
 

@@ -181,30 +181,54 @@ static void seek_among(struct sought *sought, uint32_t tile)
         sought->bits[(tile - sought->from) / 64] |= UINT64_C(1) << (tile - sought->from) % 64;
 }
 
+/* Calls fn for each entry of the directory that is open at fd. 0 or -errno. */
+static int list(int fd, void (*fn)(void *arg, const char *name), void *arg)
+{
+    char buf[32768] __attribute__((aligned(8)));
+    ssize_t n;
+
+    while ((n = getdents64(fd, buf, sizeof(buf))) > 0) {
+        const struct dirent64 *entry;
+
+        for (ssize_t at = 0; at < n; at += entry->d_reclen) {
+            entry = (const struct dirent64 *)(buf + at);
+            fn(arg, entry->d_name);
+        }
+    }
+    return n < 0 ? -errno : 0;
+}
+
+struct listing {
+    const struct folders *folders;
+    uint32_t folder;
+    uint32_t listed; /* names */
+    struct sought *sought;
+};
+
+static void take_tile(void *arg, const char *name)
+{
+    struct listing *listing = arg;
+    uint32_t tile;
+
+    listing->listed++;
+    if (means_tile(listing->folders, listing->folder, name, &tile))
+        seek_among(listing->sought, tile);
+}
+
 /* Looks for them, if any, among the entries of folder, which is open at fd. 0 or -errno. */
 static int list_folder(const struct folders *folders, uint32_t folder, int fd,
                        struct sought *sought)
 {
-    char buf[32768] __attribute__((aligned(8)));
-    uint32_t listed = 0, tile;
-    ssize_t n;
+    struct listing listing = {.folders = folders, .folder = folder, .sought = sought};
+    int rc;
 
     sought->lowest = sought->end;
     if (sought->from == sought->end)
         return 0;
-    while ((n = getdents64(fd, buf, sizeof(buf))) > 0) {
-        const struct dirent64 *entry;
-
-        for (ssize_t at = 0; at < n; at += entry->d_reclen, listed++) {
-            entry = (const struct dirent64 *)(buf + at);
-            if (means_tile(folders, folder, entry->d_name, &tile))
-                seek_among(sought, tile);
-        }
-    }
-    if (n < 0)
-        return -errno;
-    atomic_store(&folders->listed[folder], listed);
-    return 0;
+    rc = list(fd, take_tile, &listing);
+    if (!rc)
+        atomic_store(&folders->listed[folder], listing.listed);
+    return rc;
 }
 
 /*
@@ -340,6 +364,35 @@ int folders_each(const struct folders *folders, uint32_t from, uint32_t end, fol
     }
     free(sought.bits);
     return told ? told : first;
+}
+
+struct present {
+    const struct folders *folders;
+    uint32_t *found, n;
+};
+
+static void take_folder(void *arg, const char *name)
+{
+    struct present *present = arg;
+    uint32_t folder;
+
+    if (present->n < present->folders->n &&
+        present->folders->layout->folder_number(name, &folder) && folder < present->folders->n)
+        present->found[present->n++] = folder;
+}
+
+int folders_present(const struct folders *folders, uint32_t *found, uint32_t *n)
+{
+    struct present present = {.folders = folders, .found = found};
+    int fd;
+    int rc = io_open(folders->dirfd, ".", O_RDONLY | O_DIRECTORY, 0, &fd);
+
+    if (!rc) {
+        rc = list(fd, take_folder, &present);
+        close(fd);
+    }
+    *n = present.n;
+    return rc;
 }
 
 static void newest(int dirfd, const char *path, struct timespec *when)

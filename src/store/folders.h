@@ -75,6 +75,12 @@ typedef int folders_met(void *arg, uint32_t tile, int fd);
 MUST_CHECK int folders_each(const struct folders *folders, uint32_t from, uint32_t end,
                             folders_met *met, void *arg);
 
+/*
+ * Which folders there are, by one listing of the archive: *n numbers in no order, for which found
+ * has room, folders->n. 0 or -errno, not logged.
+ */
+MUST_CHECK int folders_present(const struct folders *folders, uint32_t *found, uint32_t *n);
+
 /* When a tile was last added or removed, or the index written. */
 void folders_changed(const struct folders *folders, struct timespec *when);
 

@@ -15,6 +15,7 @@
 #include "../sys/sys.h"
 #include "../tempstore.h"
 #include "image/image.h"
+#include "store/covers.h"
 
 #define TILE UINT64_C(65536)
 #define FOLDERS 64
@@ -182,6 +183,29 @@ static void attributes_are_one_call_a_changed_tile(void **state)
     tempstore_remove(&temp);
 }
 
+/* --- covers ---------------------------------------------------------------------- */
+
+static void make_ten(void *arg)
+{
+    for (uint32_t tile = 0; tile < 10; tile++)
+        assert_int_equal(store_create(arg, 7 * FORMAT_TILES_PER_FOLDER + 100 + tile), 0);
+}
+
+/* Few tiles in a big image, and no other source of pictures: they are not looked for anew. */
+static void a_picture_of_a_tile_is_found_at_once(void **state)
+{
+    const struct covers_source nowhere = {.max = FORMAT_COVER_MAX};
+    struct store *st = begin(&layout_jpeg);
+
+    (void)state;
+    assert_int_equal(store_create(st, 7 * FORMAT_TILES_PER_FOLDER), 0);
+    assert_int_equal(store_create(st, NTILES - 1), 0);
+    covers_free(temp.archive.covers);
+    assert_int_equal(covers_open(&temp.archive, &nowhere, &temp.archive.covers), 0);
+    assert_true(calls_of(make_ten, st) <= 10 * 40);
+    end(st);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -189,6 +213,7 @@ int main(void)
         cmocka_unit_test(a_discard_lists_no_more_than_it_covers),
         cmocka_unit_test(a_count_is_one_call_a_tile),
         cmocka_unit_test(attributes_are_one_call_a_changed_tile),
+        cmocka_unit_test(a_picture_of_a_tile_is_found_at_once),
     };
 
     return cmocka_run_group_tests_name("cost", tests, NULL, NULL) ? 1 : 0;
