@@ -84,6 +84,15 @@ static void print_findings(const struct check *check)
     fflush(stdout); /* before steps of a repair, and their errors */
 }
 
+/* Whatever was found or not, so that nobody takes it for more than it is. */
+static const char *not_checked(const struct check *check)
+{
+    return check->deep ? "whether tiles hold what was written to them, and whether any are missing "
+                         "(a missing tile looks like one that was never written)"
+                       : "what tiles hold, and whether any are missing (a missing tile looks like "
+                         "one that was never written)";
+}
+
 static void print_sum(const struct check *check)
 {
     const struct scan *scan = &check->scan;
@@ -96,8 +105,9 @@ static void print_sum(const struct check *check)
         printf("%" PRIu32 " tile%s, %zu finding%s%s\n", scan->tiles, plural, check->left,
                check->left == 1 ? "" : "s", check->moved ? " left" : "");
     else
-        printf("%" PRIu32 " tile%s, no damage%s\n", scan->tiles, plural,
+        printf("%" PRIu32 " tile%s, no damage%s to the structure\n", scan->tiles, plural,
                check->moved ? " left" : "");
+    printf("not checked: %s\n", not_checked(check));
 }
 
 static void add_finding(const struct check *check, const struct scan_finding *f,
@@ -129,6 +139,7 @@ static int print_json(const struct check *check)
         json_add_number(json, "tiles_present", scan->tiles);
         json_add_bool(json, "deep", check->deep);
         json_add_bool(json, "damaged", check->left > 0);
+        json_add_text(json, "not_checked", not_checked(check));
         findings = json_add_list(json, "findings");
         notes = json_add_list(json, "notes");
         for (size_t i = 0; i < scan->n; i++)
@@ -357,7 +368,8 @@ const struct command cmd_check = {
     .description =
         "Looks at the index, the lock, the journal, and all tiles: sizes, names, permissions,\n"
         "files of others, conflict copies, temporary files. Says what it finds and what to do\n"
-        "next. Changes nothing without --repair, which needs an archive that is not mounted.\n"
+        "next, and what it cannot see. Changes nothing without --repair, which needs an archive "
+        "that is not mounted.\n"
         "Exit status 0: all is well; 3: something was found, and is still there; 1: it could\n"
         "not look.\n",
     .opts = opts,

@@ -46,6 +46,7 @@ static const char *const words[SCAN_KINDS] = {
     [SCAN_TILE_NONE] = "tile-is-none",
     [SCAN_TILE_STRANGER] = "tile-of-other-archive",
     [SCAN_TILE_SWAPPED] = "tile-of-other-number",
+    [SCAN_UNWRITABLE] = "not-writable",
     [SCAN_TILE_BYTES] = "tile-bytes-unreadable",
     [SCAN_PICTURE_CHANGED] = "picture-changed",
     [SCAN_TILE_OUTSIDE] = "tile-outside",
@@ -60,6 +61,7 @@ static const char *const words[SCAN_KINDS] = {
     [SCAN_RESERVED] = "reserved-name",
     [SCAN_LOCK_ELSEWHERE] = "lock-elsewhere",
     [SCAN_JOURNAL_MISSING] = "journal-missing",
+    [SCAN_NOT_OURS] = "archive-not-writable",
 };
 
 const char *findings_word(enum scan_kind kind)
@@ -289,6 +291,11 @@ static void detail_of_note(const struct scan_finding *f, char text[FINDINGS_TEXT
         put(text, "host '%s' %s the archive%s (process %d), or %s when it ended", f->host,
             f->mounted ? "has" : "works on", f->mounted ? " mounted" : "", (int)f->pid,
             f->mounted ? "had" : "did");
+    else if (f->kind == SCAN_NOT_OURS)
+        put(text,
+            "this user may not write to the archive (%s): whether its owner can write to all tiles "
+            "was not looked at",
+            strerror(f->err));
     else
         put(text, "there is no journal of changed tiles: everything may have changed");
 }
@@ -386,6 +393,9 @@ static void detail(const struct scan *scan, const struct scan_finding *f, char t
     case SCAN_UNFINISHED:
     case SCAN_TEMPORARY:
         detail_of_copy(scan, f, text);
+        break;
+    case SCAN_UNWRITABLE:
+        put(text, "this user may not write to it: %s", strerror(f->err));
         break;
     case SCAN_FOREIGN:
         put(text, "it does not belong to the archive");

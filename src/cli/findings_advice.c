@@ -60,6 +60,9 @@ static const char *const fixed[SCAN_KINDS] = {
     [SCAN_TILE_STRANGER] = "move it to the archive that it is of, where 'mosaicfs reindex' puts "
                            "it into its place; " BRING_BACK,
     [SCAN_TILE_SWAPPED] = REINDEX,
+    [SCAN_UNWRITABLE] = "the drive shows what is in it, and writes that need it fail; as root, "
+                        "'chown -R --reference=ARCHIVE ARCHIVE' gives all of it to the archive's "
+                        "owner",
     [SCAN_TILE_BYTES] = "the disk below is failing: copy the archive to another one, and bring "
                         "this tile back from a mirror" NOT_IN_JOURNAL,
     [SCAN_PICTURE_CHANGED] = "what changed it may have changed the tile's bytes, too: compare it "
@@ -69,6 +72,7 @@ static const char *const fixed[SCAN_KINDS] = {
     [SCAN_RESERVED] = "",
     [SCAN_LOCK_ELSEWHERE] = "",
     [SCAN_JOURNAL_MISSING] = "",
+    [SCAN_NOT_OURS] = "",
 };
 
 static void advice_on_index(const struct scan *scan, const struct scan_finding *f,

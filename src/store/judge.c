@@ -256,12 +256,42 @@ static void judge_there(const struct scan *scan, const struct judge_place *place
         judge_stranger(scan, place, name, st, f);
 }
 
+int judge_writable(int dirfd, const char *name)
+{
+    return faccessat(dirfd, name, W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+}
+
+/* What a mount writes to, or in. Of the rest of the private directory it makes new files. */
+static bool is_written(const struct scan *scan, const struct judge_place *place, const char *name)
+{
+    uint32_t tile;
+
+    if (place->where == NAMES_FOLDER)
+        return scan->layout->tile_number(place->folder, name, &tile);
+    return place->where == NAMES_TOP || !strcmp(name, JOURNAL) || !strcmp(name, JUDGE_LOST);
+}
+
+/* Where all of the archive is closed to us that is said once. */
+static void judge_access(const struct scan *scan, const struct judge_place *place, const char *name,
+                         struct scan_finding *f)
+{
+    if (f->kind != SCAN_FINE || scan->write_err || !is_written(scan, place, name))
+        return;
+    f->err = -judge_writable(place->fd, name);
+    if (f->err == ENOENT)
+        f->err = 0; /* it has just gone */
+    if (f->err)
+        f->kind = SCAN_UNWRITABLE;
+}
+
 void judge_name(const struct scan *scan, const struct judge_place *place, const char *name,
                 struct scan_finding *f, struct stat *st)
 {
     *f = (struct scan_finding){.where = place->where, .folder = place->folder};
     if (place->where == NAMES_TOP && judge_index_has(scan, name))
         judge_index(scan, name, f);
-    else if (fstatat(place->fd, name, st, AT_SYMLINK_NOFOLLOW) == 0)
+    else if (fstatat(place->fd, name, st, AT_SYMLINK_NOFOLLOW) == 0) {
         judge_there(scan, place, name, st, f);
+        judge_access(scan, place, name, f);
+    }
 }

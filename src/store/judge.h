@@ -34,6 +34,9 @@ uint32_t judge_nfolders(const struct scan *scan);
 void judge_name(const struct scan *scan, const struct judge_place *place, const char *name,
                 struct scan_finding *f, struct stat *st);
 
+/* 0, or -errno: why we may not write to name, or make and remove files in it. */
+int judge_writable(int dirfd, const char *name);
+
 /* The part of it for what bears the name of a tile of the image, in the right place. */
 void judge_tile(const struct scan *scan, const struct judge_place *place, const char *name,
                 uint32_t tile, const struct stat *st, struct scan_finding *f);

@@ -104,6 +104,12 @@ static int descend(struct scan *scan, const char *name)
     return walk(scan, NAMES_FOLDER, folder, name);
 }
 
+/* What is wrong with a tile, or a folder of tiles, leaves it one. */
+static bool can_be_read(enum scan_kind kind)
+{
+    return kind == SCAN_TILE_LONG || kind == SCAN_TILE_SHORT || kind == SCAN_UNWRITABLE;
+}
+
 static int take(struct scan *scan, const struct judge_place *place, const char *name)
 {
     struct scan_finding f;
@@ -112,13 +118,17 @@ static int take(struct scan *scan, const struct judge_place *place, const char *
     judge_name(scan, place, name, &f, &st);
     count_rival(scan, place, name, &st, &f);
     scan->reindexing = scan->reindexing || f.kind == SCAN_REINDEX_UNFINISHED;
-    if (f.kind != SCAN_FINE && f.kind != SCAN_TILE_LONG && f.kind != SCAN_TILE_SHORT)
-        return scan_add(scan, &f, place->path, name);
+    if (f.kind != SCAN_FINE) {
+        int rc = scan_add(scan, &f, place->path, name);
+
+        if (rc || !can_be_read(f.kind))
+            return rc;
+    }
     if (place->where == NAMES_TOP && S_ISDIR(st.st_mode))
         return descend(scan, name);
     if (S_ISREG(st.st_mode))
         count_tile(scan, place, name, &st);
-    return f.kind == SCAN_FINE ? 0 : scan_add(scan, &f, place->path, name);
+    return 0;
 }
 
 static int take_all(struct scan *scan, const struct judge_place *place, DIR *dir)
@@ -239,6 +249,7 @@ static int add_notes(struct scan *scan)
     struct scan_finding mixture = count_mixture(scan);
     struct scan_finding heads = {.kind = SCAN_HEADS_UNKNOWN};
     struct scan_finding journal = {SCAN_JOURNAL_MISSING, .where = NAMES_PRIVATE};
+    struct scan_finding not_ours = {SCAN_NOT_OURS, .err = scan->write_err};
     struct stat st;
     int rc = add_missing_folder(scan);
 
@@ -251,6 +262,8 @@ static int add_notes(struct scan *scan)
     if (!rc && fstatat(scan->archive->dirfd, FORMAT_JOURNAL_NAME, &st, AT_SYMLINK_NOFOLLOW) &&
         errno == ENOENT)
         rc = scan_add(scan, &journal, ".", FORMAT_JOURNAL_NAME);
+    if (!rc && scan->write_err)
+        rc = scan_add(scan, &not_ours, ".", "");
     return rc;
 }
 
@@ -265,6 +278,7 @@ int scan_run(struct archive *archive, struct scan *scan)
         .present = calloc(FORMAT_TILES_MAX / 8, 1),
         .rivals = calloc(FORMAT_TILES_MAX / 8, 1),
     };
+    scan->write_err = -judge_writable(archive->dirfd, ".");
     scan->in_use = owner_look(archive, &record, &state) == 0 && state == OWNER_ALIVE;
     rc = scan->present && scan->rivals ? take_index(scan) : -ENOMEM;
     if (!rc)
@@ -325,6 +339,7 @@ bool scan_still(const struct scan *scan, const struct scan_finding *finding)
     case SCAN_HEADS_UNKNOWN:
     case SCAN_FOLDER_MISSING:
     case SCAN_JOURNAL_MISSING:
+    case SCAN_NOT_OURS:
     case SCAN_TILE_BYTES:
     case SCAN_PICTURE_CHANGED:
         return true;

@@ -57,6 +57,7 @@ enum scan_kind {
     SCAN_TILE_NONE,     /* nothing in the file says that it is a tile */
     SCAN_TILE_STRANGER, /* it says that it is of another archive */
     SCAN_TILE_SWAPPED,  /* it says that it is another tile: of */
+    SCAN_UNWRITABLE,    /* err: we may not write to it, or make and remove files in it */
     SCAN_TILE_BYTES,    /* err: size bytes of it cannot be read, the first at want */
     SCAN_PICTURE_CHANGED, /* the picture before the tile is not as it was written */
     /* beside the tiles */
@@ -73,6 +74,7 @@ enum scan_kind {
     SCAN_RESERVED,
     SCAN_LOCK_ELSEWHERE, /* host, pid, mounted */
     SCAN_JOURNAL_MISSING,
+    SCAN_NOT_OURS, /* err: we may not write to the archive at all */
     SCAN_KINDS
 };
 
@@ -112,6 +114,7 @@ struct scan_finding {
 struct scan {
     struct archive *archive;
     bool in_use;     /* a process of this machine writes */
+    int write_err;   /* why we may not write to the archive, or 0; a positive errno */
     bool indexed;    /* archive->index is good; else sizes and numbers are not known */
     bool unsure;     /* there is another index that says otherwise, or only a spare one */
     bool reindexing; /* places of tiles may be empty that are not to be */

@@ -385,6 +385,71 @@ kept() {
     refuse grep -q mirror out # no mirror has it
 }
 
+@test "files that this user may not write to, such as those of a mount of root" {
+    need user
+    archive
+    mkdir drive.img/.mosaicfs
+    : >drive.img/.mosaicfs/journal
+    chown -R $NOBODY:$NOBODY drive.img
+    mosaicfs changed --mark drive.img >mark
+    try 0 as_nobody mosaicfs check drive.img
+    printed 'no damage'
+    chown 0:0 drive.img/00/0001
+    chmod 644 drive.img/00/0001
+    try 3 as_nobody mosaicfs check drive.img
+    printed '00/0001: this user may not write to it: Permission denied'
+    printed 'chown -R --reference=ARCHIVE ARCHIVE'
+    printed '3 tiles, 1 finding'
+    refuse grep 'no damage' out
+    try 3 as_nobody mosaicfs check --deep --json drive.img
+    jq -e '.damaged and .tiles_present == 3 and [.findings[] | [.kind, .path]] == [["not-writable", "00/0001"]]' out
+    # A folder, and what is the archive's own.
+    chown 0:0 drive.img/00 drive.img/.mosaicfs/journal
+    chmod 755 drive.img/00
+    chmod 644 drive.img/.mosaicfs/journal
+    try 3 as_nobody mosaicfs check drive.img
+    printed '00: this user may not write to it'
+    printed '00/0001: this user may not write to it'
+    printed '.mosaicfs/journal: this user may not write to it'
+    printed '3 tiles, 3 findings'
+    # To root all is well, and after what is advised to the owner, too.
+    try 0 mosaicfs check drive.img
+    chown -R --reference=drive.img drive.img
+    try 0 as_nobody mosaicfs check drive.img
+}
+
+@test "an archive that this user may only read: a note says what was not looked at" {
+    need user
+    archive
+    chmod -R go+rX drive.img
+    try 0 as_nobody mosaicfs check drive.img
+    printed 'note: this user may not write to the archive (Permission denied): whether its owner can'
+    printed '3 tiles, no damage'
+    try 0 as_nobody mosaicfs check --json drive.img
+    jq -e '[.notes[].kind] | contains(["archive-not-writable"])' out
+    # Nor may root, where the disk is read-only.
+    mkdir below
+    mount --bind -o ro drive.img below
+    try 0 mosaicfs check below
+    printed 'may not write to the archive (Read-only file system)'
+    umount below
+}
+
+@test "what a check cannot see is always said" {
+    archive
+    rm drive.img/00/0001
+    try 0 mosaicfs check drive.img
+    printed '2 tiles, no damage to the structure'
+    printed 'not checked: what tiles hold, and whether any are missing (a missing tile looks like one that was never written)'
+    try 0 mosaicfs check --deep drive.img
+    printed 'not checked: whether tiles hold what was written to them, and whether any are missing'
+    try 0 mosaicfs check --json drive.img
+    jq -e '.not_checked | test("missing")' out
+    truncate -s $((65 * KiB)) drive.img/00/0003
+    try 3 mosaicfs check drive.img
+    printed 'not checked: what tiles hold'
+}
+
 @test "--deep finds bytes that cannot be read, and how many" {
     need strace plain
     archive
