@@ -18,6 +18,8 @@
  *   macOS       ._NAME is what AppleDouble keeps beside a file (RFC 1740); the
  *               Finder writes .DS_Store and "Icon\r"; Time Machine keeps
  *               com.apple.TimeMachine.MachineID.plist and others in a bundle
+ *   servers     @eaDir of a Synology, .AppleDouble of Netatalk, .nfs and a number of the
+ *               Linux NFS client, .fuse_hidden of libfuse
  */
 #include "format/tags.h"
 
@@ -35,7 +37,8 @@
 
 /*
  * In a pattern # is a decimal digit, % one of 0-9a-f, ? a letter or a digit,
- * $ one or more decimal digits, * one or more of anything.
+ * $ one or more decimal digits, * one or more of anything; what stands behind a backslash
+ * means itself.
  *
  * The first that fits decides.
  */
@@ -88,7 +91,10 @@ static const struct {
     {".", {".??????", "rsync", NAMES_UNFINISHED}},
 };
 
-/* What belongs to a program, at the top of a directory that it looks after. */
+/*
+ * What belongs to a program, or a person, at the top of a directory that it looks after. It
+ * does no harm there and is missed elsewhere.
+ */
 static const struct tag services[] = {
     {".stfolder", "Syncthing", NAMES_SERVICE},
     {".stfolder.removed-*", "Syncthing", NAMES_SERVICE},
@@ -98,21 +104,91 @@ static const struct tag services[] = {
     {".sync_*.db-*", "Nextcloud or ownCloud", NAMES_SERVICE},
     {"._sync_*.db", "Nextcloud or ownCloud", NAMES_SERVICE},
     {"._sync_*.db-*", "Nextcloud or ownCloud", NAMES_SERVICE},
+    {".csync_journal.db*", "Nextcloud or ownCloud", NAMES_SERVICE},
     {".owncloudsync.log*", "ownCloud", NAMES_SERVICE},
     {".owncloudsync.log", "ownCloud", NAMES_SERVICE},
     {".nextcloudsync.log*", "Nextcloud", NAMES_SERVICE},
     {".nextcloudsync.log", "Nextcloud", NAMES_SERVICE},
     {".dropbox", "Dropbox", NAMES_SERVICE},
     {".dropbox.*", "Dropbox", NAMES_SERVICE},
+    {".sync", "Resilio Sync", NAMES_SERVICE},
+    {".tmp.drivedownload", "Google Drive", NAMES_SERVICE},
+    {".tmp.driveupload", "Google Drive", NAMES_SERVICE},
     {"RCLONE_TEST", "rclone", NAMES_SERVICE},
+    {".rclone*", "rclone", NAMES_SERVICE},
+    {".rcloneignore", "rclone", NAMES_SERVICE},
+    {".rsync-filter", "rsync", NAMES_SERVICE},
+    {".megaignore", "Mega", NAMES_SERVICE},
+    {".unison*", "Unison", NAMES_SERVICE},
+    {".git", "git", NAMES_SERVICE},
+    {".gitattributes", "git", NAMES_SERVICE},
+    {".gitignore", "git", NAMES_SERVICE},
+    {".gitmodules", "git", NAMES_SERVICE},
+    {".hg", "Mercurial", NAMES_SERVICE},
+    {".hgignore", "Mercurial", NAMES_SERVICE},
+    {".svn", "Subversion", NAMES_SERVICE},
+    {"CACHEDIR.TAG", "programs that back up", NAMES_SERVICE},
+    {".nobackup", "programs that back up", NAMES_SERVICE},
+    {".borgmatic", "programs that back up", NAMES_SERVICE},
     {"lost+found", "the file system", NAMES_SERVICE},
+    {".snapshots", "snapshots of the file system", NAMES_SERVICE},
+    {".zfs", "snapshots of the file system", NAMES_SERVICE},
+    {".Trash", "the trash", NAMES_SERVICE},
+    {".Trash-*", "the trash", NAMES_SERVICE},
+    {".Trashes", "the trash", NAMES_SERVICE},
+    {"@Recycle", "the trash", NAMES_SERVICE},
+    {"\\$RECYCLE.BIN", "the trash", NAMES_SERVICE},
+    {"RECYCLER", "the trash", NAMES_SERVICE},
+    {"Recycled", "the trash", NAMES_SERVICE},
+    {"System Volume Information", "Windows", NAMES_SERVICE},
+    {".Spotlight-V$", MAC, NAMES_SERVICE},
+    {".fseventsd", MAC, NAMES_SERVICE},
+    {".DocumentRevisions-V$", MAC, NAMES_SERVICE},
+    {".TemporaryItems", MAC, NAMES_SERVICE},
+    {".VolumeIcon.icns", MAC, NAMES_SERVICE},
+    {".apdisk", MAC, NAMES_SERVICE},
+    {".metadata_never_index", MAC, NAMES_SERVICE},
+    {"Network Trash Folder", "Netatalk", NAMES_SERVICE},
+    {"Temporary Items", "Netatalk", NAMES_SERVICE},
+    {".AppleDB", "Netatalk", NAMES_SERVICE},
+    {".AppleDesktop", "Netatalk", NAMES_SERVICE},
+    {"README", "whoever wrote it", NAMES_SERVICE},
+    {"README.*", "whoever wrote it", NAMES_SERVICE},
+    {"Readme", "whoever wrote it", NAMES_SERVICE},
+    {"Readme.*", "whoever wrote it", NAMES_SERVICE},
+    {"readme", "whoever wrote it", NAMES_SERVICE},
+    {"readme.*", "whoever wrote it", NAMES_SERVICE},
+    {"NOTES", "whoever wrote it", NAMES_SERVICE},
+    {"NOTES.*", "whoever wrote it", NAMES_SERVICE},
+    {"Notes", "whoever wrote it", NAMES_SERVICE},
+    {"Notes.*", "whoever wrote it", NAMES_SERVICE},
+    {"notes", "whoever wrote it", NAMES_SERVICE},
+    {"notes.*", "whoever wrote it", NAMES_SERVICE},
 };
 
-/* In any directory that a person has looked into. */
+/* In any directory that somebody has looked into, or a server shares. */
 static const struct tag viewed[] = {
     {".DS_Store", MAC, NAMES_SERVICE},
     {"Icon\r", MAC, NAMES_SERVICE},
     {"._*", MAC, NAMES_SERVICE},
+    {".AppleDouble", "Netatalk", NAMES_SERVICE},
+    {"@eaDir", "Synology", NAMES_SERVICE},
+    {"@tmp", "Synology", NAMES_SERVICE},
+    {"\\#recycle", "Synology", NAMES_SERVICE},
+    {"\\#snapshot", "Synology", NAMES_SERVICE},
+    {".@__thumb", "QNAP", NAMES_SERVICE},
+    {".streams", "QNAP", NAMES_SERVICE},
+    {"desktop.ini", "Windows", NAMES_SERVICE},
+    {"Desktop.ini", "Windows", NAMES_SERVICE},
+    {"Thumbs.db", "Windows", NAMES_SERVICE},
+    {"thumbs.db", "Windows", NAMES_SERVICE},
+    {"Thumbs.db:encryptable", "Windows", NAMES_SERVICE},
+    {"ehthumbs.db", "Windows", NAMES_SERVICE},
+    {".directory", "KDE", NAMES_SERVICE},
+    {".nfs%%%%%%%%*", "NFS", NAMES_SERVICE},
+    {".fuse_hidden*", "FUSE", NAMES_SERVICE},
+    {".snapshot", "snapshots of the file system", NAMES_SERVICE},
+    {".nomedia", "Android", NAMES_SERVICE},
 };
 
 /* At the top of a sparse bundle. */
@@ -156,7 +232,7 @@ static bool fits(const char *pattern, const char *text)
     for (; *pattern; pattern++, text++) {
         if (*pattern == '*' || *pattern == '$')
             return fits_run(*pattern, pattern + 1, text);
-        if (!fits_one(*pattern, *text))
+        if (*pattern == '\\' ? *++pattern != *text : !fits_one(*pattern, *text))
             return false;
     }
     return !*text;
