@@ -7,10 +7,10 @@
  *
  *   CFBundleInfoDictionaryVersion  string "6.0"
  *   band-size                      integer, bytes
- *   bundle-backingstore-version    integer: 1 by macOS 10.5 to 11, 2 since 12
+ *   bundle-backingstore-version    integer: 1 since macOS 10.5, 2 since 12
  *   diskimage-bundle-type          string "com.apple.diskimage.sparsebundle"
  *   size                           integer, bytes
- *   uuid                           string; by macOS 26, may be missing
+ *   uuid                           string; with version 2, may be missing
  *
  *   The first five: CopyHFSMeta/SparseBundle.c in Apple's own hfs, the page on
  *   sparse bundles of keramics.github.io, and listings of bundles everywhere. Version 2,
@@ -18,7 +18,7 @@
  *   published decompilations show it. That one reads the first 1024 bytes, asks
  *   for size and band-size only (1 MiB to 8 GiB, multiples of 4096), and falls
  *   back to Info.bckup. 0xdevalias/devalias.net, issue 89, compares bundles from
- *   2016 to 2026. The versions differ in the folder mapped/ alone, see
+ *   2016 to 2026. The folder mapped/ goes with either version, see
  *   store/bandmap.c.
  *
  * We print version 1, which every Mac since 10.5 reads.

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Since macOS 12 a Mac keeps a file mapped/N beside bands/N: a bit for each 4 KiB
+ * A Mac may keep, of late always, a file mapped/N beside bands/N: a bit for each 4 KiB
  * block, set when it was written, cleared when it was trimmed. It is not
  * asked when a band is read. But when a trim has cleared the last bit, the Mac
  * removes the band: blocks that somebody else wrote there would be lost. A Mac
  * that finds no file takes all of the band's file for written and makes a new
- * one. (DiskImages2: mapped_blocks_t, Band::read, Band::erase, as published
- * decompilations show them.)
+ * one. Seen since June 2019 (macOS 10.14), with either version in Info.plist: so
+ * it is the folder that is looked at. (DiskImages2: mapped_blocks_t, Band::read, Band::erase, as
+ * published decompilations show them.)
  *
  * So mapped/N goes before the first byte of band N changes, durably, once
  * in each mount. A crash in between leaves a band that counts as written.
