@@ -26,6 +26,7 @@
 #include "store/repair.h"
 #include "store/reread.h"
 #include "store/scan.h"
+#include "store/settle_bundle.h"
 
 struct check {
     struct archive archive;
@@ -284,6 +285,8 @@ static int is_archive(const struct check *check)
     }
     if (scan->indexed || scan->index_err != -ENOENT || scan->tiles)
         return 0;
+    if (settle_bundle_likely(&check->archive))
+        return settle_bundle_without(&check->archive);
     log_error("'%s' is not an archive: it has no file '%s' and no tiles", check->archive.path,
               FORMAT_INDEX_NAME);
     return -ENOENT;

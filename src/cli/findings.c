@@ -213,9 +213,6 @@ static void detail_of_index(const struct scan_finding *f, char text[FINDINGS_TEX
     case SCAN_INDEX_UNUSABLE:
         put(text, "the index cannot be used: %s; the copy of it can", f->why);
         break;
-    case SCAN_SPARE_MISSING:
-        put(text, "the copy of the index is missing");
-        break;
     case SCAN_SPARE_DAMAGED:
         put(text, "the copy of the index cannot be used: %s", f->why ? f->why : io_why(-f->err));
         break;
@@ -291,6 +288,8 @@ static void detail_of_note(const struct scan_finding *f, char text[FINDINGS_TEXT
         put(text, "host '%s' %s the archive%s (process %d), or %s when it ended", f->host,
             f->mounted ? "has" : "works on", f->mounted ? " mounted" : "", (int)f->pid,
             f->mounted ? "had" : "did");
+    else if (f->kind == SCAN_SPARE_MISSING)
+        put(text, "the bundle has no such copy of 'Info.plist', which it need not have");
     else if (f->kind == SCAN_NOT_OURS)
         put(text,
             "this user may not write to the archive (%s): whether its owner can write to all tiles "
@@ -355,7 +354,6 @@ static void detail(const struct scan *scan, const struct scan_finding *f, char t
     case SCAN_INDEX_DAMAGED:
     case SCAN_INDEX_UNREADABLE:
     case SCAN_INDEX_UNUSABLE:
-    case SCAN_SPARE_MISSING:
     case SCAN_SPARE_DAMAGED:
     case SCAN_SPARE_DIFFERS:
     case SCAN_TOKEN_MISSING:

@@ -72,6 +72,7 @@ static const char *const fixed[SCAN_KINDS] = {
     [SCAN_RESERVED] = "",
     [SCAN_LOCK_ELSEWHERE] = "",
     [SCAN_JOURNAL_MISSING] = "",
+    [SCAN_SPARE_MISSING] = "",
     [SCAN_NOT_OURS] = "",
 };
 
@@ -82,7 +83,7 @@ static void advice_on_index(const struct scan *scan, const struct scan_finding *
 
     if (f->kind == SCAN_SPARE_DIFFERS)
         put(text, "see which of the two is right, and copy it over the other; '%s' counts", index);
-    else if (f->kind == SCAN_SPARE_MISSING || f->kind == SCAN_SPARE_DAMAGED)
+    else if (f->kind == SCAN_SPARE_DAMAGED)
         put(text,
             scan->indexed && !scan->unsure ? "copy '%s' to '%s'"
                                            : "when '%s' is good again, copy it to '%s'",
@@ -97,6 +98,12 @@ static void advice_on_index(const struct scan *scan, const struct scan_finding *
     else if (scan->layout->head == LAYOUT_PICTURE && f->kind != SCAN_INDEX_UNREADABLE)
         put(text, "'mosaicfs reindex ARCHIVE' makes it again, from what the tiles say; they are "
                   "untouched");
+    else if (f->kind == SCAN_INDEX_MISSING && scan->layout->spare_index)
+        put(text,
+            "put back a good copy of '%s' or '%s', from a backup; else 'mosaicfs create --layout "
+            "sparsebundle' makes one, in a new directory, for the same size of the image and of "
+            "its bands; the tiles are untouched",
+            index, spare);
     else
         put(text, "%sput back a good copy of '%s', from a mirror or a backup%s",
             f->kind == SCAN_INDEX_UNREADABLE

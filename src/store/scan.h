@@ -26,7 +26,6 @@ enum scan_kind {
     SCAN_INDEX_DAMAGED,    /* why says how */
     SCAN_INDEX_UNREADABLE, /* err */
     SCAN_INDEX_UNUSABLE,   /* why: of a newer version, or too large */
-    SCAN_SPARE_MISSING,    /* the copy of an index */
     SCAN_SPARE_DAMAGED,    /* why or err */
     SCAN_SPARE_DIFFERS,    /* size by the copy, want by the index */
     SCAN_TOKEN_MISSING,    /* of a sparse bundle */
@@ -74,7 +73,8 @@ enum scan_kind {
     SCAN_RESERVED,
     SCAN_LOCK_ELSEWHERE, /* host, pid, mounted */
     SCAN_JOURNAL_MISSING,
-    SCAN_NOT_OURS, /* err: we may not write to the archive at all */
+    SCAN_SPARE_MISSING, /* the copy of an index: no program needs it as long as that is good */
+    SCAN_NOT_OURS,      /* err: we may not write to the archive at all */
     SCAN_KINDS
 };
 

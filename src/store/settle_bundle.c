@@ -143,3 +143,29 @@ int settle_bundle(const struct archive *archive)
 
     return rc ? rc : check_bands(archive);
 }
+
+static bool has(const struct archive *archive, const char *name, mode_t type)
+{
+    struct stat st;
+
+    return !fstatat(archive->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) &&
+           (st.st_mode & S_IFMT) == type;
+}
+
+bool settle_bundle_likely(const struct archive *archive)
+{
+    return has(archive, FORMAT_BUNDLE_BANDS, S_IFDIR) ||
+           (has(archive, FORMAT_BUNDLE_TOKEN, S_IFREG) &&
+            has(archive, FORMAT_BUNDLE_LOCK, S_IFREG));
+}
+
+int settle_bundle_without(const struct archive *archive)
+{
+    log_error("'%s' is not an archive: it looks like a sparse bundle, and has neither '%s' nor its "
+              "copy '%s'",
+              archive->path, FORMAT_BUNDLE_INDEX, FORMAT_BUNDLE_SPARE);
+    log_note("put one of the two back, from a backup; else 'mosaicfs create --layout sparsebundle' "
+             "makes one, in a new directory, for the same size of the image and of its bands: no "
+             "band is longer than that, and most are as long. The bands are untouched");
+    return -ENOENT;
+}

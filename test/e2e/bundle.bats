@@ -317,7 +317,24 @@ partitions() {
     said "put back a good copy of 'Info.plist' or 'Info.bckup'"
     rm $B/Info.plist $B/Info.bckup
     try 1 mount_at $B disk
-    said 'is not an archive'
+    said "'$T/$B' is not an archive: it looks like a sparse bundle, and has neither 'Info.plist' nor its copy 'Info.bckup'"
+    said "put one of the two back, from a backup; else 'mosaicfs create --layout sparsebundle'"
+    refuse grep mosaicfs.index err
+    try 1 mosaicfs info $B
+    said 'it looks like a sparse bundle'
+    try 3 mosaicfs check $B
+    printed "Info.plist: the index is missing"
+    printed "'mosaicfs create --layout sparsebundle' makes one"
+    # As advised.
+    mosaicfs create --layout sparsebundle --total "$(stat -c %s content)" -s 1M other.sparsebundle
+    cp other.sparsebundle/Info.plist $B/
+    mount_at $B disk
+    cmp disk content
+    umount_at disk
+    # One that nothing was written to.
+    rm other.sparsebundle/Info.*
+    try 1 mosaicfs check other.sparsebundle
+    said 'it looks like a sparse bundle'
 }
 
 @test "Info.plist and its copy tell different sizes: told, and the first counts" {

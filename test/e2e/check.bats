@@ -970,9 +970,8 @@ bundle() {
     bundle
     cp drive.img/Info.plist good
     rm drive.img/Info.bckup
-    only spare-index-missing Info.bckup
-    printf %s "$(jq -r '.findings[].advice' out)" | grep -qxF "copy 'Info.plist' to 'Info.bckup'"
-    kept
+    clean
+    noted spare-index-missing
     echo '<plist>' >drive.img/Info.bckup
     only spare-index-damaged Info.bckup
     kept
@@ -1012,8 +1011,8 @@ bundle() {
     cp good drive.img/Info.bckup
     echo '<plist>' >drive.img/Info.plist
     rm drive.img/Info.bckup
-    found index-damaged Info.plist
-    contains kinds 'spare-index-missing Info.bckup'
+    only index-damaged Info.plist
+    jq -e '.notes | any(.kind == "spare-index-missing")' out
     jq -r '.findings[].advice' out | grep -q "put back a good copy of 'Info.plist'"
     rm drive.img/Info.plist
     : >drive.img/stray
