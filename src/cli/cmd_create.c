@@ -13,6 +13,7 @@
 #include "store/archive.h"
 #include "store/covers.h"
 
+#define SECTOR_LARGE 4096
 #define TILE_SIZE_DEFAULT (UINT64_C(8) << 20)
 #define SIZE_MAX_TEXT "8 EiB - 512 B" /* FORMAT_SIZE_MAX, down to a multiple of FORMAT_SECTOR */
 
@@ -178,6 +179,17 @@ static void check_name(const char *path, const struct layout *layout)
                  ending);
 }
 
+/* Whatever has sectors of 4 KiB, such as a loop device that was told so. */
+static void check_sectors(uint64_t size)
+{
+    unsigned rest = (unsigned)(size % SECTOR_LARGE);
+
+    if (rest)
+        log_note("the size is no multiple of %d bytes: a disk with sectors of that size ends %u "
+                 "bytes before the drive does",
+                 SECTOR_LARGE, rest);
+}
+
 /* A new directory is private; one that was there is as somebody has made it. */
 static void check_mode(const char *path)
 {
@@ -216,6 +228,7 @@ static int run(const struct args *args)
         return CLI_FAILED;
     check_name(args->operands[0], index.layout);
     check_mode(args->operands[0]);
+    check_sectors(index.geometry.size);
     parse_size_text(index.geometry.size, size);
     parse_size_text(index.geometry.tile_size, tile_size);
     printf("created '%s': %s in %" PRIu32 " tile%s of %s\n", args->operands[0], size,

@@ -90,21 +90,9 @@ static int refuse_guess(const struct reindex *re, const char *what)
 /* A directory around it is an archive, so this may be a folder of that one. */
 static bool is_within_archive(const struct archive *archive)
 {
-    char path[PATH_MAX];
-    bool within = false;
-    char *slash;
+    char around[PATH_MAX];
 
-    strcpy(path, archive->path);
-    while (!within && (slash = strrchr(path, '/')) != NULL) {
-        int fd;
-
-        *slash = '\0';
-        fd = open(path[0] ? path : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        within = fd >= 0 && archive_has_index(fd);
-        if (fd >= 0)
-            close(fd);
-    }
-    return within;
+    return archive_within(archive->path, around);
 }
 
 /* What stands in places of tiles says nothing of itself, and nothing else there does. */

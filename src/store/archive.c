@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -28,6 +29,7 @@
 #include "format/format.h"
 #include "store/covers.h"
 #include "store/settle.h"
+#include "store/settle_bundle.h"
 
 /* An index that create did not finish, of any layout. */
 static const char *const unfinished[] = {
@@ -211,6 +213,51 @@ static int fill(int dirfd, const char *path, const struct index *index)
     return rc;
 }
 
+/* Info.plist alone is what many directories of a Mac have. */
+static bool is_archive(int dirfd)
+{
+    struct stat st;
+
+    return !fstatat(dirfd, FORMAT_INDEX_NAME, &st, AT_SYMLINK_NOFOLLOW) ||
+           (archive_has_index(dirfd) &&
+            !fstatat(dirfd, FORMAT_BUNDLE_BANDS, &st, AT_SYMLINK_NOFOLLOW));
+}
+
+bool archive_within(const char *path, char around[PATH_MAX])
+{
+    bool within = false;
+    char *slash;
+
+    snprintf(around, PATH_MAX, "%s", path);
+    while (!within && (slash = strrchr(around, '/')) != NULL) {
+        int fd;
+
+        *slash = '\0';
+        fd = open(around[0] ? around : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        within = fd >= 0 && is_archive(fd);
+        if (fd >= 0)
+            close(fd);
+    }
+    return within;
+}
+
+/* Where the other commands find an archive, and none around it takes it for a stray. */
+static int check_place(const char *path)
+{
+    char real[PATH_MAX], around[PATH_MAX];
+    int rc = realpath(path, real) ? 0 : -errno;
+
+    if (rc) {
+        log_error("cannot create an archive in '%s': %s", path, strerror(-rc));
+    } else if (archive_within(real, around)) {
+        rc = -EEXIST;
+        log_error("cannot create '%s': it lies in archive '%s', where nothing else belongs", path,
+                  around);
+        log_note("create it beside that one");
+    }
+    return rc;
+}
+
 int archive_create(const char *path, const struct index *index)
 {
     bool made = mkdir(path, ARCHIVE_MODE) == 0;
@@ -227,16 +274,19 @@ int archive_create(const char *path, const struct index *index)
         log_error("cannot create an archive in '%s': %s", path, strerror(-rc));
         return rc;
     }
-    rc = inherit_from(dirfd);
+    rc = check_place(path);
+    if (!rc) {
+        rc = inherit_from(dirfd);
+        if (rc)
+            log_error("cannot look at '%s': %s", path, strerror(-rc));
+    }
     /* Keeps a second create out of the index's temporary file, where flock works. */
-    if (rc) {
-        log_error("cannot look at '%s': %s", path, strerror(-rc));
-    } else if (io_flock(dirfd, LOCK_EX | LOCK_NB) == -EWOULDBLOCK) {
+    if (!rc && io_flock(dirfd, LOCK_EX | LOCK_NB) == -EWOULDBLOCK) {
         rc = -EBUSY;
         log_error("'%s' is in use by another process", path);
-    } else {
-        rc = fill(dirfd, path, index);
     }
+    if (!rc)
+        rc = fill(dirfd, path, index);
     if (rc && made)
         rmdir(path);
     close(dirfd);
@@ -312,6 +362,8 @@ static int complain_index(const struct archive *archive, const char *name, const
 {
     bool foreign = strcmp(name, FORMAT_INDEX_NAME) != 0;
 
+    if (rc == -ENOENT && settle_bundle_likely(archive))
+        return settle_bundle_without(archive);
     if (rc == -ENOENT) {
         log_error("'%s' is not an archive: it has no file '%s'", archive->path, name);
         return rc;

@@ -66,6 +66,12 @@ MUST_CHECK int archive_read_named(const struct archive *archive, const char *nam
 MUST_CHECK int archive_find_index(const struct archive *archive, struct index *index,
                                   const char **name, const char **why);
 
+/*
+ * Whether a directory above path, which is absolute and without links, is an archive; then
+ * around is that one. What lies in it belongs to it.
+ */
+bool archive_within(const char *path, char around[PATH_MAX]);
+
 /* Whether the directory has the index of any kind of archive, or its copy, good or bad. */
 bool archive_has_index(int dirfd);
 

@@ -493,3 +493,56 @@ LINES
     try 1 mosaicfs umount missing
     test -s err
 }
+
+@test "create: not within an archive, at any depth, of any layout, by any path" {
+    local layout
+    need plist jpeg
+    mkdir cover
+    picture cover/1.jpg red
+    for layout in plain jpeg sparsebundle; do
+        if [ $layout = jpeg ]; then
+            mosaicfs create -n 4 -s 1M --cover cover a.img
+        else
+            mosaicfs create -n 4 -s 1M --layout $layout a.img
+        fi
+        mkdir -p a.img/00/deep a.img/bands
+        ln -s a.img/00/deep way
+        find a.img | sort >before
+        for path in a.img/x a.img/x/ ./a.img/00/x a.img/00/deep/x way/x way a.img/00/deep a.img/.mosaicfs/../x; do
+            try 1 mosaicfs create -n 1 -s 1M "$path"
+        done
+        try 1 mosaicfs create -n 1 -s 1M a.img/x
+        said "cannot create 'a.img/x': it lies in archive '$T/a.img'"
+        (cd a.img/00 && try 1 mosaicfs create --layout sparsebundle -n 1 -s 1M y)
+        find a.img | sort | cmp before -
+        rm -r a.img way
+    done
+    # What is beside an archive, or beside some Info.plist, is not in it.
+    mosaicfs create -n 1 -s 1M a.img
+    mosaicfs create -n 1 -s 1M b.img
+    touch Info.plist
+    mosaicfs create -n 1 -s 1M c.img
+}
+
+@test "create: a path that no other command could use" {
+    local name i
+    name=$(printf 'n%.0s' {1..250})
+    for i in {1..17}; do
+        mkdir "$name" && cd "$name"
+    done
+    try 1 mosaicfs create -n 1 -s 1M drive.img
+    cd "$T"
+    said 'File name too long'
+    refuse test -e "$(find . -name drive.img)"
+}
+
+@test "create: a size that sectors of 4096 bytes do not fill" {
+    try 0 mosaicfs create --total 1049088 -s 1M a.img
+    said 'the size is no multiple of 4096 bytes: a disk with sectors of that size ends 512 bytes before the drive does'
+    try 0 mosaicfs create -n 3 -s 1536 b.img
+    said 'ends 512 bytes before'
+    try 0 mosaicfs create --total 1M c.img
+    same 'standard error' '' "$(cat err)"
+    try 0 mosaicfs create -n 8 -s 512 d.img
+    same 'standard error' '' "$(cat err)"
+}
