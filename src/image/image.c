@@ -22,8 +22,9 @@
  * changes: who holds its stripe notes it first, once per epoch. An epoch begins
  * under all stripes, so nobody is between noting a tile and changing it.
  *
- * Absent bytes read as zeros. A tile that was seen and is absent now without
- * our doing was taken away by somebody else: that is -EIO, never zeros.
+ * Absent bytes read as zeros. A tile that was counted, or that any request has met, and
+ * is absent now without our doing was taken away by somebody else: that is -EIO, never
+ * zeros.
  */
 #include "image/image.h"
 
@@ -56,6 +57,7 @@ int image_open(struct store *store, bool read_only, struct image **out)
     flush_init(&img->flush, flush_pass, img);
     if (usage_init(&img->usage, img->geometry.ntiles) ||
         tileset_init(&img->dirty, img->geometry.ntiles) ||
+        tileset_init(&img->met, img->geometry.ntiles) ||
         tileset_init(&img->flushing, img->geometry.ntiles)) {
         img->read_only = true; /* nothing to flush */
         (void)!image_close(img);
@@ -72,6 +74,7 @@ int image_close(struct image *img)
     store_close(img->store);
     usage_release(&img->usage);
     tileset_release(&img->dirty);
+    tileset_release(&img->met);
     tileset_release(&img->flushing);
     flush_release(&img->flush);
     mutex_release(&img->seeing);
@@ -107,9 +110,24 @@ void image_touched(struct image *img, uint32_t tile)
     usage_touch(&img->usage, tile);
 }
 
+/*
+ * A tile that was counted, or that a request has met: the first count may be cut short,
+ * or come to the tile too late.
+ */
+static bool is_known(const struct image *img, uint32_t tile)
+{
+    return tileset_has(&img->met, tile) || usage_has(&img->usage, tile);
+}
+
+void image_gone(struct image *img, uint32_t tile)
+{
+    tileset_remove(&img->met, tile);
+    usage_gone(&img->usage, tile);
+}
+
 int image_absent(struct image *img, uint32_t tile)
 {
-    if (!usage_has(&img->usage, tile))
+    if (!is_known(img, tile))
         return 0;
     log_error("cannot use tile %" PRIu32 ": its file was removed behind our back", tile);
     return -EIO;
@@ -123,7 +141,7 @@ int image_next(struct image *img, uint32_t tile, uint32_t end, uint32_t *found)
     if (rc && rc != -ENOENT)
         return rc;
     present = rc ? end : *found;
-    while (tile < present && !usage_has(&img->usage, tile))
+    while (tile < present && !is_known(img, tile))
         tile++;
     *found = tile;
     return 0;
@@ -161,7 +179,9 @@ static int read_piece(struct image *img, const struct geometry_piece *piece, cha
 
     rwlock_shared(lock);
     rc = store_read(img->store, piece->tile, piece->off, buf, piece->len);
-    if (rc == -ENOENT) {
+    if (!rc) {
+        image_met(img, piece->tile);
+    } else if (rc == -ENOENT) {
         rc = image_absent(img, piece->tile);
         if (!rc)
             memset(buf, 0, piece->len);
@@ -189,6 +209,8 @@ int image_lend(struct image *img, uint64_t off, size_t len, store_use *use, void
     lock = image_stripe(img, piece.tile);
     rwlock_shared(lock);
     rc = store_lend(img->store, piece.tile, piece.off, len, use, arg);
+    if (!rc)
+        image_met(img, piece.tile);
     rwlock_unshare(lock);
     return rc == -ENOENT ? -EAGAIN : rc;
 }
@@ -199,6 +221,8 @@ static int ensure(struct image *img, uint32_t tile, bool *made)
     int rc = store_create(img->store, tile);
 
     *made = rc == 0;
+    if (rc == 0 || rc == -EEXIST)
+        image_met(img, tile);
     if (rc == 0)
         usage_see(&img->usage, tile, &(struct store_stat){0});
     return rc == -EEXIST ? 0 : rc;
@@ -207,7 +231,7 @@ static int ensure(struct image *img, uint32_t tile, bool *made)
 void image_unmake(struct image *img, uint32_t tile)
 {
     if (store_remove(img->store, tile) == 0)
-        usage_gone(&img->usage, tile);
+        image_gone(img, tile);
 }
 
 int image_note(struct image *img, uint32_t tile)
@@ -261,6 +285,8 @@ static int write_piece(struct image *img, const struct geometry_piece *piece, ch
     rc = note_write(img, piece, buf);
     if (!rc) {
         rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
+        if (!rc)
+            image_met(img, piece->tile);
         if (rc != -ENOENT)
             image_touched(img, piece->tile);
     }
@@ -298,6 +324,8 @@ static int allocate_piece(struct image *img, const struct geometry_piece *piece,
             rc = ensure(img, piece->tile, &made);
         if (!rc)
             rc = store_allocate(img->store, piece->tile, piece->off, piece->len);
+    } else if (!rc) {
+        image_met(img, piece->tile);
     }
     image_touched(img, piece->tile);
     if (rc && made)

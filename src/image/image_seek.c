@@ -15,7 +15,9 @@ static int seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_
 
     rwlock_shared(lock);
     rc = store_seek(img->store, tile, off, what, found);
-    if (rc == -ENOENT) {
+    if (!rc) {
+        image_met(img, tile);
+    } else if (rc == -ENOENT) {
         rc = image_absent(img, tile);
         *found = what == STORE_HOLE ? off : geometry_tile_len(&img->geometry, tile);
     }

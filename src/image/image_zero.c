@@ -34,7 +34,7 @@ static int drop_tile(struct image *img, uint32_t tile)
     if (rc == -EBUSY) {
         rc = zero_whole(img, tile);
     } else if (!rc || rc == -ENOENT) {
-        usage_gone(&img->usage, tile);
+        image_gone(img, tile);
         rc = 0;
     }
     rwlock_unlock(lock);
@@ -57,6 +57,8 @@ static int zero_part(struct image *img, const struct geometry_piece *piece, bool
     }
     if (rc == -ENOENT)
         rc = image_absent(img, piece->tile);
+    else if (!rc)
+        image_met(img, piece->tile);
     if (!rc && empty)
         image_unmake(img, piece->tile);
     rwlock_unlock(lock);

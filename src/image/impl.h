@@ -37,6 +37,7 @@ struct image {
     struct stripe stripes[STRIPES];
     struct tileset dirty;    /* written and not yet flushed */
     struct tileset flushing; /* used by the running flush alone */
+    struct tileset met; /* tiles that the store had for a request; a count may not come to them */
     struct flush flush;
     struct usage usage;
     atomic_bool stop_counting;
@@ -48,6 +49,16 @@ static inline struct rwlock *image_stripe(struct image *img, uint32_t tile)
 {
     return &img->stripes[tile % STRIPES].lock;
 }
+
+/* The store had the tile. Caller holds its stripe. */
+static inline void image_met(struct image *img, uint32_t tile)
+{
+    if (!tileset_has(&img->met, tile))
+        tileset_add(&img->met, tile);
+}
+
+/* The tile is gone, by us. Caller holds its stripe exclusively. */
+void image_gone(struct image *img, uint32_t tile);
 
 /*
  * The store says that the tile is absent: 0 when that is so, -EIO, logged, when

@@ -46,6 +46,17 @@ void tileset_add(struct tileset *set, uint32_t tile)
     set_bit(set->summary, tile / 64);
 }
 
+bool tileset_has(const struct tileset *set, uint32_t tile)
+{
+    return atomic_load_explicit(&set->words[tile / 64], memory_order_relaxed) >> tile % 64 & 1;
+}
+
+void tileset_remove(struct tileset *set, uint32_t tile)
+{
+    if (tileset_has(set, tile))
+        atomic_fetch_and(&set->words[tile / 64], ~(UINT64_C(1) << tile % 64));
+}
+
 void tileset_drain(struct tileset *set, void (*fn)(uint32_t tile, void *arg), void *arg)
 {
     for (uint32_t s = 0; s < set->nsummary; s++) {

@@ -7,6 +7,7 @@
 #define IMAGE_TILESET_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -24,6 +25,10 @@ void tileset_release(struct tileset *set);
 
 /* Any thread. What the caller did before this call is done when a drain gets the tile. */
 void tileset_add(struct tileset *set, uint32_t tile);
+
+bool tileset_has(const struct tileset *set, uint32_t tile);
+/* Nobody adds this tile meanwhile. */
+void tileset_remove(struct tileset *set, uint32_t tile);
 
 /*
  * Takes every member out and calls fn with it, in ascending order. A member
