@@ -179,13 +179,13 @@ $(BUILD)/test/$1/$1: $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/$1/*.c test/sys
 endef
 # Mistakes are seeded between the modules of the program.
 calls_ldflags := $(foreach fn,io_pwrite io_pread io_fdatasync io_sync_dir io_open io_replace \
-	io_move_new tilefile_create tilefile_punch changes_note changes_read flush_wait,-Wl,--wrap=$(fn))
+	io_move_new tilefile_create tilefile_punch changes_note changes_read flush_wait usleep,-Wl,--wrap=$(fn))
 $(foreach program,$(notdir $(sys)),$(eval $(call sys_program,$(program))))
 
 # base/io.c under failing system calls: the linker gives the test the calls.
 $(BUILD)/test/unit/test_io: unit_ldflags := \
 	-Wl,--wrap=pread,--wrap=pread64,--wrap=pwrite,--wrap=pwrite64,--wrap=write \
-	-Wl,--wrap=fsync,--wrap=fdatasync,--wrap=renameat
+	-Wl,--wrap=fsync,--wrap=fdatasync,--wrap=renameat,--wrap=usleep
 # Likewise the directory store and the lock, with other threads and hosts in between.
 $(BUILD)/test/unit/test_dir_races: unit_ldflags := \
 	-Wl,--wrap=fstat,--wrap=fstat64,--wrap=fdatasync,--wrap=fallocate,--wrap=fallocate64 \

@@ -22,8 +22,14 @@
 #include "base/fs.h"
 #include "base/inherit.h"
 
-/* openat2(2) reports a race with rename(2) as EAGAIN; so does a leased file, and that may last. */
+/*
+ * openat2(2) reports a race with rename(2) as EAGAIN, which is over at once. O_NONBLOCK makes it
+ * one, too, that another holds a lease on the file: Samba for its clients, an NFS server. The
+ * holder is asked to let go, and after lease-break-time (45 seconds, see proc(5)) it has to.
+ */
 #define OPEN_TRIES 64
+#define LEASE_MS 60000
+#define LEASE_PAUSE_MS 50
 
 int io_pread(int fd, void *buf, size_t len, uint64_t off, size_t *done)
 {
@@ -219,11 +225,24 @@ static bool has_dotdot(const char *path)
     return false;
 }
 
-static int open_below(int dirfd, const char *path, int flags, mode_t mode, int *fd)
+static int open_once(int dirfd, const char *path, int flags, mode_t mode, int *fd)
 {
     int err = open_at_once(dirfd, path, flags, mode, fd);
 
     return err == -ENOSYS || err == -EPERM ? open_walk(dirfd, path, flags, mode, fd) : err;
+}
+
+/* Waits for who holds a lease. The kernel would, without O_NONBLOCK, but also for a FIFO's end. */
+static int open_below(int dirfd, const char *path, int flags, mode_t mode, int *fd)
+{
+    int err = open_once(dirfd, path, flags, mode, fd);
+
+    for (int ms = 1, waited = 0; err == -EAGAIN && waited < LEASE_MS; waited += ms) {
+        ms = ms * 2 < LEASE_PAUSE_MS ? ms * 2 : LEASE_PAUSE_MS;
+        usleep((useconds_t)ms * 1000);
+        err = open_once(dirfd, path, flags, mode, fd);
+    }
+    return err;
 }
 
 int io_open(int dirfd, const char *path, int flags, mode_t mode, int *fd)
@@ -274,6 +293,8 @@ const char *io_why(int rc)
     switch (rc) {
     case -EINVAL:
         return "it is not a regular file";
+    case -EAGAIN:
+        return "another program holds a lease on it, and does not let go";
     case -ELOOP:
         return "a symbolic link is in its place or above it";
     default:

@@ -30,6 +30,7 @@ MUST_CHECK int io_write(int fd, const void *buf, size_t len);
  * leaving dirfd (openat2(2); where the kernel lacks it, component by component).
  * O_CLOEXEC, O_NOCTTY and O_NONBLOCK are added, so a FIFO in the place of a
  * file cannot hang the caller; for reading also O_NOATIME where it is allowed.
+ * Waits for who holds a lease on the file, a minute at most, then -EAGAIN.
  * path is relative. 0 or -errno; a symbolic link in any component is -ELOOP, an
  * absolute path or ".." is -EXDEV, O_PATH is -EINVAL.
  */

@@ -67,14 +67,16 @@ static bool is_keeper(const struct dir *dir, uint32_t tile)
 /* The tile's file, to be written. */
 static int get_writable(struct dir *dir, uint32_t tile, struct fdcache_file **file)
 {
-    int rc = fdcache_get(dir->cache, tile, file);
+    int rc = fdcache_get(dir->cache, tile, true, file);
 
     if (!rc && (*file)->write_error) {
         /* Whatever stood in the way may be gone by now. */
         fdcache_drop(dir->cache, *file);
-        rc = fdcache_get(dir->cache, tile, file);
+        rc = fdcache_get(dir->cache, tile, true, file);
     }
-    if (!rc && (*file)->write_error) {
+    if (rc == -ESTALE) {
+        rc = dir_file_replaced(dir, tile);
+    } else if (!rc && (*file)->write_error) {
         rc = dir_file_complain(dir, "write", tile, (*file)->write_error);
         fdcache_put(dir->cache, *file);
     } else if (!rc) {
@@ -91,7 +93,7 @@ static int dir_read(struct store *st, uint32_t tile, uint64_t off, void *buf, si
     struct dir *dir = dir_of(st);
     struct fdcache_file *file;
     size_t got;
-    int rc = fdcache_get(dir->cache, tile, &file);
+    int rc = fdcache_get(dir->cache, tile, false, &file);
     int whole = 0;
 
     if (rc)
@@ -115,7 +117,7 @@ static int dir_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, s
     struct fdcache_file *file;
     const char *bytes;
     struct stat sb;
-    int rc = fdcache_get(dir->cache, tile, &file);
+    int rc = fdcache_get(dir->cache, tile, false, &file);
 
     if (rc)
         return rc;
@@ -302,7 +304,7 @@ static int dir_seek(struct store *st, uint32_t tile, uint64_t off, enum store_se
 {
     struct dir *dir = dir_of(st);
     struct fdcache_file *file;
-    int rc = fdcache_get(dir->cache, tile, &file);
+    int rc = fdcache_get(dir->cache, tile, false, &file);
 
     if (rc)
         return rc;
@@ -524,6 +526,7 @@ int dir_open(const struct archive *archive, bool read_only, unsigned max_open, s
         dir->archive = archive;
         dir->dirfd = archive->dirfd;
         dir->read_only = read_only;
+        dir->uid = geteuid();
         dir->layout = archive->index.layout;
         rc = folders_init(&dir->folders, archive->dirfd, dir->layout, dir->store.geometry.ntiles);
     }

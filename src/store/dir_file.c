@@ -45,7 +45,8 @@ int dir_file_tell(const struct dir *dir, const char *verb, uint32_t tile, int rc
 
     dir->layout->tile_path(tile, path);
     log_error("cannot %s tile '%s': %s", verb, path,
-              rc == -EMLINK    ? "it is a hard link, and its other name would change with it"
+              rc == -EAGAIN    ? io_why(rc)
+              : rc == -EMLINK  ? "it is a hard link, and its other name would change with it"
               : rc == -ENODATA ? "there is no picture for it; see 'mount --cover'"
                                : strerror(-rc));
     return dir_file_mapped(rc);
@@ -63,6 +64,15 @@ int dir_file_not_regular(const struct dir *dir, uint32_t tile)
 
     dir->layout->tile_path(tile, path);
     log_error("cannot use tile '%s': it is not a regular file", path);
+    return -EIO;
+}
+
+int dir_file_replaced(const struct dir *dir, uint32_t tile)
+{
+    char path[LAYOUT_PATH];
+
+    dir->layout->tile_path(tile, path);
+    log_error("cannot write tile '%s': its file was replaced behind our back", path);
     return -EIO;
 }
 
@@ -116,19 +126,29 @@ int dir_file_absent(const struct dir *dir, uint32_t tile)
     return -EIO;
 }
 
-static int open_flags(const struct dir *dir, const char *path, int *write_error, int *fd)
+/* Only who is to write asks for it: below it may cost a lease of others, or a copy of the file. */
+static int open_as(const struct dir *dir, const char *path, struct fdcache_file *file)
 {
     int rc;
 
-    *write_error = 0;
-    if (dir->read_only)
-        return io_open(dir->dirfd, path, O_RDONLY, 0, fd);
-    rc = io_open(dir->dirfd, path, O_RDWR, 0, fd);
+    file->write_error = 0;
+    if (!file->writing)
+        return io_open(dir->dirfd, path, O_RDONLY, 0, &file->fd);
+    rc = io_open(dir->dirfd, path, O_RDWR, 0, &file->fd);
     if (rc == -EACCES || rc == -EPERM || rc == -EROFS) {
-        *write_error = rc;
-        rc = io_open(dir->dirfd, path, O_RDONLY, 0, fd);
+        file->write_error = rc;
+        rc = io_open(dir->dirfd, path, O_RDONLY, 0, &file->fd);
     }
     return rc;
+}
+
+/* Of files that we could not write and do not own, the kernel claims that all is cached. */
+static bool is_mappable(const struct dir *dir, const char *path, const struct fdcache_file *file,
+                        const struct stat *st)
+{
+    if (st->st_uid == dir->uid || (file->writing && !file->write_error))
+        return true;
+    return !dir->read_only && !file->writing && faccessat(dir->dirfd, path, W_OK, AT_EACCESS) == 0;
 }
 
 /* Where its bytes begin, if nothing is wrong with the file. */
@@ -149,9 +169,10 @@ static int look_inside(const struct dir *dir, uint32_t tile, uint64_t size,
     return -EIO;
 }
 
-int dir_file_open(void *arg, uint32_t tile, struct fdcache_file *file)
+int dir_file_open(void *arg, struct fdcache_file *file)
 {
     const struct dir *dir = arg;
+    uint32_t tile = file->tile;
     char path[LAYOUT_PATH];
     struct stat st;
     int rc;
@@ -160,7 +181,7 @@ int dir_file_open(void *arg, uint32_t tile, struct fdcache_file *file)
     /* Opening a device may already do something. */
     if (fstatat(dir->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
         return dir_file_not_regular(dir, tile);
-    rc = open_flags(dir, path, &file->write_error, &file->fd);
+    rc = open_as(dir, path, file);
     if (rc == -ENOENT)
         return dir_file_absent(dir, tile);
     if (rc)
@@ -171,14 +192,15 @@ int dir_file_open(void *arg, uint32_t tile, struct fdcache_file *file)
         rc = dir_file_not_regular(dir, tile);
     if (!rc)
         rc = look_inside(dir, tile, (uint64_t)st.st_size, file);
-    /* Of files that we could not write and do not own, the kernel claims that all is cached. */
-    file->mappable = (!dir->read_only && !file->write_error) || st.st_uid == geteuid();
-    /* The other name may be outside of the archive, or belong to a copy that is to stay. */
-    if (!rc && st.st_nlink > 1 && !dir->read_only)
-        file->write_error = -EMLINK;
-    if (rc)
+    if (rc) {
         close(file->fd);
-    return rc;
+        return rc;
+    }
+    file->mappable = is_mappable(dir, path, file, &st);
+    /* The other name may be outside of the archive, or belong to a copy that is to stay. */
+    if (st.st_nlink > 1 && file->writing)
+        file->write_error = -EMLINK;
+    return 0;
 }
 
 int dir_file_sync(void *arg, struct fdcache_file *file)

@@ -25,6 +25,7 @@ struct dir {
     const struct archive *archive;
     int dirfd; /* the archive's, not ours */
     bool read_only;
+    uid_t uid; /* as whom we are */
     const struct layout *layout;
     uint32_t keepers[2]; /* tiles that are not removed, or DIR_NOBODY */
     struct fdcache *cache;
@@ -48,6 +49,9 @@ int dir_file_complain(const struct dir *dir, const char *verb, uint32_t tile, in
 /* Logs it. Returns -EIO. */
 int dir_file_not_regular(const struct dir *dir, uint32_t tile);
 
+/* Logs that the tile's name is another file's than the one that is in use. Returns -EIO. */
+int dir_file_replaced(const struct dir *dir, uint32_t tile);
+
 /* Logs that the tile's file has been cut. Returns -EIO. */
 int dir_file_cut(const struct dir *dir, uint32_t tile);
 
@@ -68,7 +72,7 @@ MUST_CHECK int dir_file_absent(const struct dir *dir, uint32_t tile);
 MUST_CHECK int dir_file_rival(const struct dir *dir, uint32_t tile);
 
 /* The operations of struct fdcache_ops; arg is a struct dir. */
-MUST_CHECK int dir_file_open(void *arg, uint32_t tile, struct fdcache_file *file);
+MUST_CHECK int dir_file_open(void *arg, struct fdcache_file *file);
 MUST_CHECK int dir_file_sync(void *arg, struct fdcache_file *file);
 
 /*

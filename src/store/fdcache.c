@@ -246,64 +246,121 @@ static uint64_t size_now(int fd)
     return fstat(fd, &st) == 0 ? (uint64_t)st.st_size : UINT64_MAX;
 }
 
-/* Puts fresh into the cache unless the tile is there already. Returns the tile's file, pinned. */
-static struct fdcache_file *enter(struct fdcache *cache, const struct fdcache_file *fresh)
+static bool is_same(int fd, int other)
+{
+    struct stat a, b;
+
+    return fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+/*
+ * Puts fresh, which is open to be written, in the way of one that is open for reading only: who
+ * holds that may go on to read there. What it has earned goes over. 0 or -ESTALE.
+ */
+static int retire_locked(struct fdcache *cache, struct set *set, struct fdcache_file *file,
+                         struct fdcache_file *fresh) REQUIRES(set->mutex)
+{
+    bool same = is_same(file->fd, fresh->fd);
+
+    file->forgotten = same;
+    atomic_store(&fresh->wanted, atomic_load(&file->map) ? cache->map_len : file->wanted);
+    give_back(cache, unpin_locked(set, file));
+    return same ? 0 : -ESTALE;
+}
+
+static void fill_locked(struct set *set, struct fdcache_file *file,
+                        const struct fdcache_file *fresh) REQUIRES(set->mutex)
+{
+    file->tile = fresh->tile;
+    file->fd = fresh->fd;
+    file->payload = fresh->payload;
+    file->writing = fresh->writing;
+    file->write_error = fresh->write_error;
+    file->mappable = fresh->mappable;
+    atomic_store(&file->wanted, fresh->wanted);
+    atomic_store(&file->size, fresh->writing ? size_now(fresh->fd) : UINT64_MAX);
+    atomic_store(&file->leaving, false);
+    atomic_store(&file->dirty, false);
+    file->pins = 1;
+    file->used = ++set->clock;
+    file->open = true;
+    file->forgotten = false;
+    file->unsynced = false;
+}
+
+/*
+ * Puts fresh into the cache unless the tile is there already, as fit. *file is the tile's
+ * file, pinned. 0, or -ESTALE: then fresh is closed.
+ */
+static int enter(struct fdcache *cache, struct fdcache_file *fresh, struct fdcache_file **file)
 {
     struct set *set = set_of(cache, fresh->tile);
-    struct fdcache_file *file, *room;
+    struct fdcache_file *room = NULL;
     struct remains unused = {-1, NULL};
+    int rc = 0;
 
     mutex_lock(&set->mutex);
-    while (!(file = find_locked(set, fresh->tile)) && !(room = room_locked(cache, set)))
-        ;
-    if (file) {
+    do {
+        *file = find_locked(set, fresh->tile);
+        if (*file && fresh->writing && !(*file)->writing) {
+            rc = retire_locked(cache, set, *file, fresh);
+            *file = NULL;
+        }
+        if (!rc && !*file)
+            room = room_locked(cache, set);
+    } while (!rc && !*file && !room);
+    if (rc || *file) {
         unused.fd = fresh->fd;
     } else {
         if (room->open)
             unused = take_locked(room);
-        file = room;
-        file->tile = fresh->tile;
-        file->fd = fresh->fd;
-        file->payload = fresh->payload;
-        file->write_error = fresh->write_error;
-        file->mappable = fresh->mappable;
-        atomic_store(&file->wanted, 0);
-        atomic_store(&file->size, size_now(fresh->fd));
-        atomic_store(&file->leaving, false);
-        atomic_store(&file->dirty, false);
-        file->pins = 1;
-        file->used = ++set->clock;
-        file->open = true;
-        file->forgotten = false;
-        file->unsynced = false;
+        fill_locked(set, room, fresh);
+        *file = room;
     }
     mutex_unlock(&set->mutex);
     give_back(cache, unused);
+    return rc;
+}
+
+/* One that is there, pinned, and open as wanted; else NULL. */
+static struct fdcache_file *find(struct fdcache *cache, uint32_t tile, bool writing)
+{
+    struct set *set = set_of(cache, tile);
+    struct remains remains = {-1, NULL};
+    struct fdcache_file *file;
+
+    mutex_lock(&set->mutex);
+    file = find_locked(set, tile);
+    if (file && writing && !file->writing) {
+        remains = unpin_locked(set, file);
+        file = NULL;
+    }
+    mutex_unlock(&set->mutex);
+    give_back(cache, remains);
     return file;
 }
 
-int fdcache_get(struct fdcache *cache, uint32_t tile, struct fdcache_file **file)
+int fdcache_get(struct fdcache *cache, uint32_t tile, bool writing, struct fdcache_file **file)
 {
-    struct set *set = set_of(cache, tile);
-    struct fdcache_file fresh = {.tile = tile};
+    struct fdcache_file fresh = {.tile = tile, .writing = writing};
     int rc;
 
-    mutex_lock(&set->mutex);
-    *file = find_locked(set, tile);
-    mutex_unlock(&set->mutex);
+    *file = find(cache, tile, writing);
     if (*file)
         return 0;
-    rc = cache->ops.open(cache->ops.arg, tile, &fresh);
-    if (!rc)
-        *file = enter(cache, &fresh);
-    return rc;
+    rc = cache->ops.open(cache->ops.arg, &fresh);
+    return rc ? rc : enter(cache, &fresh, file);
 }
 
 void fdcache_add(struct fdcache *cache, uint32_t tile, int fd, uint64_t payload)
 {
-    struct fdcache_file fresh = {.tile = tile, .fd = fd, .payload = payload, .mappable = true};
+    struct fdcache_file fresh = {
+        .tile = tile, .fd = fd, .payload = payload, .writing = true, .mappable = true};
+    struct fdcache_file *file;
 
-    fdcache_put(cache, enter(cache, &fresh));
+    if (enter(cache, &fresh, &file) == 0)
+        fdcache_put(cache, file);
 }
 
 /* Takes the mapping of one idle file away. False when there is none, or it is too soon. */

@@ -27,6 +27,7 @@ struct fdcache_file {
     uint32_t tile;
     int fd;
     uint64_t payload; /* where the tile's bytes begin */
+    bool writing;     /* it was opened to be written, too, not just read */
     int write_error;  /* -errno of opening it for writing, when only reading was possible */
     bool mappable;    /* mincore(2) tells us the truth about it */
     /* any holder */
@@ -47,8 +48,11 @@ struct fdcache_file {
 struct fdcache;
 
 struct fdcache_ops {
-    /* Opens tile into fd, payload, write_error and mappable. 0 or -errno; -ENOENT when absent. */
-    int (*open)(void *arg, uint32_t tile, struct fdcache_file *file);
+    /*
+     * Opens file->tile, as file->writing says, into fd, payload, write_error and mappable. 0 or
+     * -errno; -ENOENT when absent.
+     */
+    int (*open)(void *arg, struct fdcache_file *file);
     /* Makes the file's bytes durable. 0 or -errno. */
     int (*sync)(void *arg, struct fdcache_file *file);
     void *arg;
@@ -66,11 +70,15 @@ void fdcache_free(struct fdcache *cache);
 /*
  * Gets tile's file, opening it if need be, then waiting for a place if all are
  * held. The caller holds no other file, and the tile is not removed meanwhile.
- * 0 or -errno of open.
+ * One that is open for reading only is opened anew when it is to be written, and nobody
+ * finds the old one any more: -ESTALE when the two are not the same file. Else 0 or
+ * -errno of open.
  */
-MUST_CHECK int fdcache_get(struct fdcache *cache, uint32_t tile, struct fdcache_file **file);
+MUST_CHECK int fdcache_get(struct fdcache *cache, uint32_t tile, bool writing,
+                           struct fdcache_file **file);
 
-/* Adds a tile that was just created: takes over the descriptor. Else like fdcache_get(). */
+/* Adds a tile that was just created: takes over the descriptor. Nobody
+ * has opened it since. */
 void fdcache_add(struct fdcache *cache, uint32_t tile, int fd, uint64_t payload);
 
 /*

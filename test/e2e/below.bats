@@ -121,3 +121,72 @@ punch(10)
     same tiles 0 "$(count_tiles odd/drive.img)"
     end_drive
 }
+
+# lease FILE SECONDS: somebody holds a lease on it, and lets go so long after being asked to.
+lease() {
+    cat >lease.py <<EOF
+import fcntl, os, signal, sys, time
+fd = os.open(sys.argv[1], os.O_RDWR)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+open("leased", "w").close()
+signal.sigtimedwait([signal.SIGIO], 60)
+time.sleep(float(sys.argv[2]))
+EOF
+    background python3 lease.py "$1" "$2"
+    wait_for 5 test -e leased
+    rm leased
+}
+
+@test "a lease that a file server holds is waited for" {
+    need python
+    new_drive -n 8 -s 1M
+    random $((1 * MiB)) >content
+    dd if=content of=drive conv=notrunc status=none
+    remount_drive
+    lease drive.img/00/0000 1
+    cmp -n $((1 * MiB)) content drive
+    umount_drive
+    lease drive.img/mosaicfs.index 1
+    mosaicfs info drive.img >/dev/null
+    lease drive.img/mosaicfs.index 1
+    mosaicfs check --deep drive.img >/dev/null
+    lease drive.img/00/0000 1
+    mosaicfs check --deep drive.img >/dev/null
+    mount_drive
+    lease drive.img/00/0000 1
+    echo hello | dd of=drive conv=notrunc status=none
+    same read hello "$(head -n 1 drive)"
+    umount_drive
+}
+
+has_overlay() { has_file_system overlay; }
+
+@test "reading from an overlay copies no tile up" {
+    need overlay tmpfs
+    local tile
+    small_disk disk 256M
+    mkdir disk/lower disk/upper disk/work disk/merged
+    mosaicfs create -n 8 -s 1M disk/lower/drive.img
+    mount_at disk/lower/drive.img drive
+    random $((8 * MiB)) >content
+    dd if=content of=drive bs=1M conv=notrunc status=none
+    umount_drive
+    mount -t overlay overlay -o "lowerdir=$T/disk/lower,upperdir=$T/disk/upper,workdir=$T/disk/work" disk/merged
+    mount_at disk/merged/drive.img drive
+    cmp content drive
+    cmp content drive
+    same 'copied by reading' '' "$(find disk/upper -path '*/00/*')"
+    for tile in 0 5; do
+        printf X | dd of=drive bs=1M seek=$tile conv=notrunc status=none
+        printf X | dd of=content bs=1M seek=$tile conv=notrunc status=none
+    done
+    cmp content drive
+    sync drive
+    cmp content drive
+    same 'copied by writing' '0000 0005' "$(cd disk/upper/drive.img/00 && echo *)"
+    umount_drive
+    mount_at disk/merged/drive.img drive
+    cmp content drive
+    umount_drive
+}

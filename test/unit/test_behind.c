@@ -2,6 +2,9 @@
 /*
  * Tile files that somebody else removes or replaces while the image is in use.
  */
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "dirimage.h"
 
 /* The ways to meet tile 0, which holds data. */
@@ -141,6 +144,81 @@ static void what_we_removed_is_zeros(void **state)
     }
 }
 
+/* As mirrors do: a new file, renamed over the tile's. */
+static void replace_tile(struct dirimage *d, const char *name, const char *bytes)
+{
+    char other[PATH_MAX + 64];
+    int fd;
+
+    snprintf(other, sizeof(other), "%s/00/new", d->temp.path);
+    fd = open(other, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, strlen(bytes)), (ssize_t)strlen(bytes));
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(rename(other, dirimage_file(d, name)), 0);
+}
+
+/* How the process has the tile's file open: O_RDONLY, O_RDWR, or -1. */
+static int open_mode(struct dirimage *d, const char *name)
+{
+    struct stat want, st;
+    int mode = -1;
+
+    assert_int_equal(lstat(dirimage_file(d, name), &want), 0);
+    for (int fd = 0; fd < 256; fd++)
+        if (fstat(fd, &st) == 0 && st.st_ino == want.st_ino && st.st_dev == want.st_dev) {
+            assert_int_equal(mode, -1); /* once only */
+            mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+        }
+    return mode;
+}
+
+/* Reading asks for no more; what is written is read again, also where it was mapped before. */
+static void reads_do_not_ask_to_write(void **state)
+{
+    struct dirimage *d = *state;
+    uint64_t found;
+
+    assert_int_equal(dirimage_fill(d, 0, 'A', TILE), 0);
+    assert_int_equal(dirimage_close(d), 0);
+    dirimage_open(d, false);
+    dirimage_expect(d, 0, 'A', TILE);
+    assert_int_equal(meet_by_lending(d), 0);
+    assert_int_equal(image_seek(d->img, 0, STORE_HOLE, &found), 0);
+    assert_int_equal(open_mode(d, "00/0000"), O_RDONLY);
+    assert_int_equal(image_write(d->img, 0, "B", 1), 0);
+    assert_int_equal(open_mode(d, "00/0000"), O_RDWR);
+    dirimage_expect(d, 0, 'B', 1);
+    dirimage_expect(d, 1, 'A', TILE - 1);
+    assert_int_equal(image_write(d->img, 1, "B", 1), 0);
+    assert_int_equal(open_mode(d, "00/0000"), O_RDWR);
+    assert_int_equal(image_flush(d->img), 0);
+    dirimage_evict(d);
+    dirimage_expect(d, 0, 'B', 2);
+    assert_int_equal(open_mode(d, "00/0000"), O_RDONLY);
+    assert_int_equal(image_zero(d->img, 0, BLOCK), 0);
+    dirimage_expect(d, 0, 0, BLOCK);
+}
+
+/* Bytes that were read from one file must not meet bytes that are written to another. */
+static void what_was_replaced_since_it_was_read_is_not_written(void **state)
+{
+    struct dirimage *d = *state;
+
+    assert_int_equal(dirimage_fill(d, 0, 'A', TILE), 0);
+    assert_int_equal(dirimage_close(d), 0);
+    dirimage_open(d, false);
+    dirimage_expect(d, 0, 'A', TILE);
+    replace_tile(d, "00/0000", "C");
+    assert_int_equal(image_write(d->img, 0, "B", 1), -EIO);
+    assert_int_equal(image_zero(d->img, 0, BLOCK), -EIO);
+    assert_int_equal(image_write(d->img, 0, "B", 1), -EIO);
+    assert_int_equal(dirimage_close(d), -EIO);
+    dirimage_open(d, false);
+    dirimage_expect(d, 0, 'C', 1);
+    assert_int_equal(image_write(d->img, 0, "B", 1), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, dirimage_setup, dirimage_teardown)
 
 int main(void)
@@ -149,6 +227,8 @@ int main(void)
         TEST(what_was_met_is_missed),
         TEST(what_was_read_is_missed_read_only),
         TEST(what_we_removed_is_zeros),
+        TEST(reads_do_not_ask_to_write),
+        TEST(what_was_replaced_since_it_was_read_is_not_written),
     };
 
     return cmocka_run_group_tests_name("behind our back", tests, NULL, NULL) ? 1 : 0;

@@ -10,6 +10,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -122,6 +123,15 @@ int __wrap_fdatasync(int fd)
 int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
     return verdict(RENAMEAT, NULL) == 1 ? __real_renameat(from_dir, from, to_dir, to) : -1;
+}
+
+static bool hurry; /* pauses pass at once */
+
+int __real_usleep(useconds_t us);
+int __wrap_usleep(useconds_t us);
+int __wrap_usleep(useconds_t us)
+{
+    return hurry ? 0 : __real_usleep(us);
 }
 
 /* A directory of its own for every test. */
@@ -492,6 +502,7 @@ static void run_without(struct room *room, unsigned number, unsigned err,
 
     assert_true(pid >= 0);
     if (pid == 0) {
+        hurry = true;
         alarm(10);
         if (forbid(number, err))
             _exit(CANNOT);
@@ -756,9 +767,54 @@ static void replace_refuses_names_it_could_not_sync(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Holds a lease on the file, and lets go some time after it is asked to. Never returns. */
+static void hold_lease(struct room *room, const char *name, unsigned ms, int ready)
+{
+    int fd = openat(room->dirfd, name, O_RDWR | O_CLOEXEC);
+    sigset_t set;
+    int sig;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGIO);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) || __real_write(ready, "r", 1) != 1)
+        _exit(1);
+    alarm(30);
+    sigwait(&set, &sig);
+    usleep(ms * 1000);
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    _exit(0);
+}
+
+/* As a file server does for its clients: it lets go, but not at once. */
+static void open_waits_for_a_lease(void **state)
+{
+    struct room *room = *state;
+    char byte;
+    int ready[2], fd, status;
+    pid_t pid;
+
+    put_file(room, "leased", "text");
+    assert_int_equal(pipe(ready), 0);
+    pid = fork();
+    if (pid == 0)
+        hold_lease(room, "leased", 500, ready[1]);
+    close(ready[1]);
+    assert_true(pid > 0);
+    if (read(ready[0], &byte, 1) == 1) {
+        assert_int_equal(io_open(room->dirfd, "leased", O_RDONLY, 0, &fd), 0);
+        close(fd);
+    } else {
+        print_message("# the file system has no leases\n");
+    }
+    close(ready[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(open_waits_for_a_lease),
         TEST(pread_joins_short_transfers),
         TEST(pread_stops_at_the_end),
         TEST(pread_retries_eintr),

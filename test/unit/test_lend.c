@@ -291,13 +291,13 @@ static void the_page_cache_is_not_locked(void **state)
 
 #define HALF (FDCACHE_MAPPED / 2)
 
-static int open_file(void *arg, uint32_t tile, struct fdcache_file *file)
+static int open_file(void *arg, struct fdcache_file *file)
 {
     char name[PATH_MAX + 64];
 
-    snprintf(name, sizeof(name), "%s/many%u", (const char *)arg, tile);
+    snprintf(name, sizeof(name), "%s/many%u", (const char *)arg, file->tile);
     file->fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    file->mappable = tile < 8;
+    file->mappable = file->tile < 8;
     return file->fd >= 0 && write(file->fd, "x", 1) == 1 ? 0 : -EIO;
 }
 
@@ -311,7 +311,7 @@ static bool has_bytes(struct fdcache *cache, uint32_t tile)
     struct fdcache_file *file;
     bool has;
 
-    assert_int_equal(fdcache_get(cache, tile, &file), 0);
+    assert_int_equal(fdcache_get(cache, tile, false, &file), 0);
     (void)!fdcache_bytes(cache, file, 0, HALF); /* earns it */
     has = fdcache_bytes(cache, file, 0, 1) != NULL;
     fdcache_put(cache, file);
