@@ -37,8 +37,6 @@
 #include "base/zero.h"
 #include "image/impl.h"
 
-static int flush_pass(void *arg);
-
 int image_open(struct store *store, bool read_only, struct image **out)
 {
     struct image *img = aligned_alloc(64, sizeof(*img));
@@ -54,7 +52,7 @@ int image_open(struct store *store, bool read_only, struct image **out)
     for (size_t i = 0; i < STRIPES; i++)
         rwlock_init(&img->stripes[i].lock);
     mutex_init(&img->seeing);
-    flush_init(&img->flush, flush_pass, img);
+    flush_init(&img->flush, image_flush_pass, img);
     if (usage_init(&img->usage, img->geometry.ntiles) ||
         tileset_init(&img->dirty, img->geometry.ntiles) ||
         tileset_init(&img->met, img->geometry.ntiles) ||
@@ -341,49 +339,6 @@ int image_allocate(struct image *img, uint64_t off, uint64_t len)
     if (rc)
         return rc;
     return inside(img, off, len) ? each_piece(img, off, len, NULL, allocate_piece) : -ENOSPC;
-}
-
-struct flush_run {
-    struct image *img;
-    int rc; /* of the first tile that failed */
-};
-
-static void flush_begin(uint32_t tile, void *arg)
-{
-    struct flush_run *run = arg;
-    int rc = store_flush_start(run->img->store, tile);
-
-    tileset_add(&run->img->flushing, tile);
-    run->rc = run->rc ? run->rc : rc;
-}
-
-static void flush_end(uint32_t tile, void *arg)
-{
-    struct flush_run *run = arg;
-    int rc = store_flush(run->img->store, tile);
-
-    run->rc = run->rc ? run->rc : rc;
-}
-
-static int flush_pass(void *arg)
-{
-    struct flush_run run = {.img = arg};
-    int rc;
-
-    tileset_drain(&run.img->dirty, flush_begin, &run);
-    tileset_drain(&run.img->flushing, flush_end, &run);
-    rc = store_flush_entries(run.img->store);
-    rc = run.rc ? run.rc : rc;
-    if (rc)
-        log_error("cannot bring writes to disk: %s; no more writes are taken until the image is "
-                  "mounted anew",
-                  strerror(-rc));
-    return rc;
-}
-
-int image_flush(struct image *img)
-{
-    return img->read_only ? 0 : flush_wait(&img->flush);
 }
 
 /* With every stripe held no tile changes. */

@@ -50,6 +50,15 @@ static inline struct rwlock *image_stripe(struct image *img, uint32_t tile)
     return &img->stripes[tile % STRIPES].lock;
 }
 
+/* Of a walk over a set of tiles. */
+struct flush_run {
+    struct image *img;
+    int rc; /* of the first tile that failed */
+};
+
+/* One pass of the flush; arg is the image. 0 or -errno, logged. */
+MUST_CHECK int image_flush_pass(void *arg);
+
 /* The store had the tile. Caller holds its stripe. */
 static inline void image_met(struct image *img, uint32_t tile)
 {

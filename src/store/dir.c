@@ -39,7 +39,6 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
-#include "base/fs.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/zero.h"
@@ -48,16 +47,6 @@
 #include "store/tilefile.h"
 
 #define BLOCK 4096 /* what overlapping writes must not tear */
-
-/* The folder that the tile was met in, open. */
-struct store_place {
-    int folder;
-};
-
-static struct dir *dir_of(struct store *st)
-{
-    return (struct dir *)st;
-}
 
 static bool is_keeper(const struct dir *dir, uint32_t tile)
 {
@@ -122,7 +111,7 @@ static int dir_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, s
     if (rc)
         return rc;
     off += file->payload;
-    bytes = fdcache_bytes(dir->cache, file, off, len);
+    bytes = fdcache_map_bytes(dir->cache, file, off, len);
     /* What a file does not have is zeros, or an error: that is for dir_read(). */
     if (!bytes || fstat(file->fd, &sb) || (uint64_t)sb.st_size < off + len) {
         fdcache_put(dir->cache, file);
@@ -194,12 +183,16 @@ static int dir_create(struct store *st, uint32_t tile)
 
     if (rc != -ENOENT)
         return rc;
-    rc = folders_make(&dir->folders, tile, path, &name, &folder);
+    do
+        rc = folders_make(&dir->folders, tile, path, &name, &folder);
+    while (dir_file_again(dir, rc));
     if (rc == -ENOENT && dir_file_absent(dir, tile) != -ENOENT) /* nor can a folder be made */
         return -EIO;
     if (rc)
         return dir_file_complain(dir, "create", tile, rc);
-    rc = dir_file_make(dir, tile, folder, name, &fd, &payload);
+    do
+        rc = dir_file_make(dir, tile, folder, name, &fd, &payload);
+    while (dir_file_again(dir, rc));
     close(folder);
     if (rc == -EEXIST)
         return rc;
@@ -221,7 +214,7 @@ static int dir_remove(struct store *st, uint32_t tile)
 
     if (is_keeper(dir, tile))
         return -EBUSY;
-    rc = folders_open(&dir->folders, tile, path, &name, &folder);
+    rc = dir_file_folder(dir, tile, path, &name, &folder);
     if (!rc) {
         fdcache_leaving(dir->cache, tile, true);
         rc = unlinkat(folder, name, 0) ? -errno : 0;
@@ -279,99 +272,6 @@ static int dir_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t 
     atomic_store(&file->dirty, true);
     fdcache_put(dir->cache, file);
     return rc ? dir_file_complain(dir, "reserve space for", tile, rc) : 0;
-}
-
-/* Where to look for it, by lseek(2). *found is within the tile. 0 or -errno, logged. */
-static int seek_file(const struct dir *dir, const struct fdcache_file *file, uint64_t off,
-                     enum store_seek what, uint64_t *found)
-{
-    uint64_t len = dir_file_len(dir, file->tile);
-    off_t at =
-        lseek(file->fd, (off_t)(file->payload + off), what == STORE_DATA ? SEEK_DATA : SEEK_HOLE);
-
-    if (at >= 0) {
-        *found = (uint64_t)at - file->payload < len ? (uint64_t)at - file->payload : len;
-        return 0;
-    }
-    if (errno != ENXIO)
-        return dir_file_complain(dir, "look for data in", file->tile, -errno);
-    *found = what == STORE_DATA ? len : off; /* nothing but a hole from off on */
-    return dir_file_whole(dir, file);
-}
-
-static int dir_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
-                    uint64_t *found)
-{
-    struct dir *dir = dir_of(st);
-    struct fdcache_file *file;
-    int rc = fdcache_get(dir->cache, tile, false, &file);
-
-    if (rc)
-        return rc;
-    /* Holes may be told that are none: then all is data until it is synced. */
-    if (fdcache_unsynced(dir->cache, file) && !fs_known(file->fd)) {
-        *found = what == STORE_DATA ? off : dir_file_len(dir, tile);
-        rc = dir_file_whole(dir, file);
-    } else {
-        rc = seek_file(dir, file, off, what, found);
-    }
-    fdcache_put(dir->cache, file);
-    return rc;
-}
-
-static int stat_by_name(const struct dir *dir, uint32_t tile, struct stat *sb)
-{
-    char path[LAYOUT_PATH];
-    const char *name;
-    int folder;
-    int rc = folders_open(&dir->folders, tile, path, &name, &folder);
-
-    if (!rc) {
-        rc = fstatat(folder, name, sb, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
-        close(folder);
-    }
-    return rc;
-}
-
-/* Where it was met; by its whole name when it is not there, as its folder may be another by now. */
-static bool stat_in_place(const struct dir *dir, uint32_t tile, const struct store_place *place,
-                          struct stat *sb)
-{
-    char path[LAYOUT_PATH];
-
-    dir->layout->tile_path(tile, path);
-    return fstatat(place->folder, strrchr(path, '/') + 1, sb, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* No name has to be looked up then. One that has none any more is for others to find out. */
-static void stat_open(int fd, void *sb)
-{
-    if (fstat(fd, sb))
-        *(struct stat *)sb = (struct stat){0};
-}
-
-static bool stat_cached(const struct dir *dir, uint32_t tile, struct stat *sb)
-{
-    return fdcache_peek(dir->cache, tile, stat_open, sb) && S_ISREG(sb->st_mode) && sb->st_nlink;
-}
-
-static int dir_stat(struct store *st, uint32_t tile, const struct store_place *place,
-                    struct store_stat *out)
-{
-    struct dir *dir = dir_of(st);
-    struct stat sb;
-    int rc = 0;
-
-    if (!(place ? stat_in_place(dir, tile, place, &sb) : stat_cached(dir, tile, &sb)))
-        rc = stat_by_name(dir, tile, &sb);
-    if (rc == -ENOENT)
-        return dir_file_absent(dir, tile);
-    if (rc)
-        return dir_file_complain(dir, "look at", tile, rc);
-    if (!S_ISREG(sb.st_mode))
-        return dir_file_not_regular(dir, tile);
-    *out = (struct store_stat){(uint64_t)sb.st_size, (uint64_t)sb.st_blocks, sb.st_mtim};
-    return 0;
 }
 
 static bool dir_noted(struct store *st, uint32_t tile)

@@ -120,10 +120,38 @@ int dir_file_absent(const struct dir *dir, uint32_t tile)
 
     if (fstat(dir->dirfd, &st))
         return dir_file_complain(dir, "look for", tile, -errno);
-    if (st.st_nlink > 0)
+    /* What is removed has no entries. Some file systems count no names. */
+    if (st.st_nlink > 0 ||
+        faccessat(dir->dirfd, dir->layout->index, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return dir_file_rival(dir, tile);
     log_error("cannot use tile %" PRIu32 ": the archive was removed", tile);
     return -EIO;
+}
+
+bool dir_file_again(const struct dir *dir, int rc)
+{
+    return (rc == -EMFILE || rc == -ENFILE) && fdcache_relieve(dir->cache);
+}
+
+int dir_file_folder(const struct dir *dir, uint32_t tile, char path[LAYOUT_PATH], const char **name,
+                    int *fd)
+{
+    int rc;
+
+    do
+        rc = folders_open(&dir->folders, tile, path, name, fd);
+    while (dir_file_again(dir, rc));
+    return rc;
+}
+
+static int open_file(const struct dir *dir, const char *path, int flags, int *fd)
+{
+    int rc;
+
+    do
+        rc = io_open(dir->dirfd, path, flags, 0, fd);
+    while (dir_file_again(dir, rc));
+    return rc;
 }
 
 /* Only who is to write asks for it: below it may cost a lease of others, or a copy of the file. */
@@ -133,11 +161,11 @@ static int open_as(const struct dir *dir, const char *path, struct fdcache_file 
 
     file->write_error = 0;
     if (!file->writing)
-        return io_open(dir->dirfd, path, O_RDONLY, 0, &file->fd);
-    rc = io_open(dir->dirfd, path, O_RDWR, 0, &file->fd);
+        return open_file(dir, path, O_RDONLY, &file->fd);
+    rc = open_file(dir, path, O_RDWR, &file->fd);
     if (rc == -EACCES || rc == -EPERM || rc == -EROFS) {
         file->write_error = rc;
-        rc = io_open(dir->dirfd, path, O_RDONLY, 0, &file->fd);
+        rc = open_file(dir, path, O_RDONLY, &file->fd);
     }
     return rc;
 }
@@ -203,16 +231,29 @@ int dir_file_open(void *arg, struct fdcache_file *file)
     return 0;
 }
 
+/* Whether the tile's name is that of the open file. */
+static bool is_named(const struct dir *dir, const struct fdcache_file *file)
+{
+    char path[LAYOUT_PATH];
+    struct stat named, st;
+
+    dir->layout->tile_path(file->tile, path);
+    return fstatat(dir->dirfd, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           fstat(file->fd, &st) == 0 && named.st_dev == st.st_dev && named.st_ino == st.st_ino;
+}
+
 int dir_file_sync(void *arg, struct fdcache_file *file)
 {
+    const struct dir *dir = arg;
     int rc = io_fdatasync(file->fd);
     unsigned links;
 
     if (!rc)
         rc = io_links(file->fd, &links);
     if (rc)
-        return dir_file_tell(arg, "bring to disk", file->tile, rc);
-    if (links == 0 && !atomic_load(&file->leaving)) {
+        return dir_file_tell(dir, "bring to disk", file->tile, rc);
+    /* Without names? Some file systems count them wrong, once one of two is gone. */
+    if (links == 0 && !is_named(dir, file) && !atomic_load(&file->leaving)) {
         log_error("cannot bring tile %" PRIu32 " to disk: its file was removed behind our back",
                   file->tile);
         return -EIO;

@@ -34,11 +34,37 @@ struct dir {
     struct bandmap bandmap;  /* likewise */
 };
 
+static inline struct dir *dir_of(struct store *st)
+{
+    return (struct dir *)st;
+}
+
+/* The folder that the tile was met in, open. */
+struct store_place {
+    int folder;
+};
+
+/* Operations of the store. */
+MUST_CHECK int dir_stat(struct store *st, uint32_t tile, const struct store_place *place,
+                        struct store_stat *out);
+MUST_CHECK int dir_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
+                        uint64_t *found);
+
 /* Bytes of the tile, which are as many in its file if that is no short one. */
 uint64_t dir_file_len(const struct dir *dir, uint32_t tile);
 
 /* What the caller is told: only what it can act upon, else -EIO. rc is 0 or -errno. */
 int dir_file_mapped(int rc);
+
+/*
+ * Whether what returned rc is to be tried again: it got no descriptor, and some were
+ * closed for it. The caller holds none of a tile.
+ */
+bool dir_file_again(const struct dir *dir, int rc);
+
+/* folders_open(), for which others give up their descriptors if need be. */
+MUST_CHECK int dir_file_folder(const struct dir *dir, uint32_t tile, char path[LAYOUT_PATH],
+                               const char **name, int *fd);
 
 /* Logs that tile cannot be verb'd. Returns dir_file_mapped(). */
 int dir_file_tell(const struct dir *dir, const char *verb, uint32_t tile, int rc);

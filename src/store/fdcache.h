@@ -86,8 +86,8 @@ void fdcache_add(struct fdcache *cache, uint32_t tile, int fd, uint64_t payload)
  * when they cannot be read there: the file is not mapped, which it is once as much
  * of it was wanted as it is long, or they are not all in the page cache.
  */
-const char *fdcache_bytes(struct fdcache *cache, struct fdcache_file *file, uint64_t off,
-                          size_t len);
+const char *fdcache_map_bytes(struct fdcache *cache, struct fdcache_file *file, uint64_t off,
+                              size_t len);
 
 void fdcache_put(struct fdcache *cache, struct fdcache_file *file);
 /* As fdcache_put(), and nobody finds this file any more. */
@@ -98,6 +98,12 @@ void fdcache_drop(struct fdcache *cache, struct fdcache_file *file);
  * ops.sync() may find it without a name.
  */
 void fdcache_leaving(struct fdcache *cache, uint32_t tile, bool leaving);
+
+/*
+ * No descriptor can be had: closes a few files that nobody holds. False when there is
+ * none. Any thread; ops.open may do so, ops.sync may not.
+ */
+bool fdcache_relieve(struct fdcache *cache);
 
 /* The tile's file was removed: nobody will find it here any more. */
 void fdcache_forget(struct fdcache *cache, uint32_t tile);

@@ -26,16 +26,26 @@ static int create_tmp(int folder, const char *name, char tmp[NAME_MAX + 1], int 
     return inherit_create(folder, tmp, O_RDWR, fd);
 }
 
+/*
+ * Behind FUSE the new name may be another inode than the one that is open, if it had to be made by
+ * link(2): with bytes, times and a count of names of its own.
+ */
+static int open_named(int folder, const char *name, int *fd)
+{
+    close(*fd);
+    return io_open(folder, name, O_RDWR, 0, fd);
+}
+
 /* The open file TMP gets its name, or goes. */
-static int name_it(int folder, const char *tmp, const char *name, int fd, int rc)
+static int name_it(int folder, const char *tmp, const char *name, int *fd, int rc)
 {
     if (!rc)
         rc = io_rename_new(folder, tmp, name);
     if (rc) {
         unlinkat(folder, tmp, 0);
-        close(fd);
+        close(*fd);
     }
-    return rc;
+    return rc || fs_known(folder) ? rc : open_named(folder, name, fd);
 }
 
 static bool exists(int folder, const char *name)
@@ -54,7 +64,7 @@ int tilefile_create(int folder, const char *name, int *fd)
     if (!inherit_gives(&uid, &gid))
         return inherit_create(folder, name, O_RDWR, fd);
     rc = exists(folder, name) ? -EEXIST : create_tmp(folder, name, tmp, fd);
-    return rc ? rc : name_it(folder, tmp, name, *fd, 0);
+    return rc ? rc : name_it(folder, tmp, name, fd, 0);
 }
 
 int tilefile_create_whole(int folder, const char *name, const void *head, size_t head_len,
@@ -70,7 +80,7 @@ int tilefile_create_whole(int folder, const char *name, const void *head, size_t
         rc = io_pwrite(*fd, head, head_len, 0);
     if (!rc)
         rc = io_fsync(*fd);
-    return name_it(folder, tmp, name, *fd, rc);
+    return name_it(folder, tmp, name, fd, rc);
 }
 
 /* All that tilefile_replace() says, into an empty file. */

@@ -190,3 +190,46 @@ has_overlay() { has_file_system overlay; }
     cmp content drive
     umount_drive
 }
+
+has_mergerfs() { has mergerfs; }
+has_bindfs() { has bindfs; }
+
+# whole_life ARCHIVE LAYOUT: made, written, synced, removed, written again; nobody may complain.
+whole_life() {
+    if [ "$2" = jpeg ]; then
+        mosaicfs create -n 8 -s 1M --cover cover.jpg "$1"
+    else
+        mosaicfs create -n 8 -s 1M --layout "$2" "$1"
+    fi >/dev/null 2>&1
+    mount_at "$1" drive
+    dd if=content of=drive conv=notrunc,fsync status=none
+    dd if=content of=drive conv=notrunc,fsync status=none
+    fallocate -p -o 0 -l $((1 * MiB)) drive
+    dd if=content of=drive conv=notrunc,fsync status=none
+    cmp content drive
+    umount_at drive
+    mount_at "$1" drive
+    cmp content drive
+    umount_at drive
+    try 0 mosaicfs check --deep "$1"
+}
+
+@test "mergerfs and bindfs, which count names and inodes their own way: nothing is told lost" {
+    need mergerfs bindfs jpeg plist
+    local layout options
+    mkdir one two
+    picture cover.jpg red 64x48
+    random $((8 * MiB)) >content
+    for options in defaults cache.files=auto-full,cache.writeback=true inodecalc=path-hash; do
+        mergerfs -o "$options,category.create=mfs" one:two odd
+        for layout in plain jpeg sparsebundle; do
+            whole_life "odd/$layout.sparsebundle" "$layout"
+        done
+        umount odd
+        rm -r one/* two/* 2>/dev/null || true
+    done
+    bindfs real odd
+    for layout in plain jpeg sparsebundle; do
+        whole_life "odd/$layout.sparsebundle" "$layout"
+    done
+}

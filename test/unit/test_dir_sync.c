@@ -140,6 +140,32 @@ static void tiles_without_a_descriptor(void **state)
     assert_int_equal(dirimage_close(d), 0);
 }
 
+/* Whoever needs a descriptor gets one of a file that nobody uses just then. */
+static void few_descriptors_are_shared(void **state)
+{
+    struct dirimage *d = *state;
+    struct image_usage usage;
+    struct stat st;
+    rlim_t most = 3, before;
+
+    for (rlim_t fd = 3; fd < 64; fd++) /* as many as there are open, and six more */
+        most = fstat((int)fd, &st) == 0 ? fd + 1 : most;
+    before = limit_descriptors(most + 6);
+    for (uint32_t tile = 0; tile < MAX_OPEN; tile++)
+        assert_int_equal(dirimage_fill(d, tile, 'x', BLOCK), 0);
+    assert_int_equal(image_count(d->img), 0);
+    for (uint32_t tile = 0; tile < MAX_OPEN; tile++) {
+        dirimage_expect(d, tile * TILE, 'x', BLOCK);
+        assert_int_equal(dirimage_fill(d, 1024 * (tile % 4) + tile, 'y', BLOCK), 0);
+    }
+    for (uint32_t tile = 0; tile < MAX_OPEN; tile++)
+        assert_int_equal(image_zero(d->img, tile * TILE, TILE), 0);
+    assert_int_equal(image_usage(d->img, 0, &usage), 0);
+    assert_int_equal(image_flush(d->img), 0);
+    assert_int_equal(dirimage_close(d), 0);
+    limit_descriptors(before);
+}
+
 /* See io_links(). */
 static void a_sync_asks_for_no_times(void **state)
 {
@@ -161,6 +187,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(flush_without_a_descriptor),
         TEST(tiles_without_a_descriptor),
+        TEST(few_descriptors_are_shared),
         TEST(a_sync_asks_for_no_times),
     };
 

@@ -312,8 +312,8 @@ static bool has_bytes(struct fdcache *cache, uint32_t tile)
     bool has;
 
     assert_int_equal(fdcache_get(cache, tile, false, &file), 0);
-    (void)!fdcache_bytes(cache, file, 0, HALF); /* earns it */
-    has = fdcache_bytes(cache, file, 0, 1) != NULL;
+    (void)!fdcache_map_bytes(cache, file, 0, HALF); /* earns it */
+    has = fdcache_map_bytes(cache, file, 0, 1) != NULL;
     fdcache_put(cache, file);
     return has;
 }
