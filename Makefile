@@ -199,6 +199,9 @@ $(BUILD)/test/unit/test_dir_sync: unit_ldflags := \
 $(BUILD)/test/unit/test_changes_sync: unit_ldflags := -Wl,--wrap=fdatasync,--wrap=fsync
 $(BUILD)/test/unit/test_changes: unit_ldflags := \
 	-Wl,--wrap=fdatasync,--wrap=fstat,--wrap=fstat64,--wrap=pthread_cond_wait
+$(BUILD)/test/unit/test_changes_others: unit_ldflags := \
+	-Wl,--wrap=fstat,--wrap=fstat64,--wrap=fstatat,--wrap=fstatat64,--wrap=log_warn \
+	-Wl,--wrap=clock_gettime
 $(BUILD)/test/unit/test_bundle_archive: unit_ldflags := -Wl,--wrap=changes_noted
 $(BUILD)/test/unit/test_scan: unit_ldflags := \
 	-Wl,--wrap=io_open,--wrap=readdir,--wrap=readdir64

@@ -12,14 +12,15 @@
  *                                           ascending order
  *   3. image: flush mutex      (flush.c)    not held across I/O; a flush needs no stripe
  *   4. image: usage mutex      (usage.c)
- *   5. dir:   journal          (changes.c)  not held across I/O
- *   6. dir:   covers           (covers.c)   held while a new tile gets its picture
- *   7. dir:   a set of the descriptor cache (fdcache.c)
- *   8. mem:   a tile           (mem.c)
- *   9. front: parking          (parking.c)  libfuse's own locks come below it
- *  10. front: jobs             (uring.c)
- *  11. front: libfuse's line   (fuse.c)
- *  12. log                    (log.c)
+ *   5. dir:   telling          (changes_mark.c) held while all tiles are looked at
+ *   6. dir:   journal          (changes.c)  not held across I/O
+ *   7. dir:   covers           (covers.c)   held while a new tile gets its picture
+ *   8. dir:   a set of the descriptor cache (fdcache.c)
+ *   9. mem:   a tile           (mem.c)
+ *  10. front: parking          (parking.c)  libfuse's own locks come below it
+ *  11. front: jobs             (uring.c)
+ *  12. front: libfuse's line   (fuse.c)
+ *  13. log                    (log.c)
  * Alone, as no thread that holds one of them asks for a request: front: crew (crew.c).
  */
 #ifndef BASE_LOCK_H

@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
@@ -16,11 +18,11 @@
 #include "store/archive.h"
 #include "store/changes.h"
 #include "store/dir.h"
+#include "store/looks.h"
 
 struct request {
     const char *since; /* as given, or NULL */
-    uint32_t id;       /* of since */
-    uint32_t epoch;
+    struct journal_word word; /* the same */
     bool deleted, json;
     char end; /* of a path */
 };
@@ -28,6 +30,7 @@ struct request {
 struct result {
     const char *everything; /* "is missing": what of the journal says so, or NULL */
     struct changes_list list;
+    uint32_t *looks; /* of all tiles as they are now */
     struct store *store;
     const struct layout *layout;
 };
@@ -39,18 +42,17 @@ static const char *cannot_tell(const struct changes_list *list, const struct req
 {
     if (list->unusable)
         return list->unusable;
-    if (request->since && request->id != list->header.id)
-        return "does not know that epoch";
-    if (request->since && request->epoch > list->header.epoch)
-        return "does not know that epoch yet";
-    return NULL;
+    if (!request->since || changes_read_knows(list, &request->word))
+        return NULL;
+    return list->marks_damaged ? "is damaged" : "does not know that epoch";
 }
 
 static bool has_changed(const struct result *result, const struct request *request, uint32_t tile)
 {
-    uint32_t since = request->since ? request->epoch : 1;
+    uint32_t since = request->since ? request->word.mark.epoch : 1;
 
-    return result->everything || result->list.cells[tile] >= since;
+    return result->everything || result->list.cells[tile] >= since ||
+           looks_differ(result->list.looks[tile], result->looks[tile]);
 }
 
 typedef void (*take_fn)(const char *path, bool deleted, void *arg);
@@ -108,16 +110,18 @@ static int print_json(const struct archive *archive, const struct result *result
                       const struct request *request)
 {
     char epoch[JOURNAL_EPOCH], reason[64];
+    struct journal_word newest;
     struct json_object *json;
     struct lists lists;
     int rc = json_begin(&json);
 
     if (rc)
         return json_complain(rc);
-    journal_print_epoch(result->list.header.id, result->list.header.epoch, epoch);
     json_add_text(json, "archive", archive->path);
     json_add_text(json, "since", request->since);
-    json_add_text(json, "epoch", result->list.unusable ? NULL : epoch);
+    if (changes_read_newest(&result->list, &newest))
+        journal_print_epoch(&newest, epoch);
+    json_add_text(json, "epoch", newest.mark.epoch ? epoch : NULL);
     json_add_bool(json, "everything", result->everything != NULL);
     if (result->everything)
         snprintf(reason, sizeof(reason), "the journal %s", result->everything);
@@ -144,23 +148,39 @@ static void tell_doubts(const struct archive *archive, const struct result *resu
     }
 }
 
+/* How all tiles look: after the journal was read, or what changes meanwhile would be missed. */
+static int look(const struct archive *archive, struct result *result)
+{
+    int rc = -ENOMEM;
+
+    result->looks = calloc(archive->index.geometry.ntiles, sizeof(*result->looks));
+    if (result->looks)
+        rc = result->everything ? 0 : looks_take(archive, NULL, result->looks);
+    if (rc)
+        log_error("cannot look at the tiles of '%s': %s", archive->path, strerror(-rc));
+    return rc;
+}
+
 static int list(struct archive *archive, struct request *request)
 {
     struct result result = {0};
     int rc = archive_read(archive);
 
     if (!rc)
-        rc = changes_read(archive, &result.list);
-    if (rc)
-        return rc;
-    result.layout = archive->index.layout;
-    rc = dir_open(archive, true, DRIVE_OPEN_MIN, &result.store);
+        rc = changes_read(archive, true, &result.list);
     if (!rc) {
+        result.layout = archive->index.layout;
         result.everything = cannot_tell(&result.list, request);
+        rc = look(archive, &result);
+    }
+    if (!rc)
+        rc = dir_open(archive, true, DRIVE_OPEN_MIN, &result.store);
+    if (!rc) {
         tell_doubts(archive, &result);
         rc = request->json ? print_json(archive, &result, request) : print_text(&result, request);
         store_close(result.store);
     }
+    free(result.looks);
     changes_read_release(&result.list);
     return rc;
 }
@@ -179,7 +199,9 @@ static int mark_unmounted(const char *path, char epoch[STORE_EPOCH])
     int rc = drive_open(&drive, &config);
 
     if (!rc) {
-        rc = store_mark(drive.store, epoch);
+        rc = store_mark(drive.store);
+        if (!rc)
+            rc = store_tell(drive.store, epoch);
         (void)drive_close(&drive);
     }
     return rc;
@@ -215,10 +237,10 @@ static int make_request(const struct args *args, struct request *request)
         .json = opt_given(args, "json"),
         .end = opt_given(args, "null") ? '\0' : '\n',
     };
-    if (request->since && journal_parse_epoch(request->since, &request->id, &request->epoch))
+    if (request->since && journal_parse_epoch(request->since, &request->word))
         return opt_usage_error(args->command,
                                "--since: '%s' is not an epoch as --mark tells it, such as "
-                               "5f3a9c1e-12",
+                               "5f3a9c1e-12-0b61d2c4",
                                request->since);
     if (opt_given(args, "mark") && (request->since || request->deleted || !request->end))
         return opt_usage_error(args->command, "--mark goes with --json alone");

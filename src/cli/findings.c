@@ -295,6 +295,8 @@ static void detail_of_note(const struct scan_finding *f, char text[FINDINGS_TEXT
             "this user may not write to the archive (%s): whether its owner can write to all tiles "
             "was not looked at",
             strerror(f->err));
+    else if (f->why)
+        put(text, "the journal of changed tiles %s: everything may have changed", f->why);
     else
         put(text, "there is no journal of changed tiles: everything may have changed");
 }

@@ -26,6 +26,7 @@
 
 #define FORMAT_JOURNAL_SECTOR 512 /* bytes that a disk writes whole or not at all */
 #define FORMAT_JOURNAL_CELLS 124  /* tiles per sector of the journal */
+#define FORMAT_JOURNAL_MARKS 992  /* epochs whose words the journal remembers */
 
 #define FORMAT_JPEG_ALIGN 4096      /* payloads behind pictures begin at a multiple of it */
 #define FORMAT_JPEG_PROBE 6         /* bytes of a file that tell where our segment is */

@@ -4,7 +4,9 @@
  *
  *   header   0 magic   16 version   20 id   24 epoch   28 ntiles
  *            32 tile size   40 uuid as text, or zeros   76 zeros   504 check
- *   others   0 cells   496 id   500 number   504 check
+ *   others   0 124 numbers   496 id   500 number   504 check
+ *
+ * The numbers are cells, looks or marks, by the place of the sector.
  *
  * The check covers what stands before it. The number keeps a sector that was
  * written to the wrong place from being believed, the id one that was left
@@ -23,8 +25,9 @@
 #include "base/parse.h"
 
 #define MAGIC "mosaicfs journal" /* 16 bytes */
-#define VERSION 1
-#define ID_DIGITS 8
+#define VERSION 2 /* 1 had neither looks nor marks */
+#define HEX_DIGITS 8
+#define MARKS_PER_SECTOR (FORMAT_JOURNAL_CELLS / 2)
 
 #define AT_VERSION 16
 #define AT_ID 20
@@ -42,6 +45,7 @@ static_assert(sizeof(MAGIC) - 1 == AT_VERSION, "magic fills its place");
 static_assert(AT_UUID + HASH_UUID - 1 == AT_ZEROS, "the UUID fills its place");
 static_assert(FORMAT_JOURNAL_CELLS * 4 == AT_SECTOR_ID, "cells fill their place");
 static_assert(AT_SECTOR_NUMBER + 4 == AT_CHECK, "and so does the rest");
+static_assert(FORMAT_JOURNAL_MARKS % MARKS_PER_SECTOR == 0, "marks fill their sectors");
 
 static void put32(unsigned char *to, uint32_t value)
 {
@@ -94,9 +98,19 @@ void journal_header_init(struct journal_header *header, const struct index *inde
     memcpy(header->uuid, index->uuid, HASH_UUID);
 }
 
+uint32_t journal_cell_sectors(uint32_t ntiles)
+{
+    return journal_sector_of(ntiles - 1);
+}
+
+uint32_t journal_first_marks(uint32_t ntiles)
+{
+    return 1 + 2 * journal_cell_sectors(ntiles);
+}
+
 uint32_t journal_sectors(uint32_t ntiles)
 {
-    return journal_sector_of(ntiles - 1) + 1;
+    return journal_first_marks(ntiles) + FORMAT_JOURNAL_MARKS / MARKS_PER_SECTOR;
 }
 
 uint32_t journal_sector_of(uint32_t tile)
@@ -125,7 +139,7 @@ int journal_get_header(const unsigned char in[FORMAT_JOURNAL_SECTOR], struct jou
     if (!rc && memcmp(in, MAGIC, AT_VERSION) != 0)
         rc = -EBADMSG;
     if (!rc && get32(in + AT_VERSION) != VERSION)
-        rc = -ENOTSUP;
+        rc = get32(in + AT_VERSION) == 1 ? -EPROTO : -ENOTSUP;
     if (rc)
         return rc;
     *header = (struct journal_header){
@@ -166,19 +180,75 @@ int journal_get_sector(const unsigned char in[FORMAT_JOURNAL_SECTOR], uint32_t i
     return rc;
 }
 
-void journal_print_epoch(uint32_t id, uint32_t epoch, char text[JOURNAL_EPOCH])
+void journal_put_marks(const struct journal_mark *marks, uint32_t cells[FORMAT_JOURNAL_CELLS])
 {
-    snprintf(text, JOURNAL_EPOCH, "%08" PRIx32 "-%" PRIu32, id, epoch);
+    for (unsigned i = 0; i < MARKS_PER_SECTOR; i++) {
+        cells[2 * i] = marks[i].epoch;
+        cells[2 * i + 1] = marks[i].nonce;
+    }
 }
 
-int journal_parse_epoch(const char *text, uint32_t *id, uint32_t *epoch)
+void journal_get_marks(const uint32_t cells[FORMAT_JOURNAL_CELLS], struct journal_mark *marks)
 {
-    uint64_t number;
+    for (unsigned i = 0; i < MARKS_PER_SECTOR; i++)
+        marks[i] = (struct journal_mark){cells[2 * i], cells[2 * i + 1]};
+}
 
-    if (strspn(text, "0123456789abcdef") != ID_DIGITS || text[ID_DIGITS] != '-' ||
-        parse_u64(text + ID_DIGITS + 1, &number) || number == 0 || number > UINT32_MAX)
+/* FNV-1a. */
+static uint64_t add(uint64_t hash, uint64_t value)
+{
+    for (unsigned i = 0; i < 64; i += 8)
+        hash = (hash ^ (value >> i & 0xff)) * 0x100000001b3;
+    return hash;
+}
+
+uint32_t journal_look(const struct timespec *ctime, const struct timespec *mtime, uint64_t len)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    uint32_t look;
+
+    hash = add(hash, (uint64_t)ctime->tv_sec);
+    hash = add(hash, (uint64_t)ctime->tv_nsec);
+    hash = add(hash, (uint64_t)mtime->tv_sec);
+    hash = add(hash, (uint64_t)mtime->tv_nsec);
+    hash = add(hash, len);
+    look = (uint32_t)(hash ^ hash >> 32);
+    return look > JOURNAL_UNSURE ? look : look + 2;
+}
+
+void journal_print_epoch(const struct journal_word *word, char text[JOURNAL_EPOCH])
+{
+    snprintf(text, JOURNAL_EPOCH, "%08" PRIx32 "-%" PRIu32 "-%08" PRIx32, word->id,
+             word->mark.epoch, word->mark.nonce);
+}
+
+/* Exactly that many digits, and what ends them. */
+static int parse_hex(const char *text, char end, uint32_t *value)
+{
+    if (strspn(text, "0123456789abcdef") != HEX_DIGITS || text[HEX_DIGITS] != end)
         return -EINVAL;
-    *id = (uint32_t)strtoul(text, NULL, 16);
-    *epoch = (uint32_t)number;
+    *value = (uint32_t)strtoul(text, NULL, 16);
     return 0;
+}
+
+int journal_parse_epoch(const char *text, struct journal_word *word)
+{
+    char number[JOURNAL_EPOCH];
+    uint64_t epoch;
+    size_t len;
+
+    *word = (struct journal_word){0};
+    if (parse_hex(text, '-', &word->id))
+        return -EINVAL;
+    text += HEX_DIGITS + 1;
+    len = strcspn(text, "-");
+    if (len >= sizeof(number))
+        return -EINVAL;
+    memcpy(number, text, len);
+    number[len] = '\0';
+    if (parse_u64(number, &epoch) || epoch == 0 || epoch > UINT32_MAX)
+        return -EINVAL;
+    word->mark.epoch = (uint32_t)epoch;
+    word->old = text[len] == '\0';
+    return word->old ? 0 : parse_hex(text + len + 1, '\0', &word->mark.nonce);
 }

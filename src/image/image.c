@@ -365,9 +365,9 @@ int image_mark(struct image *img, char epoch[STORE_EPOCH])
     freeze(img);
     rc = image_flush(img);
     if (!rc)
-        rc = store_mark(img->store, epoch);
+        rc = store_mark(img->store);
     thaw(img);
-    return rc;
+    return rc ? rc : store_tell(img->store, epoch);
 }
 
 /*

@@ -288,9 +288,14 @@ static int dir_note(struct store *st, const uint32_t *tiles, size_t n)
     return dir_file_mapped(rc ? rc : changes_note(dir->changes, tiles, n));
 }
 
-static int dir_mark(struct store *st, char epoch[STORE_EPOCH])
+static int dir_mark(struct store *st)
 {
-    return dir_file_mapped(changes_mark(dir_of(st)->changes, epoch));
+    return dir_file_mapped(changes_mark(dir_of(st)->changes));
+}
+
+static int dir_tell(struct store *st, char epoch[STORE_EPOCH])
+{
+    return dir_file_mapped(changes_mark_tell(dir_of(st)->changes, epoch));
 }
 
 static void start_write_back(int fd, void *unused)
@@ -316,6 +321,7 @@ static int dir_flush_entries(struct store *st)
     int evicted = fdcache_error(dir->cache);
     int rc = dir_file_mapped(folders_sync(&dir->folders));
 
+    changes_mark_watch(dir->changes, false);
     return rc ? rc : evicted;
 }
 
@@ -381,6 +387,7 @@ static const struct store_ops dir_ops = {
     .noted = dir_noted,
     .note = dir_note,
     .mark = dir_mark,
+    .tell = dir_tell,
     .flush_start = dir_flush_start,
     .flush = dir_flush,
     .flush_entries = dir_flush_entries,

@@ -20,7 +20,8 @@ const char *const fault_op_names[FAULT_NOPS] = {
     [FAULT_ALLOCATE] = "allocate", [FAULT_SEEK] = "seek",
     [FAULT_STAT] = "stat",         [FAULT_NEXT] = "next",
     [FAULT_EACH] = "each",         [FAULT_NOTE] = "note",
-    [FAULT_MARK] = "mark",         [FAULT_FLUSH_START] = "flush-start",
+    [FAULT_MARK] = "mark",         [FAULT_TELL] = "tell",
+    [FAULT_FLUSH_START] = "flush-start",
     [FAULT_FLUSH] = "flush",       [FAULT_FLUSH_ENTRIES] = "flush-entries",
     [FAULT_SPACE] = "space",       [FAULT_CHANGED] = "changed",
 };
@@ -185,11 +186,18 @@ static int fault_note(struct store *st, const uint32_t *tiles, size_t n)
     return rc ? rc : store_note(below(st), tiles, n);
 }
 
-static int fault_mark(struct store *st, char epoch[STORE_EPOCH])
+static int fault_mark(struct store *st)
 {
     int rc = verdict(st, FAULT_MARK);
 
-    return rc ? rc : store_mark(below(st), epoch);
+    return rc ? rc : store_mark(below(st));
+}
+
+static int fault_tell(struct store *st, char epoch[STORE_EPOCH])
+{
+    int rc = verdict(st, FAULT_TELL);
+
+    return rc ? rc : store_tell(below(st), epoch);
 }
 
 static int fault_flush_start(struct store *st, uint32_t tile)
@@ -252,6 +260,7 @@ static const struct store_ops fault_ops = {
     .noted = fault_noted,
     .note = fault_note,
     .mark = fault_mark,
+    .tell = fault_tell,
     .flush_start = fault_flush_start,
     .flush = fault_flush,
     .flush_entries = fault_flush_entries,

@@ -22,6 +22,7 @@ enum fault_op {
     FAULT_EACH,
     FAULT_NOTE,
     FAULT_MARK,
+    FAULT_TELL,
     FAULT_FLUSH_START,
     FAULT_FLUSH,
     FAULT_FLUSH_ENTRIES,

@@ -77,10 +77,12 @@ static void judge_journal(const struct scan *scan, struct scan_finding *f)
 
     if (!scan->indexed)
         return;
-    f->err = -changes_read(scan->archive, &list);
+    f->err = -changes_read(scan->archive, true, &list);
     f->why = list.unusable;
     f->size = list.damaged;
-    if (f->err || f->why || f->size)
+    if (list.old)
+        f->kind = SCAN_JOURNAL_MISSING;
+    else if (f->err || f->why || f->size)
         f->kind = SCAN_JOURNAL_DAMAGED;
     changes_read_release(&list);
 }

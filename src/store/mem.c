@@ -333,9 +333,15 @@ static int mem_note(struct store *st, const uint32_t *tiles, size_t n)
     return 0;
 }
 
-static int mem_mark(struct store *st, char epoch[STORE_EPOCH])
+static int mem_mark(struct store *st)
 {
-    snprintf(epoch, STORE_EPOCH, "00000000-%" PRIu32, atomic_fetch_add(&mem_of(st)->epoch, 1) + 1);
+    atomic_fetch_add(&mem_of(st)->epoch, 1);
+    return 0;
+}
+
+static int mem_tell(struct store *st, char epoch[STORE_EPOCH])
+{
+    snprintf(epoch, STORE_EPOCH, "00000000-%" PRIu32, atomic_load(&mem_of(st)->epoch));
     return 0;
 }
 
@@ -401,6 +407,7 @@ static const struct store_ops mem_ops = {
     .noted = mem_noted,
     .note = mem_note,
     .mark = mem_mark,
+    .tell = mem_tell,
     .flush_start = mem_flush,
     .flush = mem_flush,
     .flush_entries = mem_flush_entries,

@@ -132,9 +132,14 @@ int store_note(struct store *st, const uint32_t *tiles, size_t n)
     return checked(st->ops->note(st, tiles, n));
 }
 
-int store_mark(struct store *st, char epoch[STORE_EPOCH])
+int store_mark(struct store *st)
 {
-    return checked(st->ops->mark(st, epoch));
+    return checked(st->ops->mark(st));
+}
+
+int store_tell(struct store *st, char epoch[STORE_EPOCH])
+{
+    return checked(st->ops->tell(st, epoch));
 }
 
 int store_flush_start(struct store *st, uint32_t tile)

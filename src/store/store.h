@@ -56,7 +56,7 @@ struct store_place;
 typedef int store_met(void *arg, uint32_t tile, const struct store_place *place);
 
 /* Room for the word of an epoch, with its NUL. */
-#define STORE_EPOCH 20
+#define STORE_EPOCH 29
 
 enum store_seek { STORE_DATA, STORE_HOLE };
 
@@ -123,10 +123,15 @@ struct store_ops {
      */
     int (*note)(struct store *st, const uint32_t *tiles, size_t n);
     /*
-     * Begins a new epoch, in which no tile is noted yet, and tells its word. No
-     * tile changes meanwhile, and all that was written is flushed.
+     * Begins a new epoch, in which no tile is noted yet. No tile changes meanwhile,
+     * and all that was written is flushed.
      */
-    int (*mark)(struct store *st, char epoch[STORE_EPOCH]);
+    int (*mark)(struct store *st);
+    /*
+     * The word of the running epoch, of which nobody knew before. May look at every tile; any
+     * thread, beside anything.
+     */
+    int (*tell)(struct store *st, char epoch[STORE_EPOCH]);
     /* Starts writing the tile's bytes back, without waiting. May do nothing. */
     int (*flush_start)(struct store *st, uint32_t tile);
     /* What was written to the tile before the call is on stable storage after it. */
@@ -170,7 +175,8 @@ MUST_CHECK int store_next(struct store *st, uint32_t from, uint32_t end, uint32_
 MUST_CHECK int store_each(struct store *st, uint32_t from, uint32_t end, store_met *met, void *arg);
 bool store_noted(struct store *st, uint32_t tile);
 MUST_CHECK int store_note(struct store *st, const uint32_t *tiles, size_t n);
-MUST_CHECK int store_mark(struct store *st, char epoch[STORE_EPOCH]);
+MUST_CHECK int store_mark(struct store *st);
+MUST_CHECK int store_tell(struct store *st, char epoch[STORE_EPOCH]);
 MUST_CHECK int store_flush_start(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush_entries(struct store *st);

@@ -103,7 +103,7 @@ static void compare_cells(struct run *run, const struct changes_list *list)
 int compare_journal(struct run *run)
 {
     struct changes_list list;
-    int rc = changes_read(&run->archive, &list);
+    int rc = changes_read(&run->archive, false, &list);
 
     if (!rc && list.unusable && !run->journal_broken && !run->without && !spoil_hits())
         run_problem(run, "the journal %s", list.unusable);

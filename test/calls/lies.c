@@ -186,17 +186,19 @@ int __wrap_changes_note(struct changes *changes, const uint32_t *tiles, size_t n
     return hide(LIE_NOTED, __real_changes_note(changes, tiles, n));
 }
 
-int __real_changes_read(const struct archive *archive, struct changes_list *list);
-int __wrap_changes_read(const struct archive *archive, struct changes_list *list);
-int __wrap_changes_read(const struct archive *archive, struct changes_list *list)
+int __real_changes_read(const struct archive *archive, bool looks, struct changes_list *list);
+int __wrap_changes_read(const struct archive *archive, bool looks, struct changes_list *list);
+int __wrap_changes_read(const struct archive *archive, bool looks, struct changes_list *list)
 {
-    int rc = __real_changes_read(archive, list);
+    int rc = __real_changes_read(archive, looks, list);
 
     if (!rc || told != LIE_UNCHANGED)
         return rc;
     journal_header_init(&list->header, &archive->index, list->header.id);
     if (!list->cells)
         list->cells = calloc(list->header.ntiles, sizeof(*list->cells));
+    if (looks && !list->looks)
+        list->looks = calloc(list->header.ntiles, sizeof(*list->looks));
     return 0;
 }
 

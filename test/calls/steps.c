@@ -343,20 +343,21 @@ static int do_flush(struct run *run, const struct step *step)
 
 static int do_mark(struct run *run, const struct step *step)
 {
-    char word[STORE_EPOCH];
-    uint32_t id;
-    int rc = image_mark(run->img, word);
+    char text[STORE_EPOCH];
+    struct journal_word word;
+    int rc = image_mark(run->img, text);
 
     if (rc)
         return rc;
-    if (journal_parse_epoch(word, &id, &run->epoch)) {
-        run_problem(run, "'%s' is no epoch", word);
-    } else if (id != run->id) {
+    if (journal_parse_epoch(text, &word)) {
+        run_problem(run, "'%s' is no epoch", text);
+    } else if (word.id != run->id) {
         if (!run->journal_broken && !run->without)
             run_problem(run, "the epochs have a new name");
         model_forget_changes();
-        run->id = id;
+        run->id = word.id;
     }
+    run->epoch = word.mark.epoch;
     run->journal_broken = run->without = false;
     learn_journal(run);
     if (watch_unsynced())

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "bugs.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "format/format.h"
+#include "format/journal.h"
 
 #define ARCHIVE "drive.img"
 #define LOCK ARCHIVE "/.mosaicfs/lock"
@@ -258,6 +260,61 @@ static size_t note_late(struct work *w)
     return first;
 }
 
+/* --- words of epochs -------------------------------------------------------- */
+
+/* Takes the nonces out of what sector number holds. True: there were some. */
+static bool without_nonces(const struct work *w, unsigned char *sector, uint64_t number)
+{
+    struct journal_mark marks[FORMAT_JOURNAL_CELLS / 2];
+    uint32_t cells[FORMAT_JOURNAL_CELLS], id;
+    bool any = false;
+
+    if (number < journal_first_marks(w->geo.ntiles) || number >= journal_sectors(w->geo.ntiles))
+        return false;
+    memcpy(&id, sector + FORMAT_JOURNAL_CELLS * sizeof(id), sizeof(id));
+    id = le32toh(id);
+    if (journal_get_sector(sector, id, (uint32_t)number, cells))
+        return false;
+    journal_get_marks(cells, marks);
+    for (unsigned i = 0; i < FORMAT_JOURNAL_CELLS / 2; i++) {
+        any = any || marks[i].nonce;
+        marks[i].nonce = 0;
+    }
+    journal_put_marks(marks, cells);
+    return journal_put_sector(id, (uint32_t)number, cells, sector) == 0 && any;
+}
+
+static void word_without_nonce(struct work_op *op)
+{
+    struct journal_word word;
+
+    if (!op->epoch[0] || journal_parse_epoch(op->epoch, &word))
+        return;
+    word.mark.nonce = 0;
+    journal_print_epoch(&word, op->epoch);
+}
+
+/* Words are made of the journal's id and the number of the epoch, and nothing else. */
+static size_t no_nonce(struct work *w)
+{
+    size_t first = SIZE_MAX;
+
+    for (size_t i = 0; i < w->trace.nevents; i++) {
+        struct trace_event *e = &w->trace.events[i];
+
+        for (uint64_t at = 0; e->kind == TRACE_WRITE && is(w, e, JOURNAL) &&
+                              at + FORMAT_JOURNAL_SECTOR <= e->len;
+             at += FORMAT_JOURNAL_SECTOR)
+            if (without_nonces(w, e->data + at, (e->off + at) / FORMAT_JOURNAL_SECTOR))
+                first = i < first ? i : first;
+    }
+    for (unsigned i = 0; i < w->nops; i++)
+        word_without_nonce(&w->ops[i]);
+    for (unsigned i = 0; i < w->nlost; i++)
+        word_without_nonce(&w->lost[i]);
+    return first < w->first ? w->first : first;
+}
+
 /* --- reindex ---------------------------------------------------------------- */
 
 #define MARK "reindex" /* stands in .mosaicfs while tiles are on their way */
@@ -356,6 +413,7 @@ const struct bug bugs[] = {
     {"note-late", "a tile is noted after it has changed", NULL, note_late},
     {"no-mark-sync", "a mark returns before its epoch is synced", mark_sync, NULL},
     {"no-mark-flush", "a mark does not sync tiles first", mark_flush, NULL},
+    {"no-nonce", "an archive that was put back tells words a second time", NULL, no_nonce},
     {"no-length-sync", "a tile of format 1 gets its name before its length is synced", syncs_length,
      NULL},
     {"no-head-sync", "a tile gets its name before the picture in it is synced", syncs_head, NULL},

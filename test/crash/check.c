@@ -338,18 +338,22 @@ static bool differs(const struct state *s, const struct work_op *mark, unsigned 
     return false;
 }
 
-static bool check_mark(struct state *s, const struct changes_list *list, const struct work_op *mark)
+/* lost: of a time that never was, so the journal need not know it. */
+static bool check_mark(struct state *s, const struct changes_list *list, const struct work_op *mark,
+                       bool lost)
 {
-    uint32_t id, epoch;
+    struct journal_word word;
 
-    if (journal_parse_epoch(mark->epoch, &id, &epoch))
+    if (journal_parse_epoch(mark->epoch, &word))
         return broken(s, "mark told a strange epoch '%s'", mark->epoch);
+    if (lost && !changes_read_knows(list, &word))
+        return true;
     if (list->unusable)
         return broken(s, "the journal is unusable: %s", list->unusable);
-    if (id != list->header.id || epoch > list->header.epoch || list->damaged)
+    if (!changes_read_knows(list, &word) || list->damaged)
         return broken(s, "the journal does not know epoch %s any more", mark->epoch);
     for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
-        if (list->cells[work_tile(slot)] < epoch && differs(s, mark, slot))
+        if (list->cells[work_tile(slot)] < word.mark.epoch && differs(s, mark, slot))
             return broken(s, "tile %" PRIu32 " changed since epoch %s and is not listed",
                           work_tile(slot), mark->epoch);
     return true;
@@ -361,7 +365,10 @@ static bool check_marks(struct state *s, const struct changes_list *list)
 
     for (unsigned i = 0; i < w->nops; i++)
         if (w->ops[i].kind == WORK_MARK && work_returned(w, i, s->q) &&
-            !check_mark(s, list, &w->ops[i]))
+            !check_mark(s, list, &w->ops[i], false))
+            return false;
+    for (unsigned i = 0; i < w->nlost; i++)
+        if (!check_mark(s, list, &w->lost[i], true))
             return false;
     return true;
 }
@@ -369,7 +376,7 @@ static bool check_marks(struct state *s, const struct changes_list *list)
 static bool check_journal(struct state *s)
 {
     struct changes_list list;
-    int rc = changes_read(&s->archive, &list);
+    int rc = changes_read(&s->archive, true, &list);
     bool ok =
         rc ? broken(s, "the journal cannot be read: %s", strerror(-rc)) : check_marks(s, &list);
 
@@ -453,7 +460,7 @@ static bool check_untouched(struct state *s)
     if (!ok)
         return false;
     ok = check_files(s);
-    rc = changes_read(&s->archive, &s->before);
+    rc = changes_read(&s->archive, true, &s->before);
     if (ok && rc)
         ok = broken(s, "the journal cannot be read: %s", strerror(-rc));
     archive_close(&s->archive);
@@ -481,10 +488,7 @@ bool check(const struct work *work, size_t q, const char *base, char *why, size_
 
     if (!s)
         return false;
-    s->work = work;
-    s->q = q;
-    s->why = why;
-    s->cap = cap;
+    *s = (struct state){.work = work, .q = q, .why = why, .cap = cap};
     snprintf(s->path, sizeof(s->path), "%s/drive.img", base);
     ok = (!shuffle || shuffle_recover(work, shuffle, base, why, cap)) && check_untouched(s) &&
          check_open(s) && check_again(s);

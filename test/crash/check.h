@@ -12,7 +12,8 @@
  * - A bundle has all that a Mac wants to see, and nothing of what it knew of bands
  *   that have changed.
  * - Each epoch that a mark had returned is known to the journal, and every tile
- *   that differs from what the image held at the mark is listed for it.
+ *   that differs from what the image held at the mark is listed for it. So it is for the word of
+ *   a mark that was undone, when the archive was put back to an earlier state, or it is not known.
  * - Where tiles are being put back in their places, it cannot be opened until all
  *   of them are, and the next reindex ends the work.
  * - The archive can be written, flushed, closed, and read back.

@@ -226,7 +226,8 @@ static int mark_closed(struct work *w, char epoch[STORE_EPOCH])
     if (!rc)
         rc = dir_open(&w->archive, false, WORK_MAX_OPEN, &store);
     if (!rc) {
-        rc = store_mark(store, epoch);
+        rc = store_mark(store);
+        rc = rc ? rc : store_tell(store, epoch);
         store_close(store);
         owner_drop(&w->owner);
     }

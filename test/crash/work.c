@@ -14,6 +14,7 @@
 #include "../random.h"
 #include "disk.h"
 #include "format/format.h"
+#include "grow.h"
 #include "ops.h"
 #include "scratch.h"
 #include "shuffle.h"
@@ -232,6 +233,18 @@ static void move(struct work *w)
     snprintf(w->path, sizeof(w->path), "%s/drive.img", w->base);
 }
 
+/*
+ * Somebody has the word, though the archive was put back to a time before it: so it is with
+ * one that is restored from a snapshot.
+ */
+static void lose_mark(struct work *w, struct work_op *op)
+{
+    w->lost = grow(w->lost, w->nlost, sizeof(*w->lost));
+    w->lost[w->nlost++] = *op;
+    op->marked = NULL;
+    op->epoch[0] = '\0';
+}
+
 /* Operations that had not begun at event q never were. Nor, if undo, those that had not ended. */
 static void forget_ops(struct work *w, size_t q, bool undo)
 {
@@ -239,6 +252,8 @@ static void forget_ops(struct work *w, size_t q, bool undo)
         struct work_op *op = &w->ops[i];
 
         op->ended = work_returned(w, i, q);
+        if (op->kind == WORK_MARK && !op->ended && op->epoch[0])
+            lose_mark(w, op);
         if (!work_begun(w, i, q) || (undo && !op->ended)) {
             op->kind = WORK_NOTHING;
             op->begin = SIZE_MAX;
@@ -354,6 +369,9 @@ void work_free(struct work *w)
     }
     for (unsigned i = 0; i < WORK_SLOTS * WORK_SECTORS; i++)
         free(w->sectors[i].versions);
+    for (unsigned i = 0; i < w->nlost; i++)
+        free(w->lost[i].marked);
+    free(w->lost);
     free(w->ops);
     trace_free(&w->trace);
     free(w);

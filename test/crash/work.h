@@ -76,6 +76,8 @@ struct work {
     struct work_sector sectors[WORK_SLOTS * WORK_SECTORS];
     struct work_op *ops;
     unsigned nops;
+    struct work_op *lost; /* marks whose words are out, and that never were: see interrupt() */
+    unsigned nlost;
     struct trace trace;
     size_t first; /* event from which on the power may be cut */
 };

@@ -155,6 +155,128 @@ corrupt() {
     said 'not a regular file'
 }
 
+# since WORD: tiles that are there and, behind a bar, those that are not.
+since() {
+    echo "$(changed --since "$1") | $(changed --since "$1" --deleted)"
+}
+
+@test "what others write between mounts is listed, and stays so after the next mount" {
+    local epoch next
+    new_drive -n 64 -s 64K
+    random $((8 * 64 * KiB)) | put 0
+    umount_drive
+    cp -a drive.img elsewhere.img
+    mount_drive
+    epoch=$(mosaicfs changed --mark drive)
+    random 512 | put $((6 * 64 * KiB))
+    umount_drive
+    same 'ours' '00/0006 | ' "$(since "$epoch")"
+    # From another machine: a tile with its own time, a new one, one that is gone.
+    random $((64 * KiB)) >elsewhere.img/00/0002
+    touch -d '2020-01-01' elsewhere.img/00/0002
+    cp elsewhere.img/00/0001 elsewhere.img/00/000k
+    rm elsewhere.img/00/0005
+    cp -a drive.img/00/0006 elsewhere.img/00/0006
+    rsync_like elsewhere.img drive.img
+    same 'put away' '00/0002 00/0006 00/000k | 00/0005' "$(since "$epoch")"
+    mount_drive
+    same 'mounted' '00/0002 00/0006 00/000k | 00/0005' "$(since "$epoch")"
+    remount_drive
+    same 'mounted again' '00/0002 00/0006 00/000k | 00/0005' "$(since "$epoch")"
+    next=$(mosaicfs changed --mark drive)
+    same 'after the next mark' '00/0002 00/0006 00/000k | 00/0005' "$(since "$epoch")"
+    same 'since the next mark' ' | ' "$(since "$next")"
+    umount_drive
+    same 'and put away' '00/0002 00/0006 00/000k | 00/0005' "$(since "$epoch")"
+    same 'nothing since' ' | ' "$(since "$next")"
+    touch drive.img/00/0003
+    next=$(mosaicfs changed --mark drive.img)
+    same 'noted without a mount' '00/0002 00/0003 00/0006 00/000k | 00/0005' "$(since "$epoch")"
+    same 'nothing since' ' | ' "$(since "$next")"
+}
+
+# rsync_like FROM TO: tiles of FROM that differ arrive in TO under another name first.
+rsync_like() {
+    local tile
+    while read -r tile; do
+        cmp -s "$1/$tile" "$2/$tile" && continue
+        cp -a "$1/$tile" "$2/$tile.part"
+        mv "$2/$tile.part" "$2/$tile"
+    done < <(cd "$1" && find 00 -type f)
+    while read -r tile; do
+        [ -e "$1/$tile" ] || rm "$2/$tile"
+    done < <(cd "$2" && find 00 -type f)
+}
+
+@test "after an archive was copied or put back, no word is told twice and nothing is missed" {
+    local known lost later
+    new_drive -n 64 -s 64K
+    random $((4 * 64 * KiB)) | put 0
+    umount_drive
+    known=$(mosaicfs changed --mark drive.img)
+    cp -a drive.img before.img
+    mount_drive
+    random 512 | put 0
+    lost=$(mosaicfs changed --mark drive)
+    umount_drive
+    # It is put back as a whole, and goes on.
+    rm -r drive.img
+    cp -a before.img drive.img
+    mount_drive
+    random 512 | put $((64 * KiB))
+    later=$(mosaicfs changed --mark drive)
+    random 512 | put $((2 * 64 * KiB))
+    refuse test "$lost" = "$later"
+    try 0 mosaicfs changed --since "$lost" drive.img
+    said 'everything may have changed'
+    said 'does not know that epoch'
+    printed 00/0000
+    printed 00/0001
+    same 'since the later one' '00/0002' "$(changed --since "$later")"
+    # A copy has all its times anew.
+    same 'since the known one' '00/0000 00/0001 00/0002 00/0003' "$(changed --since "$known")"
+}
+
+@test "a journal that another program replaces while it is in use is noticed" {
+    local first second
+    new_drive -n 64 -s 64K
+    random $((4 * 64 * KiB)) | put 0
+    first=$(mosaicfs changed --mark drive)
+    cp "$journal" other
+    random 512 | put $((64 * KiB))
+    # As a mirror does that runs both ways: what we noted is gone.
+    cp other "$journal.part"
+    mv "$journal.part" "$journal"
+    same 'by their files' '00/0001' "$(changed --since "$first")"
+    random 512 | put $((2 * 64 * KiB))
+    second=$(mosaicfs changed --mark drive)
+    same 'since the second' '' "$(changed --since "$second")"
+    try 0 mosaicfs changed --since "$first" drive.img
+    said 'does not know that epoch'
+    cp other "$journal.part"
+    mv "$journal.part" "$journal"
+    umount_drive
+    try 0 mosaicfs changed --since "$second" drive.img
+    said 'does not know that epoch'
+    log_says 'another program has replaced or removed the journal'
+}
+
+@test "a journal of an older version is replaced, and its words mean everything" {
+    new_drive -n 8 -s 64K
+    random 100 | put 0
+    umount_drive
+    printf '\1' | dd of="$journal" bs=1 seek=16 conv=notrunc status=none
+    head -c 504 "$journal" | sha256sum | head -c 16 | xxd -r -p | dd of="$journal" bs=1 seek=504 conv=notrunc status=none
+    try 0 mosaicfs changed drive.img
+    said 'was written by an older version'
+    try 0 mosaicfs check drive.img
+    same 'a note' 'journal-missing' "$(mosaicfs check --json drive.img | jq -r '.notes[].kind // empty' | xargs)"
+    mount_drive
+    umount_drive
+    try 0 mosaicfs changed --since 5f3a9c1e-12 drive.img
+    said 'does not know that epoch'
+}
+
 @test "a journal of another archive is not believed" {
     new_drive -n 8 -s 64K
     random 100 | put 0

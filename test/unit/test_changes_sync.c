@@ -47,6 +47,18 @@ int __wrap_fdatasync(int fd)
     return -1;
 }
 
+static int mark(struct changes *changes, struct journal_word *word)
+{
+    char text[JOURNAL_EPOCH];
+    int rc = changes_mark(changes);
+
+    if (!rc)
+        rc = changes_mark_tell(changes, text);
+    if (!rc)
+        assert_int_equal(journal_parse_epoch(text, word), 0);
+    return rc;
+}
+
 static void open_archive(struct tempstore *temp)
 {
     struct geometry geo;
@@ -100,33 +112,32 @@ static void nor_for_the_next(void **state)
 static void the_next_knows_the_epochs(void **state)
 {
     const uint32_t tile = TILE;
-    char first[JOURNAL_EPOCH], second[JOURNAL_EPOCH];
-    uint32_t id, epoch;
+    struct journal_word first, second;
     struct changes_list list;
     struct changes *changes;
     struct tempstore temp;
 
     open_archive(&temp);
     assert_int_equal(changes_open(&temp.archive, &changes), 0);
-    assert_int_equal(changes_mark(changes, first), 0);
+    assert_int_equal(mark(changes, &first), 0);
     changes_close(changes);
     assert_int_equal(changes_open(&temp.archive, &changes), 0);
     assert_int_equal(changes_note(changes, &tile, 1), 0);
     changes_close(changes);
-    assert_int_equal(changes_read(&temp.archive, &list), 0);
-    assert_int_equal(journal_parse_epoch(first, &id, &epoch), 0);
+    assert_int_equal(changes_read(&temp.archive, true, &list), 0);
     assert_null(list.unusable);
-    assert_int_equal(id, list.header.id);
-    assert_true(epoch <= list.header.epoch && list.cells[tile] >= epoch);
+    assert_true(changes_read_knows(&list, &first));
+    assert_true(list.cells[tile] >= first.mark.epoch);
     changes_read_release(&list);
 
     assert_int_equal(changes_open(&temp.archive, &changes), 0);
-    assert_int_equal(changes_mark(changes, second), 0);
+    assert_int_equal(mark(changes, &second), 0);
     changes_close(changes);
-    assert_int_equal(changes_read(&temp.archive, &list), 0);
-    assert_int_equal(journal_parse_epoch(second, &id, &epoch), 0);
-    assert_int_equal(epoch, list.header.epoch);
-    assert_true(list.cells[tile] < epoch);
+    assert_int_equal(changes_read(&temp.archive, true, &list), 0);
+    assert_true(changes_read_knows(&list, &first));
+    assert_true(changes_read_knows(&list, &second));
+    assert_int_equal(second.mark.epoch, list.header.epoch);
+    assert_true(list.cells[tile] < second.mark.epoch);
     changes_read_release(&list);
     tempstore_remove(&temp);
 }
@@ -141,7 +152,7 @@ static void a_mark_that_fails_hides_no_change(void **state)
         struct changes_list list;
         struct changes *changes;
         struct tempstore temp;
-        char epoch[JOURNAL_EPOCH];
+        struct journal_word word;
         int noted;
 
         assert_true(nth < 10);
@@ -149,11 +160,11 @@ static void a_mark_that_fails_hides_no_change(void **state)
         assert_int_equal(changes_open(&temp.archive, &changes), 0);
         assert_int_equal(unlinkat(temp.archive.dirfd, FORMAT_JOURNAL_NAME, 0), 0);
         fsync_failing = nth;
-        rc = changes_mark(changes, epoch);
+        rc = mark(changes, &word);
         fsync_failing = 0;
         noted = changes_noted(changes, tile) ? 0 : changes_note(changes, &tile, 1);
         changes_close(changes);
-        assert_int_equal(changes_read(&temp.archive, &list), 0);
+        assert_int_equal(changes_read(&temp.archive, true, &list), 0);
         if (noted == 0)
             assert_true(list.unusable || list.cells[tile] >= list.header.epoch);
         changes_read_release(&list);
@@ -169,8 +180,7 @@ static void no_epoch_is_used_twice(void **state)
     struct journal_header header;
     struct changes *changes;
     struct tempstore temp;
-    char epoch[JOURNAL_EPOCH];
-    uint32_t id, number;
+    struct journal_word word;
     int fd;
 
     open_archive(&temp);
@@ -185,9 +195,8 @@ static void no_epoch_is_used_twice(void **state)
     close(fd);
     assert_int_equal(changes_open(&temp.archive, &changes), 0);
     assert_false(changes_noted(changes, TILE));
-    assert_int_equal(changes_mark(changes, epoch), 0);
-    assert_int_equal(journal_parse_epoch(epoch, &id, &number), 0);
-    assert_int_not_equal(id, header.id);
+    assert_int_equal(mark(changes, &word), 0);
+    assert_int_not_equal(word.id, header.id);
     changes_close(changes);
     tempstore_remove(&temp);
 }

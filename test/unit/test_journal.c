@@ -61,7 +61,7 @@ static void headers_come_back(void **state)
 static void headers_are_little_endian(void **state)
 {
     static const unsigned char start[] = "mosaicfs journal"
-                                         "\x01\0\0\0"
+                                         "\x02\0\0\0"
                                          "\xef\xcd\xab\x89"
                                          "\x0c\0\0\0"
                                          "\x06\x04\0\0"
@@ -97,7 +97,8 @@ static void headers_that_are_none_are_refused(void **state)
     } changes[] = {
         {0, "M", 1, -EBADMSG},                 /* magic */
         {15, "\0", 1, -EBADMSG},               /* its end */
-        {16, "\x02", 1, -ENOTSUP},             /* version */
+        {16, "\x03", 1, -ENOTSUP},             /* version */
+        {16, "\x01", 1, -EPROTO},              /* version, the one before */
         {16, "\0", 1, -ENOTSUP},               /* version */
         {19, "\x01", 1, -ENOTSUP},             /* version, high byte */
         {24, "\0\0\0\0", 4, -EBADMSG},         /* epoch 0 */
@@ -177,38 +178,82 @@ static void tiles_have_their_sectors(void **state)
 {
     static const struct {
         uint32_t ntiles, sectors;
-    } rows[] = {{1, 2},
-                {FORMAT_JOURNAL_CELLS, 2},
-                {FORMAT_JOURNAL_CELLS + 1, 3},
-                {2 * FORMAT_JOURNAL_CELLS, 3},
-                {FORMAT_TILES_MAX, 8458}};
+    } rows[] = {{1, 19},
+                {FORMAT_JOURNAL_CELLS, 19},
+                {FORMAT_JOURNAL_CELLS + 1, 21},
+                {2 * FORMAT_JOURNAL_CELLS, 21},
+                {FORMAT_TILES_MAX, 16931}};
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         assert_int_equal(journal_sectors(rows[i].ntiles), rows[i].sectors);
     assert_int_equal(journal_sector_of(0), 1);
     assert_int_equal(journal_sector_of(FORMAT_JOURNAL_CELLS - 1), 1);
     assert_int_equal(journal_sector_of(FORMAT_JOURNAL_CELLS), 2);
+    assert_int_equal(journal_cell_sectors(FORMAT_JOURNAL_CELLS + 1), 2);
+    assert_int_equal(journal_first_marks(FORMAT_JOURNAL_CELLS + 1), 5);
 }
 
 static void words_come_back(void **state)
 {
     static const struct {
-        uint32_t id, epoch;
-        const char *word;
-    } rows[] = {{0, 1, "00000000-1"},
-                {0x5f3a9c1e, 12, "5f3a9c1e-12"},
-                {UINT32_MAX, UINT32_MAX - 1, "ffffffff-4294967294"}};
+        struct journal_word word;
+        const char *text;
+    } rows[] = {
+        {{0, {1, 0}, false}, "00000000-1-00000000"},
+        {{0x5f3a9c1e, {12, 0x0b61d2c4}, false}, "5f3a9c1e-12-0b61d2c4"},
+        {{UINT32_MAX, {UINT32_MAX - 1, UINT32_MAX}, false}, "ffffffff-4294967294-ffffffff"},
+    };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char word[JOURNAL_EPOCH];
-        uint32_t id, epoch;
+        char text[JOURNAL_EPOCH];
+        struct journal_word word;
 
-        journal_print_epoch(rows[i].id, rows[i].epoch, word);
-        assert_string_equal(word, rows[i].word);
-        assert_int_equal(journal_parse_epoch(word, &id, &epoch), 0);
-        assert_int_equal(id, rows[i].id);
-        assert_int_equal(epoch, rows[i].epoch);
+        journal_print_epoch(&rows[i].word, text);
+        assert_string_equal(text, rows[i].text);
+        assert_int_equal(journal_parse_epoch(text, &word), 0);
+        assert_int_equal(word.id, rows[i].word.id);
+        assert_int_equal(word.mark.epoch, rows[i].word.mark.epoch);
+        assert_int_equal(word.mark.nonce, rows[i].word.mark.nonce);
+        assert_false(word.old);
     }
+}
+
+/* Scripts have kept them. */
+static void words_of_version_1_are_known_as_such(void **state)
+{
+    struct journal_word word;
+
+    assert_int_equal(journal_parse_epoch("5f3a9c1e-12", &word), 0);
+    assert_true(word.old);
+    assert_int_equal(word.id, 0x5f3a9c1e);
+    assert_int_equal(word.mark.epoch, 12);
+}
+
+static void marks_come_back(void **state)
+{
+    struct journal_mark marks[FORMAT_JOURNAL_CELLS / 2], got[FORMAT_JOURNAL_CELLS / 2];
+    uint32_t cells[FORMAT_JOURNAL_CELLS];
+
+    for (uint32_t i = 0; i < ARRAY_LEN(marks); i++)
+        marks[i] = (struct journal_mark){i, ~i};
+    journal_put_marks(marks, cells);
+    assert_int_equal(cells[2], 1);
+    assert_int_equal(cells[3], UINT32_MAX - 1);
+    journal_get_marks(cells, got);
+    assert_memory_equal(got, marks, sizeof(marks));
+}
+
+/* The numbers are part of the format. */
+static void looks_are_told_apart(void **state)
+{
+    const struct timespec a = {1700000000, 123456789}, b = {1700000000, 123456790}, zero = {0};
+
+    assert_int_equal(journal_look(&a, &b, 65536), 0xf9aa26f1);
+    assert_int_equal(journal_look(&zero, &zero, 0), 0xb020c249);
+    assert_int_not_equal(journal_look(&a, &b, 65536), journal_look(&b, &a, 65536));
+    assert_int_not_equal(journal_look(&a, &a, 65536), journal_look(&a, &b, 65536));
+    assert_int_not_equal(journal_look(&a, &a, 65536), journal_look(&b, &a, 65536));
+    assert_int_not_equal(journal_look(&a, &a, 65536), journal_look(&a, &a, 65537));
 }
 
 static void other_words_are_refused(void **state)
@@ -227,12 +272,20 @@ static void other_words_are_refused(void **state)
                                         "5f3a9c1e-1x",
                                         " 5f3a9c1e-1",
                                         "5f3a9c1g-1",
-                                        "5f3a9c1e-18446744073709551617"};
+                                        "5f3a9c1e-18446744073709551617",
+                                        "5f3a9c1e-12-",
+                                        "5f3a9c1e-12-0b61d2c",
+                                        "5f3a9c1e-12-0b61d2c44",
+                                        "5f3a9c1e-12-0B61D2C4",
+                                        "5f3a9c1e-12-0b61d2c4-",
+                                        "5f3a9c1e--0b61d2c4",
+                                        "5f3a9c1e-0-0b61d2c4",
+                                        "5f3a9c1e-00000000000000000000000000000000000012-0b61d2c4"};
 
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-        uint32_t id, epoch;
+        struct journal_word word;
 
-        if (journal_parse_epoch(words[i], &id, &epoch) != -EINVAL)
+        if (journal_parse_epoch(words[i], &word) != -EINVAL)
             fail_msg("'%s' is taken for an epoch", words[i]);
     }
 }
@@ -250,6 +303,9 @@ int main(void)
         cmocka_unit_test(a_file_of_zeros_is_no_journal),
         cmocka_unit_test(tiles_have_their_sectors),
         cmocka_unit_test(words_come_back),
+        cmocka_unit_test(words_of_version_1_are_known_as_such),
+        cmocka_unit_test(marks_come_back),
+        cmocka_unit_test(looks_are_told_apart),
         cmocka_unit_test(other_words_are_refused),
     };
 

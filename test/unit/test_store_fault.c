@@ -89,7 +89,9 @@ static int call(struct store *st, enum fault_op op)
     case FAULT_NOTE:
         return store_note(st, &(uint32_t){0}, 1);
     case FAULT_MARK:
-        return store_mark(st, epoch);
+        return store_mark(st);
+    case FAULT_TELL:
+        return store_tell(st, epoch);
     case FAULT_FLUSH_START:
         return store_flush_start(st, 0);
     case FAULT_FLUSH:
