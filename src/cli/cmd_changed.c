@@ -55,27 +55,86 @@ static bool has_changed(const struct result *result, const struct request *reque
            looks_differ(result->list.looks[tile], result->looks[tile]);
 }
 
+/* Which of many tiles are there, by a bit each. */
+struct look {
+    struct store *store;
+    uint64_t *present;
+};
+
+static int look_at(void *arg, uint32_t tile, const struct store_place *place)
+{
+    const struct look *look = arg;
+    struct store_stat stat;
+    int rc = store_stat_at(look->store, tile, place, &stat);
+
+    if (!rc)
+        look->present[tile / 64] |= UINT64_C(1) << tile % 64;
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/*
+ * Asking for each tile by its name costs more than a look at all of them, once a good part
+ * has changed. Before anything is told: what cannot be listed must not pass for deleted.
+ */
+static int look_at_all(const struct result *result, const struct request *request,
+                       uint64_t **present)
+{
+    uint32_t ntiles = result->store->geometry.ntiles, n = 0;
+    struct look look = {.store = result->store};
+    int rc;
+
+    *present = NULL;
+    for (uint32_t tile = 0; tile < ntiles; tile++)
+        n += has_changed(result, request, tile);
+    if (n <= ntiles / 8)
+        return 0;
+    look.present = calloc(ntiles / 64 + 1, sizeof(*look.present));
+    if (!look.present) {
+        log_error("cannot list what changed: %s", strerror(ENOMEM));
+        return -ENOMEM;
+    }
+    rc = store_each(result->store, 0, ntiles, look_at, &look);
+    if (rc)
+        free(look.present);
+    else
+        *present = look.present;
+    return rc;
+}
+
+/* 0: the tile is there; -ENOENT: it is not. present: of look_at_all(). */
+static int find(const struct result *result, const uint64_t *present, uint32_t tile)
+{
+    struct store_stat stat;
+
+    if (!present)
+        return store_stat(result->store, tile, &stat);
+    return present[tile / 64] >> tile % 64 & 1 ? 0 : -ENOENT;
+}
+
 typedef void (*take_fn)(const char *path, bool deleted, void *arg);
 
 /* Calls take with the path of every tile that changed. 0 or -errno. */
 static int each(const struct result *result, const struct request *request, take_fn take, void *arg)
 {
     uint32_t ntiles = result->store->geometry.ntiles;
+    uint64_t *present;
+    int rc = look_at_all(result, request, &present);
 
-    for (uint32_t tile = 0; tile < ntiles; tile++) {
+    for (uint32_t tile = 0; !rc && tile < ntiles; tile++) {
         char path[LAYOUT_PATH];
-        struct store_stat stat;
-        int rc;
+        int found;
 
         if (!has_changed(result, request, tile))
             continue;
-        rc = store_stat(result->store, tile, &stat);
-        if (rc && rc != -ENOENT)
-            return rc;
+        found = find(result, present, tile);
         result->layout->tile_path(tile, path);
-        take(path, rc == -ENOENT, arg);
+        if (found && found != -ENOENT)
+            rc = found;
+        else
+            take(path, found == -ENOENT, arg);
     }
-    return 0;
+    free(present);
+    return rc;
 }
 
 /* --- output ----------------------------------------------------------------------------------- */

@@ -98,9 +98,12 @@ static int check_names(const struct archive *archive, DIR *dir)
 {
     struct dirent *entry;
     struct names names;
+    uint32_t band;
     int rc;
 
     while ((errno = 0, entry = readdir(dir))) {
+        if (layout_bundle.tile_number(0, entry->d_name, &band)) /* as nearly all are */
+            continue;
         names_recognise(&layout_bundle, NAMES_FOLDER, entry->d_name, &names);
         if (names.kind == NAMES_SPELLING && names.tile < archive->index.geometry.ntiles)
             return refuse_name(archive, entry->d_name, names.of);

@@ -389,3 +389,24 @@ rsync_like() {
     try 2 mosaicfs changed --json -0 drive.img
     try 1 mosaicfs changed nowhere.img
 }
+
+@test "when everything may have changed, what is listed costs what is there" {
+    need strace
+    mosaicfs create -n 1048576 -s 64K drive.img
+    mkdir -p drive.img/00 drive.img/vv
+    touch drive.img/00/000{0..9} drive.img/vv/vvvv
+    strace -f -c -o calls mosaicfs changed drive.img >list 2>warning
+    grep -q 'everything may have changed' warning
+    same 'the list' "$(echo 00/000{0..9} vv/vvvv)" "$(xargs <list)"
+    less calls "$(awk '/ total$/ { print $4 }' calls)" 20000
+    mosaicfs changed --deleted drive.img 2>warning | wc -l >deleted
+    same deleted $((1048576 - 11)) "$(cat deleted)"
+}
+
+@test "a folder that cannot be listed is no deleted tile" {
+    mosaicfs create -n 3000 -s 64K drive.img
+    mkdir drive.img/00
+    touch drive.img/00/0000 drive.img/01
+    refuse mosaicfs changed --deleted drive.img >list
+    same 'the list' '' "$(cat list)"
+}
