@@ -207,6 +207,7 @@ $(BUILD)/test/unit/test_scan: unit_ldflags := \
 	-Wl,--wrap=io_open,--wrap=readdir,--wrap=readdir64
 $(BUILD)/test/unit/test_owner: unit_ldflags := \
 	-Wl,--wrap=mkdirat,--wrap=gethostname,--wrap=fopen,--wrap=fopen64
+$(BUILD)/test/unit/test_io_move: unit_ldflags := -Wl,--wrap=renameat2,--wrap=linkat
 $(BUILD)/test/unit/test_drive: unit_ldflags := \
 	-Wl,--wrap=flock,--wrap=renameat2,--wrap=fs_local
 $(BUILD)/test/unit/test_copy: unit_ldflags := \

@@ -430,13 +430,10 @@ static int write_synced(int dirfd, const char *name, const void *buf, size_t len
  * reach it in any order, and a power cut must not take both. When a step fails
  * the first is taken back: a file of two names is in the way.
  */
-static int link_unlink(int fromfd, const char *from, int tofd, const char *to)
+static int unlink_linked(int fromfd, const char *from, int tofd, const char *to)
 {
-    int err;
+    int err = fromfd == tofd ? 0 : io_fsync(tofd);
 
-    if (linkat(fromfd, from, tofd, to, 0))
-        return -errno;
-    err = fromfd == tofd ? 0 : io_fsync(tofd);
     if (!err && unlinkat(fromfd, from, 0))
         err = -errno;
     if (err)
@@ -444,14 +441,31 @@ static int link_unlink(int fromfd, const char *from, int tofd, const char *to)
     return err;
 }
 
-/* Some file systems have no RENAME_NOREPLACE and say EINVAL. */
+/*
+ * Without hard links, too, which one file system says by this error, another by that
+ * one (rclone mount, exfat-fuse, fusefat). The callers hold a lock, so nobody of ours makes
+ * the name in between.
+ */
+static int look_and_rename(int fromfd, const char *from, int tofd, const char *to)
+{
+    if (faccessat(tofd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
+    if (errno != ENOENT)
+        return -errno;
+    return renameat(fromfd, from, tofd, to) ? -errno : 0;
+}
+
 int io_move_new(int fromfd, const char *from, int tofd, const char *to)
 {
     if (renameat2(fromfd, from, tofd, to, RENAME_NOREPLACE) == 0)
         return 0;
-    if (errno != EINVAL && errno != ENOSYS)
+    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
         return -errno;
-    return link_unlink(fromfd, from, tofd, to);
+    if (linkat(fromfd, from, tofd, to, 0) == 0)
+        return unlink_linked(fromfd, from, tofd, to);
+    if (errno == EEXIST || errno == ENOENT || io_is_full(-errno))
+        return -errno;
+    return look_and_rename(fromfd, from, tofd, to);
 }
 
 int io_rename_new(int dirfd, const char *from, const char *to)
