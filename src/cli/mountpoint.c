@@ -125,6 +125,9 @@ static int make_or_open(const char *path, bool *made, int *fd)
         return -EAGAIN;
     if (rc)
         log_error("cannot mount on '%s': %s", path, strerror(-rc));
+    if (io_is_full(rc))
+        log_note("name an empty file that is there already, or one on another file system, such as "
+                 "/run");
     return rc;
 }
 

@@ -44,6 +44,7 @@ struct base {
 static const struct base everywhere[] = {
     {NAMES_TOP, NAMES_A_DIRECTORY, WORD, FORMAT_PRIVATE_DIR, "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "lock", "", TAGGED},
+    {NAMES_PRIVATE, NAMES_A_FILE, WORD, "spare", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "journal", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "cover", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "reindex", "", TAGGED},

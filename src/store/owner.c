@@ -37,8 +37,40 @@
 #include "format/format.h"
 #include "store/adopt.h"
 
+#define LOCK "lock"   /* in the private directory */
+#define SPARE "spare" /* what a record can be written into when the disk is full */
+
 #define FINISH_WAIT_MS 60000 /* for a process that is writing its last bytes */
 #define FINISH_POLL_MS 5
+
+/*
+ * On a disk that is full to the last block or inode: a file that has its block is
+ * written in place, the lock itself or, where there is none, the one that the last
+ * writer left under the name of SPARE. That gets its name when it is whole and on disk; a
+ * lock that is torn by a power cut is refused as damaged.
+ */
+static int write_without_space(int dirfd, const char *text, size_t len, enum io_replace_mode mode)
+{
+    unsigned links;
+    int fd;
+    int rc = io_open_file(dirfd, mode == IO_NEW ? SPARE : LOCK, O_WRONLY, &fd);
+
+    if (rc)
+        return rc == -ENOENT ? -ENOSPC : rc;
+    rc = io_links(fd, &links);
+    if (!rc && links != 1)
+        rc = -ENOSPC; /* it may be that of a copy, too */
+    if (!rc)
+        rc = io_pwrite(fd, text, len, 0);
+    if (!rc)
+        rc = io_truncate(fd, len);
+    if (!rc)
+        rc = io_fdatasync(fd);
+    close(fd);
+    if (!rc && mode == IO_NEW)
+        rc = io_rename_new(dirfd, SPARE, LOCK);
+    return rc ? rc : io_sync_dir(dirfd, ".");
+}
 
 static int write_record(const struct archive *archive, const struct record *record,
                         enum io_replace_mode mode)
@@ -48,7 +80,11 @@ static int write_record(const struct archive *archive, const struct record *reco
     int rc = archive_private(archive, true, &fd);
 
     if (!rc) {
-        rc = io_replace(fd, "lock", text, record_print(record, text), mode);
+        size_t len = record_print(record, text);
+
+        rc = io_replace(fd, LOCK, text, len, mode);
+        if (io_is_full(rc))
+            rc = write_without_space(fd, text, len, mode);
         close(fd);
     }
     if (rc == -EEXIST)
@@ -58,6 +94,9 @@ static int write_record(const struct archive *archive, const struct record *reco
                   strerror(-rc));
     if (rc == -EROFS || rc == -EACCES)
         log_note("to mount without writing, use 'mosaicfs mount --read-only'");
+    if (io_is_full(rc))
+        log_note("make some room on that file system, a few KiB are enough; once it is mounted, "
+                 "delete and trim inside the drive, and all that is given back");
     return rc;
 }
 
@@ -71,7 +110,7 @@ static int read_record(const struct archive *archive, struct record *record)
 
     if (rc)
         return rc;
-    rc = io_read_file(fd, "lock", text, sizeof(text), &len);
+    rc = io_read_file(fd, LOCK, text, sizeof(text), &len);
     close(fd);
     if (!rc && len == 0)
         rc = -ENOENT;
@@ -385,7 +424,10 @@ static void remove_record(const struct archive *archive)
     int rc = archive_private(archive, false, &fd);
 
     if (!rc) {
-        rc = unlinkat(fd, "lock", 0) ? -errno : 0;
+        /* Its block serves the next writer when there is no other. */
+        rc = renameat(fd, LOCK, fd, SPARE) ? -errno : 0;
+        if (rc)
+            rc = unlinkat(fd, LOCK, 0) ? -errno : 0;
         close(fd);
     }
     if (rc)
