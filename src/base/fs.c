@@ -4,6 +4,7 @@
 #include <linux/magic.h>
 #include <stddef.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "base/compiler.h"
 
@@ -45,4 +46,10 @@ bool fs_local(int fd)
 bool fs_known(int fd)
 {
     return is_one_of(fd, NKNOWN);
+}
+
+/* A position past what the file system can hold is refused, and no byte is touched. */
+bool fs_holds(int fd, uint64_t len)
+{
+    return lseek(fd, (off_t)len, SEEK_SET) >= 0;
 }

@@ -6,6 +6,7 @@
 #define BASE_FS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * True when all who use the file system do so through this kernel and see the same
@@ -13,6 +14,9 @@
  * behind FUSE, for layers over others, and when in doubt.
  */
 bool fs_local(int fd);
+
+/* Whether a file of that many bytes can be, on the file system of a regular file fd. */
+bool fs_holds(int fd, uint64_t len);
 
 /*
  * True when it is one of few that are known well, and may be believed:

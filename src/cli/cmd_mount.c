@@ -18,8 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "cli/cli.h"
 #include "cli/confine.h"
 #include "cli/cover_check.h"
@@ -217,13 +219,44 @@ static int prepare_mountpoint(const struct plan *plan, struct drive *drive, bool
     return CLI_FAILED;
 }
 
+/*
+ * A tile that cannot become whole would be an error deep in the file system above,
+ * much later. Read-only, no tile grows.
+ */
+static int check_sizes(const struct drive *drive)
+{
+    const struct archive *archive = &drive->archive;
+    uint64_t len = archive->head + geometry_tile_len(&archive->index.geometry, 0);
+    const char *what = NULL;
+    char text[PARSE_SIZE_TEXT];
+    int fd;
+
+    if (drive->read_only)
+        return 0;
+    if (process_file_limit() < len)
+        what = "the limit of a file's size (ulimit -f, LimitFSIZE=)";
+    else if (io_open_file(archive->dirfd, archive->index.layout->index, O_RDONLY, &fd) == 0) {
+        what = fs_holds(fd, len) ? NULL : "the largest file that its file system can hold";
+        close(fd);
+    }
+    if (!what)
+        return 0;
+    parse_size_text(len, text);
+    log_error("cannot mount '%s' for writing: a tile of %s is more than %s", archive->path, text,
+              what);
+    log_note("raise the limit, use another file system, or mount it with --read-only");
+    return CLI_FAILED;
+}
+
 /* With the drive open: until the mount point has gone again and all is flushed. */
 static int serve_drive(struct plan *plan, struct drive *drive)
 {
     struct fuse_front *front = NULL;
     bool made = false;
-    int rc = new_front(plan, drive, &front), fd;
+    int rc = check_sizes(drive), fd;
 
+    if (!rc)
+        rc = new_front(plan, drive, &front);
     (void)!chdir("/"); /* stay out of the way of whoever wants to unmount the place */
     if (!rc)
         rc = prepare_mountpoint(plan, drive, &made, &fd);
@@ -249,12 +282,14 @@ static int serve(struct plan *plan)
         .reach = DRIVE_IMAGE,
         .read_only = plan->mount.read_only,
         .yield = true,
-        .max_open = process_open_limit(),
         .covers = &plan->covers,
     };
     struct drive drive;
-    int rc = janitor_start(plan->mountpoint, mountpoint_remove);
+    int rc;
 
+    if (process_open_limit(&config.max_open))
+        return CLI_FAILED;
+    rc = janitor_start(plan->mountpoint, mountpoint_remove);
     if (rc) {
         log_error("cannot start the process that is to unmount '%s': %s", plan->mountpoint,
                   strerror(-rc));
@@ -284,9 +319,8 @@ static int await_ready(const struct plan *plan, int fd, pid_t child)
         /* Without its size on disk, which the daemon may still be adding up. */
         if (statx(AT_FDCWD, plan->mountpoint, AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0) {
             if (geteuid() != 0 && !plan->mount.shared)
-                log_note("only you can open '%s', not even root; for a loop device mount it with "
-                         "--fuse=\"-o allow_root\", which needs the line 'user_allow_other' "
-                         "in " FUSE_CONF,
+                log_note("'%s' is yours alone; for a loop device, which needs root, mount it with "
+                         "'-o allow_root'",
                          plan->mountpoint);
             return CLI_DONE;
         }

@@ -13,8 +13,9 @@
 #include "base/io.h"
 #include "base/log.h"
 
-#define OPEN_MIN 64
-#define OPEN_MAX 4096 /* at tiles of 8 MiB a working set of 32 GiB */
+#define OPEN_MIN 64    /* tiles */
+#define OPEN_OTHERS 32 /* what else is open then, at least */
+#define OPEN_MAX 4096  /* at tiles of 8 MiB a working set of 32 GiB */
 
 static int null_fd = -1; /* /dev/null, for process_detach() */
 
@@ -26,18 +27,38 @@ void process_begin(void)
     (void)!close_range(STDERR_FILENO + 1, ~0u, 0);
 }
 
-unsigned process_open_limit(void)
+/* The soft limit becomes the hard one. */
+static rlim_t raise_limit(int which)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return OPEN_MIN;
+    if (getrlimit(which, &limit))
+        return RLIM_INFINITY;
     limit.rlim_cur = limit.rlim_max;
-    (void)!setrlimit(RLIMIT_NOFILE, &limit);
+    (void)!setrlimit(which, &limit);
+    return limit.rlim_cur;
+}
+
+int process_open_limit(unsigned *tiles)
+{
+    rlim_t limit = raise_limit(RLIMIT_NOFILE);
+
+    if (limit < OPEN_MIN + OPEN_OTHERS) {
+        log_error("the limit of open files is %u; to serve a drive it must be %u at least",
+                  (unsigned)limit, OPEN_MIN + OPEN_OTHERS);
+        log_note("raise it with 'ulimit -n', or LimitNOFILE= of a systemd service");
+        return -EMFILE;
+    }
     /* Half of it: folders, /dev/fuse and what libraries open need some, too. */
-    if (limit.rlim_cur / 2 >= OPEN_MAX)
-        return OPEN_MAX;
-    return limit.rlim_cur / 2 <= OPEN_MIN ? OPEN_MIN : (unsigned)(limit.rlim_cur / 2);
+    *tiles = limit / 2 >= OPEN_MAX   ? OPEN_MAX
+             : limit / 2 <= OPEN_MIN ? OPEN_MIN
+                                     : (unsigned)(limit / 2);
+    return 0;
+}
+
+uint64_t process_file_limit(void)
+{
+    return raise_limit(RLIMIT_FSIZE);
 }
 
 static void tell(const char *what, int failed)

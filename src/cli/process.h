@@ -6,6 +6,10 @@
 #ifndef CLI_PROCESS_H
 #define CLI_PROCESS_H
 
+#include <stdint.h>
+
+#include "base/compiler.h"
+
 /*
  * First thing of all. Closes every descriptor above stderr that the caller left
  * open: held by a daemon, a pipe of it would never end. From now on a pipe that
@@ -14,10 +18,13 @@
 void process_begin(void);
 
 /*
- * Raises the limit of open files to what is allowed. Returns how many tiles may
- * be open at once: at least 64.
+ * Raises the limit of open files to what is allowed. *tiles is how many of them may
+ * be open at once: at least 64. 0, or -EMFILE, logged, when it is too low to serve.
  */
-unsigned process_open_limit(void);
+MUST_CHECK int process_open_limit(unsigned *tiles);
+
+/* Raises the limit of a file's size likewise. Returns what it is now. */
+uint64_t process_file_limit(void);
 
 /*
  * Once per process, before threads start. The kernel may be waiting for us to

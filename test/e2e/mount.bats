@@ -499,6 +499,59 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     said 'ended without unmounting'
 }
 
+@test "limits that a tile or its descriptors exceed are told at the start" {
+    mosaicfs create -n 4 -s 1M drive.img
+    (ulimit -f 512 && try 1 mosaicfs mount drive.img drive)
+    said "a tile of 1 MiB is more than the limit of a file's size"
+    (ulimit -f 512 && try 0 mosaicfs mount -r drive.img drive)
+    umount_drive
+    (ulimit -n 60 && try 1 mosaicfs mount drive.img drive)
+    said 'must be 96 at least'
+    refuse test -e drive
+}
+
+@test "tiles that the file system cannot hold are told at the start" {
+    need loop
+    truncate -s 64M disk
+    mkfs.ext2 -q -b 1024 disk
+    mkdir m
+    mount -o loop disk m
+    mosaicfs create -n 4 -s 32G m/drive.img
+    try 1 mosaicfs mount m/drive.img drive
+    said 'a tile of 32 GiB is more than the largest file'
+    try 0 mosaicfs mount -r m/drive.img drive
+    umount_drive
+}
+
+@test "a drive on a disk that is full to the last block can be mounted and marked" {
+    need loop ext4 xfs
+    local fs i
+    for fs in ext4 xfs; do
+        truncate -s 320M "$fs"
+        "mkfs.$fs" -q "$fs"
+        mkdir -p m
+        mount -o loop "$fs" m
+        mosaicfs create -n 4 -s 1M m/drive.img
+        mount_at m/drive.img drive
+        umount_drive
+        for i in 1M 4k 1; do
+            quiet dd if=/dev/zero of=m/fill$i bs=$i count=9999 || true
+            sync m
+        done
+        for ((i = 0; i < 99999; i++)); do # inodes, too
+            true 2>/dev/null >"m/$i" || break
+        done
+        mount_at m/drive.img drive
+        same record "$T/drive" "$(sed -n 's/^mountpoint //p' m/drive.img/.mosaicfs/lock)"
+        kill_daemon m/drive.img
+        try 0 umount_at drive
+        mount_at m/drive.img drive # over what a dead one left
+        umount_drive
+        try 0 mosaicfs changed --mark m/drive.img
+        umount m
+    done
+}
+
 @test "a copy of a mounted archive can be mounted" {
     new_drive -n 4 -s 1M
     cp -a drive.img copy.img
@@ -545,7 +598,7 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     mosaicfs create -n 4 -s 1M drive.img
     for how in drive drive.img; do
         mount_drive
-        kill_daemon
+        kill_daemon m/drive.img
         try 0 umount_at "$how"
         not_mounted drive
         refuse test -e drive
@@ -742,11 +795,9 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     local pid
     expect_log 'File too large'
     random 4096 >block
-    (
-        ulimit -f 512
-        new_drive -n 4 -s 1M
-    )
+    new_drive -n 4 -s 1M
     pid=$(daemon_pid)
+    prlimit --pid "$pid" --fsize=$((512 * KiB)) # at the start it would be refused
     dd if=block of=drive bs=4k seek=10 conv=notrunc,fsync status=none
     try 1 dd if=block of=drive bs=4k seek=200 oflag=direct conv=notrunc
     said 'File too large'
