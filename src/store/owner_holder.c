@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +115,23 @@ void owner_holder_note_copy(const struct archive *archive, const struct record *
              archive->path);
 }
 
+/* Who may end it: its user, and root. */
+static void advise_umount(const struct archive *archive, pid_t pid)
+{
+    struct passwd *user;
+    struct stat st;
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+    if (geteuid() == 0 || fstatat(AT_FDCWD, path, &st, 0) || st.st_uid == geteuid()) {
+        log_note("'mosaicfs umount %s' ends that", archive->path);
+        return;
+    }
+    user = getpwuid(st.st_uid);
+    log_note("that is a process of user '%s' (%u): only that user and root can unmount it",
+             user ? user->pw_name : "?", (unsigned)st.st_uid);
+}
+
 /* Nobody holds the flock, or flock does not work here: the record alone tells. */
 static void tell_recorded(const struct archive *archive, const struct record *record)
 {
@@ -126,7 +144,7 @@ static void tell_recorded(const struct archive *archive, const struct record *re
               record->mountpoint[0] ? ", which has it mounted on '" : "", record->mountpoint,
               record->mountpoint[0] ? "'" : "");
     if (record->mountpoint[0])
-        log_note("'mosaicfs umount %s' ends that", archive->path);
+        advise_umount(archive, record->pid);
     else
         log_note("wait until that process has ended, then try again");
 }
@@ -146,7 +164,7 @@ void owner_holder_tell(const struct archive *archive)
         log_note("try again in a moment");
     } else if (pid) {
         log_error("archive '%s' is in use read-only by process %d", archive->path, (int)pid);
-        log_note("'mosaicfs umount %s' ends that", archive->path);
+        advise_umount(archive, pid);
     } else {
         log_error("archive '%s' is in use by another process, which cannot be seen from here",
                   archive->path);
