@@ -2,28 +2,51 @@
 #include "cli/busy.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "cli/holders.h"
 
+#define STEPS_MAX (4 * PATH_MAX) /* what does not fit is told the next time */
+
 /* The sentence, and what the advice below it is about: the holders told last. */
 struct told {
     const char *what; /* "cannot unmount" */
     const char *name;
-    char device[64];
-    char mountpoint[PATH_MAX]; /* of the device */
+    char steps[STEPS_MAX]; /* commands that end what devices do, "'losetup -d /dev/loop0'" */
+    unsigned nsteps;
+    bool leaving; /* a device that nobody need detach */
     pid_t apart;
     char apart_mountpoint[PATH_MAX];
     bool process;
 };
 
+static void add_step(struct told *told, const char *command, const char *object)
+{
+    size_t len = strlen(told->steps);
+    int n =
+        snprintf(told->steps + len, STEPS_MAX - len, "%s'%s %s'", len ? ", " : "", command, object);
+
+    if (n < 0 || (size_t)n >= STEPS_MAX - len)
+        told->steps[len] = '\0';
+    else
+        told->nsteps++;
+}
+
 static void tell_device(struct told *told, const struct holder *holder)
 {
-    snprintf(told->device, sizeof(told->device), "%s", holder->device);
-    snprintf(told->mountpoint, sizeof(told->mountpoint), "%s",
-             holder->mountpoint ? holder->mountpoint : "");
     if (holder->mountpoint)
+        add_step(told, "umount", holder->mountpoint);
+    if (holder->leaving)
+        told->leaving = true;
+    else
+        add_step(told, "losetup -d", holder->device);
+    if (holder->leaving && !holder->mountpoint)
+        log_error(
+            "%s '%s': in use by loop device %s, which is detached when its last user closes it",
+            told->what, told->name, holder->device);
+    else if (holder->mountpoint)
         log_error("%s '%s': in use by loop device %s (mounted on '%s')", told->what, told->name,
                   holder->device, holder->mountpoint);
     else
@@ -57,11 +80,11 @@ static void tell_nobody(const struct told *told)
 
 static void advise(const struct told *told)
 {
-    if (told->mountpoint[0])
-        log_note("'umount %s' and 'losetup -d %s' end that; then try again", told->mountpoint,
-                 told->device);
-    else if (told->device[0])
-        log_note("'losetup -d %s' ends that; then try again", told->device);
+    if (told->nsteps)
+        log_note("%s end%s that; then try again", told->steps, told->nsteps == 1 ? "s" : "");
+    else if (told->leaving)
+        log_note("see what else uses the device, such as 'cryptsetup' or 'mount' in another mount "
+                 "namespace; then try again");
     if (told->apart)
         log_note("'nsenter --mount --target %d umount %s' ends that; then try again",
                  (int)told->apart, told->apart_mountpoint);

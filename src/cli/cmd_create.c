@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "cli/cli.h"
 #include "cli/cover_check.h"
+#include "cli/escape.h"
 #include "format/format.h"
 #include "store/archive.h"
 #include "store/covers.h"
@@ -231,8 +232,10 @@ static int run(const struct args *args)
     check_sectors(index.geometry.size);
     parse_size_text(index.geometry.size, size);
     parse_size_text(index.geometry.tile_size, tile_size);
-    printf("created '%s': %s in %" PRIu32 " tile%s of %s\n", args->operands[0], size,
-           index.geometry.ntiles, index.geometry.ntiles == 1 ? "" : "s", tile_size);
+    fputs("created '", stdout);
+    escape_print(args->operands[0], stdout);
+    printf("': %s in %" PRIu32 " tile%s of %s\n", size, index.geometry.ntiles,
+           index.geometry.ntiles == 1 ? "" : "s", tile_size);
     return CLI_DONE;
 }
 

@@ -127,6 +127,15 @@ static bool stands_on(const char *file, const char *device, const struct target 
     return strcmp(file, "/") == 0 && device_below(device) == target->dev;
 }
 
+/* 'losetup -d' of a device that is in use lets it go with its last user. */
+static bool is_leaving(const char *name)
+{
+    char path[PROC_PATH + 32], text[8];
+
+    snprintf(path, sizeof(path), "/sys/block/%s/loop/autoclear", name);
+    return read_text(path, text, sizeof(text)) && text[0] == '1';
+}
+
 static unsigned each_loop(const struct mounts *mounts, const struct target *target,
                           void (*tell)(const struct holder *holder, void *arg), void *arg)
 {
@@ -144,6 +153,7 @@ static unsigned each_loop(const struct mounts *mounts, const struct target *targ
             !stands_on(file, device, target))
             continue;
         holder.mountpoint = device_mounted(mounts, entry->d_name, 0);
+        holder.leaving = is_leaving(entry->d_name);
         tell(&holder, arg);
         n++;
     }

@@ -13,6 +13,7 @@
 
 struct holder {
     const char *device; /* "/dev/loop3", or NULL: a process */
+    bool leaving;       /* the device is detached already, as soon as nobody uses it */
     bool apart;         /* a process of another mount namespace, where the file is mounted */
     /* where something on the device is mounted, or NULL; with apart: where the file is, there */
     const char *mountpoint;

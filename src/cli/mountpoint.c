@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/log.h"
 #include "cli/mounts.h"
+#include "cli/server.h"
 #include "front/unmount.h"
 
 int mountpoint_resolve(const char *path, char out[PATH_MAX])
@@ -47,7 +47,10 @@ static int open_existing(const char *path, int *fd)
 
     *fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     rc = *fd < 0 || fstat(*fd, &st) ? -errno : 0;
-    if (rc) {
+    if (rc == -ELOOP) {
+        log_error("cannot mount on '%s': it is a symbolic link that leads nowhere", path);
+        log_note("remove it, or name what it should lead to");
+    } else if (rc) {
         log_error("cannot mount on '%s': %s", path, strerror(-rc));
     } else if (S_ISDIR(st.st_mode)) {
         log_error("cannot mount on '%s': it is a directory; the drive is a file", path);
@@ -63,15 +66,17 @@ static int open_existing(const char *path, int *fd)
 /* 0 when no image is mounted on path, or none any more. */
 static int clear(const char *path)
 {
+    struct server server = {.fd = -1};
     struct mounts mounts;
-    struct statvfs vfs;
-    bool mounted = mounts_read(0, &mounts) == 0 && mounts_at(&mounts, path);
+    const struct mount *mount = mounts_read(0, &mounts) == 0 ? mounts_at(&mounts, path) : NULL;
+    bool mounted = mount != NULL;
 
+    if (mount)
+        server_ask(mount, SERVER_PATIENCE_MS, &server);
     mounts_release(&mounts);
     if (!mounted)
         return 0;
-    /* Always asks the daemon, unlike stat(2), which the kernel may answer by itself. */
-    if (statvfs(path, &vfs) && (errno == ENOTCONN || errno == ECONNABORTED))
+    if (server.dead)
         return bury(path);
     log_error("cannot mount on '%s': an image is mounted there already", path);
     return -EBUSY;

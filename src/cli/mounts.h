@@ -18,7 +18,7 @@ struct mount {
     int id, parent;
     dev_t dev; /* st_dev of what is on it */
     bool read_only;
-    bool ours; /* a mosaicfs */
+    bool ours;               /* a mosaicfs */
     uint32_t shared, master; /* peer groups, 0: none */
     char *root;              /* what of its file system is seen */
     char *mountpoint;

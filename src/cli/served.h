@@ -16,7 +16,7 @@ struct served_list {
     struct served_one {
         const struct mount *mount;
         struct server server; /* how that is */
-    } *list;
+    } * list;
     size_t n;
 };
 

@@ -74,6 +74,7 @@ bool bundle_likely(const char *text, size_t len)
 
 #define TYPE "com.apple.diskimage.sparsebundle"
 #define VERSION_KEY "bundle-backingstore-version"
+#define TYPE_FAMILY "com.apple.diskimage." /* names of Apple's, not ours to call damaged */
 #define TYPE_KEY "diskimage-bundle-type"
 #define VERSION_MAX 2
 
@@ -213,14 +214,17 @@ static int check_type(plist_t dict, const struct flat *flat, const char **why)
 {
     char *text = NULL;
     plist_t value;
-    bool ours;
+    bool ours, other;
     int rc = find(dict, flat, &type_key, PLIST_STRING, &value, why);
 
     if (rc)
         return rc;
     plist_get_string_val(value, &text);
     ours = text && strcmp(text, TYPE) == 0;
+    other = text && strncmp(text, TYPE_FAMILY, strlen(TYPE_FAMILY)) == 0;
     free(text);
+    if (!ours && other)
+        return newer(why, "it is of another kind of bundle than '" TYPE "'");
     return ours ? 0 : damaged(why, "'" TYPE_KEY "' is not '" TYPE "'");
 }
 

@@ -358,6 +358,19 @@ int archive_find_index(const struct archive *archive, struct index *index, const
     return rc;
 }
 
+/* Not of one file that is damaged: of the disk, or of what serves the file system. */
+static bool is_gone(int rc)
+{
+    return rc == -EIO || rc == -ENXIO || rc == -ENODEV || rc == -ESHUTDOWN || rc == -ENOTCONN ||
+           rc == -ESTALE;
+}
+
+static void note_gone(void)
+{
+    log_note("the disk may have failed or been removed, or the server of the file system is gone; "
+             "'dmesg' may tell. Nothing was changed");
+}
+
 static int complain_index(const struct archive *archive, const char *name, const char *why, int rc)
 {
     bool foreign = strcmp(name, FORMAT_INDEX_NAME) != 0;
@@ -369,6 +382,8 @@ static int complain_index(const struct archive *archive, const char *name, const
         return rc;
     }
     log_error("cannot use '%s' of archive '%s': %s", name, archive->path, why ? why : io_why(rc));
+    if (is_gone(rc))
+        note_gone();
     if (rc == -EBADMSG && foreign)
         log_note("put back a good copy of '%s' or '%s', from a backup; the bands are untouched",
                  FORMAT_BUNDLE_INDEX, FORMAT_BUNDLE_SPARE);
@@ -428,6 +443,8 @@ int archive_open_dir(const char *path, struct archive *archive)
         log_error("'%s' is not an archive: it is not a directory", path);
     else if (rc)
         log_error("cannot open archive '%s': %s", path, strerror(-rc));
+    if (is_gone(rc))
+        note_gone();
     return rc;
 }
 

@@ -304,7 +304,8 @@ static int check_record(const struct owner *owner, struct record *stale)
         return 0;
     if (rc) {
         complain_unreadable(archive, rc);
-        log_note("if nothing uses the archive, remove that file and try again");
+        if (rc == -EBADMSG || rc == -EINVAL || rc == -ELOOP || rc == -EFBIG) /* it is no record */
+            log_note("if nothing uses the archive, remove that file and try again");
         return rc;
     }
     switch (writer_state(&record, fs_local(archive->dirfd), owner->exclusive)) {

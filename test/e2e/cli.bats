@@ -386,7 +386,7 @@ LINES
     need jq
     mosaicfs create --total 2560 -s 1K drive.img
     try 0 mosaicfs info --json drive.img
-    same fields 'archive bytes_allocated bytes_stored cover format layout mounted size taken tile_size tiles tiles_present uuid' \
+    same fields 'archive bytes_allocated bytes_stored complete cover format layout mounted size taken tile_size tiles tiles_present uuid' \
         "$(jq -r 'keys | join(" ")' out)"
     same archive "$T/drive.img" "$(info archive)"
     same format 2 "$(info format)"
@@ -545,4 +545,35 @@ LINES
     same 'standard error' '' "$(cat err)"
     try 0 mosaicfs create -n 8 -s 512 d.img
     same 'standard error' '' "$(cat err)"
+}
+
+@test "create shows a name with control characters as it cannot act on a terminal" {
+    try 0 mosaicfs create -n 1 $'a\e[31mb\nc.img'
+    printed "created 'a\\033[31mb\\012c.img': "
+    same lines 1 "$(wc -l <out)"
+}
+
+@test "a lock that cannot be read for want of descriptors is not to be removed" {
+    need strace plain
+    local when
+    mosaicfs create -n 4 -s 1M drive.img
+    mkdir drive.img/.mosaicfs
+    echo x >drive.img/.mosaicfs/lock
+    try 1 mosaicfs changed --mark drive.img
+    said 'remove that file'
+    quiet strace -qq -o trace -e trace=openat2 mosaicfs changed --mark drive.img || true
+    when=$(grep -n '"lock"' trace | tail -n 1 | cut -d: -f1)
+    try 1 strace -qq -o trace -e trace=openat2 -e "inject=openat2:error=EMFILE:when=$when" \
+        mosaicfs changed --mark drive.img
+    said 'Too many open files'
+    refuse grep -F 'remove' err
+}
+
+@test "an archive whose disk is gone is not called damaged" {
+    need strace plain
+    mosaicfs create -n 4 -s 1M drive.img
+    try 1 strace -qq -f -o trace -P "$T/drive.img/mosaicfs.index" -e trace=pread64 \
+        -e inject=pread64:error=EIO mosaicfs info drive.img
+    said 'the disk may have failed or been removed'
+    said 'Nothing was changed'
 }

@@ -90,6 +90,7 @@ mount_options() {
         try 1 mount_at drive.img "$where"
         said "$where'"
         not_mounted "$where"
+        [ "$where" != dangling ] || said 'it is a symbolic link that leads nowhere'
     done
     same 'the file' content "$(cat file)"
     refuse test -e nowhere

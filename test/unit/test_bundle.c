@@ -148,6 +148,9 @@ static const struct {
      "is not 'com.apple.diskimage.sparsebundle'"},
     {HEAD BAND VERSION SIZE
      "<key>diskimage-bundle-type</key><string>com.apple.diskimage.other</string>" TAIL,
+     -ENOTSUP, "it is of another kind of bundle"},
+    {HEAD INFO BAND VERSION SIZE
+     "<key>diskimage-bundle-type</key><string>com.bpple.diskimage.sparsebundle</string>" TAIL,
      -EBADMSG, "is not 'com.apple.diskimage.sparsebundle'"},
     /* numbers */
     {NUMBER("-1"), -EBADMSG, RANGE},
