@@ -239,12 +239,7 @@ static void complain_foreign(const struct archive *archive, const struct record 
 
 static void note_stale(const struct archive *archive, const struct record *record)
 {
-    if (writer_state(record, true, false) == OWNER_ALIVE && record->pid != getpid())
-        log_warn(
-            "'%s' has the lock of process %d, which uses another archive: this is a copy, made "
-            "while that one was in use, and may be torn; its lock is cleared",
-            archive->path, (int)record->pid);
-    else if (record->mountpoint[0])
+    if (record->mountpoint[0])
         log_note(
             "the last mount of '%s' (process %d) ended without unmounting; its lock is cleared",
             archive->path, (int)record->pid);

@@ -6,7 +6,8 @@
  *   the flock  It took the flock of the archive on a file system of its kernel alone
  *              (local 1 in its record), and we hold the flock there now. In one boot
  *              that is the same lock; in another, the disk was in one machine then
- *              and is in one machine now.
+ *              and is in one machine now. But one that is seen alive is alive: then this
+ *              is a copy with its record, which store/owner_holder.c tells.
  *   the process  It was seen from the same namespaces, in this boot, and is gone, or
  *              began at another time.
  *
@@ -150,10 +151,8 @@ enum owner_state writer_state(const struct record *record, bool local, bool excl
         return OWNER_ELSEWHERE;
     if (!same(record->boot, me.boot))
         return local && (record->local || is_old(record)) ? OWNER_DEAD : OWNER_ELSEWHERE;
-    if (exclusive && record->local)
-        return OWNER_DEAD;
     if (!is_old(record) && !same(record->namespaces, me.namespaces))
-        return OWNER_ELSEWHERE;
+        return exclusive && record->local ? OWNER_DEAD : OWNER_ELSEWHERE;
     if (is_there(record))
         return OWNER_ALIVE;
     return !is_old(record) || local ? OWNER_DEAD : OWNER_ELSEWHERE;

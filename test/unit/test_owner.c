@@ -207,7 +207,7 @@ static const struct {
      OWNER_ALIVE},
     {"in use on the disk, bindfs here", NULL, NULL, NULL, NULL, true, true, false, false,
      OWNER_ALIVE},
-    {"a copy of what is in use", NULL, NULL, NULL, NULL, true, true, true, true, OWNER_DEAD},
+    {"a copy of what is in use", NULL, NULL, NULL, NULL, true, true, true, true, OWNER_ALIVE},
     {"a reboot", NULL, NULL, "b", NULL, false, true, true, true, OWNER_DEAD},
     {"a reboot, only looked at", NULL, NULL, "b", NULL, true, true, true, false, OWNER_DEAD},
     {"a reboot, host renamed", NULL, "h", "b", NULL, false, true, true, true, OWNER_DEAD},
