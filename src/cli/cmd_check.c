@@ -297,6 +297,8 @@ static int open_archive(struct check *check, const char *path)
     struct served served;
     int rc = served_open(&served, path, archive_open_dir, &check->archive);
 
+    if (!rc && served.mount)
+        check->left += server_replaced(served.mount, &served.server, path);
     served_release(&served);
     return rc;
 }

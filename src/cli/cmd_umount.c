@@ -67,6 +67,8 @@ static int settle_server(struct target *target)
         log_error("cannot bring the last writes to '%s' to disk: %s", target->name, strerror(-rc));
         log_note("what was written since the last sync may be missing; the log of the mount says "
                  "why");
+    } else if (server_replaced(target->mount, server, target->name)) {
+        rc = -ESTALE;
     }
     return rc ? rc : err;
 }

@@ -29,11 +29,12 @@ static bool is_dead(int err)
 
 /* What the two processes share. */
 struct question {
-    struct server server;        /* what has been told so far */
-    const struct mount *mount;   /* where to ask */
-    bool told;                   /* that it takes long */
-    int rc;                      /* what came of it */
-    char epoch[STORE_EPOCH];     /* of CONTROL_MARK */
+    struct server server;      /* what has been told so far */
+    const struct mount *mount; /* where to ask */
+    bool told;                 /* that it takes long */
+    int rc;                    /* what came of it */
+    char epoch[STORE_EPOCH];   /* of CONTROL_MARK */
+    struct control_replaced replaced;
     struct control_archive room; /* for the answer */
 };
 
@@ -118,6 +119,18 @@ static void work_mark(void *arg)
         close(fd);
 }
 
+static void work_replaced(void *arg)
+{
+    struct question *question = arg;
+    int fd = open_file(question->mount, O_RDONLY);
+
+    /* Older servers know nothing of it. */
+    if (fd < 0 || ioctl(fd, CONTROL_REPLACED, &question->replaced))
+        question->replaced.tiles = 0;
+    if (fd >= 0)
+        close(fd);
+}
+
 /* Waits on, and says so, unless it is certain that waiting alone does not help. */
 static bool wait_on(void *arg)
 {
@@ -186,6 +199,25 @@ int server_mark(const struct mount *mount, const struct server *server, char epo
 }
 
 /* --- its end ---------------------------------------------------------------------------------- */
+
+unsigned server_replaced(const struct mount *mount, const struct server *server, const char *name)
+{
+    struct question question = {.mount = mount, .server = *server};
+    unsigned n = 0;
+
+    if (server->answered && !server->silent && !server->waiting &&
+        put_question(&question, work_replaced, 3 * PATIENCE_MS, NULL) == 0)
+        n = question.replaced.tiles;
+    if (!n)
+        return 0;
+    log_error(
+        "another program has replaced or removed %u of the tiles that '%s' uses; one is '%.*s'", n,
+        name, (int)sizeof(question.replaced.first) - 1, question.replaced.first);
+    log_note(
+        "what the mounted drive shows is a mix of old and new: unmount it, check the file system "
+        "in it, and restore into the archive again, or from a mirror, while it is not mounted");
+    return n;
+}
 
 int server_hold(struct server *server)
 {

@@ -58,6 +58,12 @@ MUST_CHECK int server_sync(const struct mount *mount, const struct server *serve
 MUST_CHECK int server_mark(const struct mount *mount, const struct server *server,
                            char epoch[STORE_EPOCH]);
 
+/*
+ * Has the process behind a mount look for tiles that other programs replaced under
+ * it. Tells of them, as what is named so. How many there are; 0, too, when it does not know.
+ */
+unsigned server_replaced(const struct mount *mount, const struct server *server, const char *name);
+
 /* Keeps hold of process pid, so that server_wait() cannot mean another one. 0 or -errno. */
 MUST_CHECK int server_hold(struct server *server);
 

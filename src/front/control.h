@@ -65,4 +65,18 @@ static_assert(sizeof(struct control_archive) == 4120, "fixed for ever");
 
 #define CONTROL_ARCHIVE _IOR('M', 5, struct control_archive)
 
+/*
+ * Tiles that other programs have replaced or removed since they were in use. Looks
+ * for up to some seconds at all of them.
+ */
+struct control_replaced {
+    uint32_t tiles;
+    uint32_t reserved; /* 0 */
+    char first[64];    /* the name of one, or ""; with a NUL */
+};
+
+static_assert(sizeof(struct control_replaced) == 72, "fixed for ever");
+
+#define CONTROL_REPLACED _IOR('M', 7, struct control_replaced)
+
 #endif

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -427,6 +428,16 @@ static void waiting(struct fuse_front *front, struct control_waiting *out)
 }
 
 /* Asks no disk: the file system of the archive may stand still. */
+static int replaced(struct fuse_front *front, struct control_replaced *out)
+{
+    struct store_replaced found;
+    int rc = image_replaced(front->img, &found);
+
+    *out = (struct control_replaced){.tiles = found.tiles};
+    memcpy(out->first, found.first, sizeof(out->first));
+    return rc;
+}
+
 static int archive(struct fuse_front *front, struct control_archive *out)
 {
     char link[sizeof("/proc/self/fd/") + 16];
@@ -462,6 +473,7 @@ static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
         struct control_mark mark;
         struct control_waiting waiting;
         struct control_archive archive;
+        struct control_replaced replaced;
     } out;
     size_t len = 0;
     int rc = -ENOTTY;
@@ -480,6 +492,9 @@ static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
     } else if (cmd == CONTROL_ARCHIVE) {
         len = sizeof(out.archive);
         rc = archive(front_of(req), &out.archive);
+    } else if (cmd == CONTROL_REPLACED) {
+        len = sizeof(out.replaced);
+        rc = replaced(front_of(req), &out.replaced);
     }
     /* The kernel made room for as much as the command's number says. */
     if (rc || len != out_size)

@@ -475,6 +475,11 @@ int image_set_times(struct image *img, const struct timespec *atime, const struc
     return 0;
 }
 
+int image_replaced(struct image *img, struct store_replaced *out)
+{
+    return store_replaced(img->store, out);
+}
+
 int image_space(struct image *img, struct statvfs *out)
 {
     return store_space(img->store, out);

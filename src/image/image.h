@@ -119,6 +119,9 @@ MUST_CHECK int image_usage(struct image *img, unsigned wait_ms, struct image_usa
 MUST_CHECK int image_set_times(struct image *img, const struct timespec *atime,
                                const struct timespec *mtime);
 
+/* Tiles that others have replaced or removed while they were in use here. 0 or -errno. */
+MUST_CHECK int image_replaced(struct image *img, struct store_replaced *out);
+
 /* Of the file system that holds the tiles. */
 MUST_CHECK int image_space(struct image *img, struct statvfs *out);
 

@@ -70,7 +70,7 @@ struct changes_list {
     uint32_t first_damaged; /* the lowest such sector, when damaged */
     bool marks_damaged;     /* of marks */
     uint32_t *cells;        /* a cell per tile; UINT32_MAX where damaged */
-    uint32_t *looks;        /* a look per tile, JOURNAL_UNSURE where damaged; NULL unless asked for */
+    uint32_t *looks; /* a look per tile, JOURNAL_UNSURE where damaged; NULL unless asked for */
     struct journal_mark marks[FORMAT_JOURNAL_MARKS];
 };
 

@@ -179,8 +179,7 @@ static int look_around(struct changes *changes, uint32_t *looks)
 /* The looks of the tiles that sector number has the cells of, as the journal has them. */
 static int old_looks(struct changes *changes, uint32_t number, uint32_t old[FORMAT_JOURNAL_CELLS])
 {
-    int rc =
-        changes_file_read(changes, number + journal_cell_sectors(changes->ntiles), old);
+    int rc = changes_file_read(changes, number + journal_cell_sectors(changes->ntiles), old);
 
     if (rc != -EBADMSG)
         return rc;
@@ -212,8 +211,7 @@ static bool has_cells(struct changes *changes, uint32_t number)
 }
 
 /* Notes the tiles of one sector that somebody else has changed. *noted: a sync is due. */
-static int note_sector(struct changes *changes, uint32_t number, const uint32_t *looks,
-                       bool *noted)
+static int note_sector(struct changes *changes, uint32_t number, const uint32_t *looks, bool *noted)
 {
     uint32_t first = (number - 1) * FORMAT_JOURNAL_CELLS;
     uint32_t before = atomic_load(&changes->epoch) - 1;

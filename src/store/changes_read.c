@@ -41,7 +41,7 @@ static int read_header(int fd, const struct index *index, struct changes_list *l
         if (!rc)
             rc = got == sizeof(sector) ? journal_get_header(sector, header) : -EBADMSG;
     }
-    *why = rc == -EBADMSG  ? "is damaged"
+    *why = rc == -EBADMSG   ? "is damaged"
            : rc == -ENOTSUP ? "was written by a newer version"
            : rc == -EPROTO  ? "was written by an older version"
                             : NULL;
@@ -199,8 +199,7 @@ bool changes_read_newest(const struct changes_list *list, struct journal_word *w
 {
     *word = (struct journal_word){.id = list->header.id};
     for (unsigned i = 0; !list->unusable && i < FORMAT_JOURNAL_MARKS; i++)
-        if (list->marks[i].epoch > word->mark.epoch &&
-            list->marks[i].epoch <= list->header.epoch)
+        if (list->marks[i].epoch > word->mark.epoch && list->marks[i].epoch <= list->header.epoch)
             word->mark = list->marks[i];
     return word->mark.epoch > 0;
 }

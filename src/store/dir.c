@@ -39,6 +39,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/fs.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/zero.h"
@@ -201,6 +202,7 @@ static int dir_create(struct store *st, uint32_t tile)
     if (rc)
         return dir_file_complain(dir, "create", tile, rc);
     fdcache_forget(dir->cache, tile); /* a file that somebody else removed */
+    dir_replaced_forget(dir, tile);
     fdcache_add(dir->cache, tile, fd, payload);
     return 0;
 }
@@ -217,6 +219,7 @@ static int dir_remove(struct store *st, uint32_t tile)
     rc = dir_file_folder(dir, tile, path, &name, &folder);
     if (!rc) {
         fdcache_leaving(dir->cache, tile, true);
+        dir_replaced_forget(dir, tile);
         rc = unlinkat(folder, name, 0) ? -errno : 0;
         close(folder);
     }
@@ -321,6 +324,7 @@ static int dir_flush_entries(struct store *st)
     int evicted = fdcache_error(dir->cache);
     int rc = dir_file_mapped(folders_sync(&dir->folders));
 
+    dir_replaced_now_and_then(dir);
     changes_mark_watch(dir->changes, false);
     return rc ? rc : evicted;
 }
@@ -367,6 +371,7 @@ static void dir_close(struct store *st)
     changes_close(dir->changes);
     bandmap_close(&dir->bandmap);
     fdcache_free(dir->cache);
+    free((void *)dir->idents);
     folders_release(&dir->folders);
     free(dir);
 }
@@ -393,6 +398,7 @@ static const struct store_ops dir_ops = {
     .flush_entries = dir_flush_entries,
     .space = dir_space,
     .changed = dir_changed,
+    .replaced = dir_replaced,
     .close = dir_close,
 };
 
@@ -425,7 +431,8 @@ static int find_keepers(struct dir *dir)
 int dir_open(const struct archive *archive, bool read_only, unsigned max_open, struct store **out)
 {
     struct dir *dir = calloc(1, sizeof(*dir));
-    struct fdcache_ops cache_ops = {.open = dir_file_open, .sync = dir_file_sync, .arg = dir};
+    struct fdcache_ops cache_ops = {
+        .open = dir_file_open, .sync = dir_file_sync, .closing = dir_replaced_look, .arg = dir};
     int rc = dir ? 0 : -ENOMEM;
 
     if (!rc) {
@@ -434,9 +441,13 @@ int dir_open(const struct archive *archive, bool read_only, unsigned max_open, s
         dir->dirfd = archive->dirfd;
         dir->read_only = read_only;
         dir->uid = geteuid();
+        dir->stable = fs_known(archive->dirfd);
+        dir->idents = calloc(dir->store.geometry.ntiles, sizeof(*dir->idents));
         dir->layout = archive->index.layout;
         rc = folders_init(&dir->folders, archive->dirfd, dir->layout, dir->store.geometry.ntiles);
     }
+    if (!rc && !dir->idents)
+        rc = -ENOMEM;
     if (!rc)
         rc = find_keepers(dir);
     if (!rc)

@@ -225,6 +225,7 @@ int dir_file_open(void *arg, struct fdcache_file *file)
         return rc;
     }
     file->mappable = is_mappable(dir, path, file, &st);
+    dir_replaced_met(dir, tile, &st);
     /* The other name may be outside of the archive, or belong to a copy that is to stay. */
     if (st.st_nlink > 1 && file->writing)
         file->write_error = -EMLINK;

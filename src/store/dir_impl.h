@@ -25,7 +25,13 @@ struct dir {
     const struct archive *archive;
     int dirfd; /* the archive's, not ours */
     bool read_only;
-    uid_t uid; /* as whom we are */
+    uid_t uid;   /* as whom we are */
+    bool stable; /* an inode's number is its own as long as there is a file */
+    /* any thread, see dir_replaced.c */
+    _Atomic uint32_t *idents;  /* of tiles that were closed */
+    atomic_uint nreplaced;     /* tiles that others replaced */
+    _Atomic uint32_t replaced; /* the first of them */
+    atomic_llong looked;
     const struct layout *layout;
     uint32_t keepers[2]; /* tiles that are not removed, or DIR_NOBODY */
     struct fdcache *cache;
@@ -49,6 +55,18 @@ MUST_CHECK int dir_stat(struct store *st, uint32_t tile, const struct store_plac
                         struct store_stat *out);
 MUST_CHECK int dir_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
                         uint64_t *found);
+
+MUST_CHECK int dir_replaced(struct store *st, struct store_replaced *out);
+
+/* Compares name and open file: an operation of struct fdcache_ops. Logs what it finds. */
+void dir_replaced_look(void *arg, struct fdcache_file *file);
+/* The tile was opened: is it the file that it was when it was last closed? */
+struct stat;
+void dir_replaced_met(const struct dir *dir, uint32_t tile, const struct stat *st);
+/* We are going to remove the tile, or have made it. */
+void dir_replaced_forget(struct dir *dir, uint32_t tile);
+/* Compares all open files when it was not done for some time. */
+void dir_replaced_now_and_then(struct dir *dir);
 
 /* Bytes of the tile, which are as many in its file if that is no short one. */
 uint64_t dir_file_len(const struct dir *dir, uint32_t tile);

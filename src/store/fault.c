@@ -14,16 +14,25 @@
 #include "base/log.h"
 
 const char *const fault_op_names[FAULT_NOPS] = {
-    [FAULT_READ] = "read",         [FAULT_LEND] = "lend",
-    [FAULT_WRITE] = "write",       [FAULT_CREATE] = "create",
-    [FAULT_REMOVE] = "remove",     [FAULT_ZERO] = "zero",
-    [FAULT_ALLOCATE] = "allocate", [FAULT_SEEK] = "seek",
-    [FAULT_STAT] = "stat",         [FAULT_NEXT] = "next",
-    [FAULT_EACH] = "each",         [FAULT_NOTE] = "note",
-    [FAULT_MARK] = "mark",         [FAULT_TELL] = "tell",
+    [FAULT_READ] = "read",
+    [FAULT_LEND] = "lend",
+    [FAULT_WRITE] = "write",
+    [FAULT_CREATE] = "create",
+    [FAULT_REMOVE] = "remove",
+    [FAULT_ZERO] = "zero",
+    [FAULT_ALLOCATE] = "allocate",
+    [FAULT_SEEK] = "seek",
+    [FAULT_STAT] = "stat",
+    [FAULT_NEXT] = "next",
+    [FAULT_EACH] = "each",
+    [FAULT_NOTE] = "note",
+    [FAULT_MARK] = "mark",
+    [FAULT_TELL] = "tell",
     [FAULT_FLUSH_START] = "flush-start",
-    [FAULT_FLUSH] = "flush",       [FAULT_FLUSH_ENTRIES] = "flush-entries",
-    [FAULT_SPACE] = "space",       [FAULT_CHANGED] = "changed",
+    [FAULT_FLUSH] = "flush",
+    [FAULT_FLUSH_ENTRIES] = "flush-entries",
+    [FAULT_SPACE] = "space",
+    [FAULT_CHANGED] = "changed",
 };
 
 struct rule {
@@ -235,6 +244,11 @@ static int fault_changed(struct store *st, struct timespec *out)
     return rc ? rc : store_changed(below(st), out);
 }
 
+static int fault_replaced(struct store *st, struct store_replaced *out)
+{
+    return store_replaced(fault_of(st)->below, out);
+}
+
 static void fault_close(struct store *st)
 {
     struct fault *fault = fault_of(st);
@@ -266,6 +280,7 @@ static const struct store_ops fault_ops = {
     .flush_entries = fault_flush_entries,
     .space = fault_space,
     .changed = fault_changed,
+    .replaced = fault_replaced,
     .close = fault_close,
 };
 

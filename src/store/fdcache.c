@@ -58,6 +58,14 @@ static struct remains take_locked(struct fdcache_file *file)
     return (struct remains){file->fd, atomic_exchange(&file->map, NULL)};
 }
 
+/* A file that is idle goes. */
+static struct remains evict_locked(struct fdcache *cache, struct fdcache_file *file)
+{
+    if (cache->ops.closing && !file->forgotten)
+        cache->ops.closing(cache->ops.arg, file);
+    return take_locked(file);
+}
+
 static void give_back(struct fdcache *cache, struct remains remains)
 {
     fdcache_map_end(cache, remains.map);
@@ -75,7 +83,7 @@ void fdcache_free(struct fdcache *cache)
         for (unsigned way = 0; way < FDCACHE_WAYS; way++) {
             assert(set->files[way].pins == 0);
             if (set->files[way].open)
-                give_back(cache, take_locked(&set->files[way]));
+                give_back(cache, evict_locked(cache, &set->files[way]));
         }
         lock_must(pthread_cond_destroy(&set->changed));
         mutex_release(&set->mutex);
@@ -298,7 +306,7 @@ static int enter(struct fdcache *cache, struct fdcache_file *fresh, struct fdcac
         unused.fd = fresh->fd;
     } else {
         if (room->open)
-            unused = take_locked(room);
+            unused = evict_locked(cache, room);
         fill_locked(set, room, fresh);
         *file = room;
     }
@@ -318,7 +326,7 @@ static bool close_one(struct fdcache *cache, struct fdcache_set *set)
         file = oldest_locked(set);
     } while (file && !clean_locked(cache, set, file));
     if (file) {
-        remains = take_locked(file);
+        remains = evict_locked(cache, file);
         file->open = false;
     }
     mutex_unlock(&set->mutex);
@@ -418,6 +426,20 @@ int fdcache_sync(struct fdcache *cache, uint32_t tile)
     mutex_unlock(&set->mutex);
     give_back(cache, remains);
     return rc;
+}
+
+void fdcache_each(struct fdcache *cache, void (*fn)(void *arg, struct fdcache_file *file),
+                  void *arg)
+{
+    for (unsigned i = 0; i < cache->nsets; i++) {
+        struct fdcache_set *set = &cache->sets[i];
+
+        mutex_lock(&set->mutex);
+        for (unsigned way = 0; way < FDCACHE_WAYS; way++)
+            if (set->files[way].open && !set->files[way].forgotten)
+                fn(arg, &set->files[way]);
+        mutex_unlock(&set->mutex);
+    }
 }
 
 bool fdcache_unsynced(struct fdcache *cache, struct fdcache_file *file)

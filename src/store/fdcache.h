@@ -55,6 +55,8 @@ struct fdcache_ops {
     int (*open)(void *arg, struct fdcache_file *file);
     /* Makes the file's bytes durable. 0 or -errno. */
     int (*sync)(void *arg, struct fdcache_file *file);
+    /* It is about to be closed, to make room or at the end; a set's lock is held. May be NULL. */
+    void (*closing)(void *arg, struct fdcache_file *file);
     void *arg;
 };
 
@@ -113,6 +115,10 @@ void fdcache_forget(struct fdcache *cache, uint32_t tile);
  * -errno. Any thread, removal of the tile included.
  */
 MUST_CHECK int fdcache_sync(struct fdcache *cache, uint32_t tile);
+
+/* Calls fn with every open file that can be found, under the lock of its set. */
+void fdcache_each(struct fdcache *cache, void (*fn)(void *arg, struct fdcache_file *file),
+                  void *arg);
 
 /* Whether the file, which the caller holds, may have bytes that only the page cache has. */
 bool fdcache_unsynced(struct fdcache *cache, struct fdcache_file *file);

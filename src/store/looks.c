@@ -46,7 +46,8 @@ static int met(void *arg, uint32_t tile, int folder)
     return 0;
 }
 
-/* The tiles from first to end - 1, of one folder. Where it cannot be listed they may be anything. */
+/* The tiles from first to end - 1, of one folder. Where it cannot be listed they may be anything.
+ */
 static int look_into(struct walk *walk, const struct folders *folders, uint32_t first, uint32_t end)
 {
     int rc = folders_each(folders, first, end, met, walk);

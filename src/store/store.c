@@ -169,6 +169,12 @@ int store_changed(struct store *st, struct timespec *out)
     return checked(st->ops->changed(st, out));
 }
 
+int store_replaced(struct store *st, struct store_replaced *out)
+{
+    *out = (struct store_replaced){0};
+    return st->ops->replaced ? checked(st->ops->replaced(st, out)) : 0;
+}
+
 void store_close(struct store *st)
 {
     if (st)

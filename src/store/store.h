@@ -43,6 +43,11 @@ struct store_stat {
     struct timespec mtime;
 };
 
+struct store_replaced {
+    uint32_t tiles;
+    char first[64]; /* the name of one, or "" */
+};
+
 /*
  * Does something with bytes that are lent to it: 0 or -errno. It leaves looking at
  * them to a system call, since they may go away meanwhile: -EFAULT tells of that.
@@ -146,6 +151,11 @@ struct store_ops {
     int (*space)(struct store *st, struct statvfs *out);
     /* When tiles were last added or removed, as far as the store knows. */
     int (*changed)(struct store *st, struct timespec *out);
+    /*
+     * Which tiles in use others have replaced or removed. Looks for some time at all that
+     * were used, open or not. Any thread. NULL: there are no others.
+     */
+    int (*replaced)(struct store *st, struct store_replaced *out);
     void (*close)(struct store *st);
 };
 
@@ -182,6 +192,7 @@ MUST_CHECK int store_flush(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush_entries(struct store *st);
 MUST_CHECK int store_space(struct store *st, struct statvfs *out);
 MUST_CHECK int store_changed(struct store *st, struct timespec *out);
+MUST_CHECK int store_replaced(struct store *st, struct store_replaced *out);
 /* NULL is fine. */
 void store_close(struct store *st);
 

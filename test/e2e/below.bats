@@ -233,3 +233,53 @@ whole_life() {
         whole_life "odd/$layout.sparsebundle" "$layout"
     done
 }
+
+# restore TILE-PATH: another file with the tile's name, as mirrors put it there.
+restore() {
+    head -c 4096 /dev/urandom >"$1.new"
+    mv "$1.new" "$1"
+}
+
+@test "tiles that are restored under a mounted drive: told by check and umount" {
+    local when
+    for when in open closed removed; do
+        rm -rf drive.img
+        new_drive -n 256 -s 1M
+        head -c 4096 /dev/urandom | dd of=drive bs=4k conv=notrunc,fsync status=none
+        if [ "$when" = closed ]; then # by as many others as the daemon may have open
+            umount_drive
+            (ulimit -n 96 && mount_drive)
+            head -c 4096 drive >/dev/null
+            for ((i = 1; i < 200; i++)); do
+                head -c 1 /dev/urandom | dd of=drive bs=1M seek=$i conv=notrunc status=none
+            done
+            sync drive
+        fi
+        try 0 mosaicfs check drive
+        expect_log "tile '00/0000' was replaced or removed"
+        if [ "$when" = removed ]; then
+            rm drive.img/00/0000
+        else
+            restore drive.img/00/0000
+        fi
+        try 3 mosaicfs check drive
+        said "one is '00/0000'"
+        try 1 mosaicfs umount drive
+        said "one is '00/0000'"
+        log_says "tile '00/0000' was replaced or removed"
+        not_mounted drive
+        mount_drive
+        umount_drive
+    done
+}
+
+@test "tiles that only we make and remove are told of by nobody" {
+    local i
+    new_drive -n 256 -s 1M
+    for i in 1 2 3; do
+        random $((32 * MiB)) | dd of=drive bs=1M conv=notrunc,fsync status=none
+        fallocate -p -o 0 -l $((16 * MiB)) drive
+        try 0 mosaicfs check drive
+    done
+    try 0 mosaicfs umount drive
+}
