@@ -21,7 +21,7 @@
 #include "store/looks.h"
 
 struct request {
-    const char *since; /* as given, or NULL */
+    const char *since;        /* as given, or NULL */
     struct journal_word word; /* the same */
     bool deleted, json;
     char end; /* of a path */

@@ -25,7 +25,7 @@
 #include "base/parse.h"
 
 #define MAGIC "mosaicfs journal" /* 16 bytes */
-#define VERSION 2 /* 1 had neither looks nor marks */
+#define VERSION 2                /* 1 had neither looks nor marks */
 #define HEX_DIGITS 8
 #define MARKS_PER_SECTOR (FORMAT_JOURNAL_CELLS / 2)
 

@@ -302,8 +302,8 @@ static size_t no_nonce(struct work *w)
     for (size_t i = 0; i < w->trace.nevents; i++) {
         struct trace_event *e = &w->trace.events[i];
 
-        for (uint64_t at = 0; e->kind == TRACE_WRITE && is(w, e, JOURNAL) &&
-                              at + FORMAT_JOURNAL_SECTOR <= e->len;
+        for (uint64_t at = 0;
+             e->kind == TRACE_WRITE && is(w, e, JOURNAL) && at + FORMAT_JOURNAL_SECTOR <= e->len;
              at += FORMAT_JOURNAL_SECTOR)
             if (without_nonces(w, e->data + at, (e->off + at) / FORMAT_JOURNAL_SECTOR))
                 first = i < first ? i : first;

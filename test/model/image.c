@@ -228,10 +228,9 @@ static void do_usage(struct worker *w)
 /* The store fails a few calls of some operation from now on. Never a flush: that is final. */
 static void do_fault(struct worker *w)
 {
-    static const enum fault_op ops[] = {FAULT_READ, FAULT_WRITE,    FAULT_CREATE, FAULT_REMOVE,
-                                        FAULT_ZERO, FAULT_ALLOCATE, FAULT_SEEK,   FAULT_STAT,
-                                        FAULT_NEXT, FAULT_EACH,     FAULT_NOTE,   FAULT_MARK,
-                                        FAULT_TELL};
+    static const enum fault_op ops[] = {
+        FAULT_READ, FAULT_WRITE, FAULT_CREATE, FAULT_REMOVE, FAULT_ZERO, FAULT_ALLOCATE, FAULT_SEEK,
+        FAULT_STAT, FAULT_NEXT,  FAULT_EACH,   FAULT_NOTE,   FAULT_MARK, FAULT_TELL};
     enum fault_op op = ops[random_below(&w->random, ARRAY_LEN(ops))];
     int err = random_below(&w->random, 2) ? EIO : ENOSPC;
 
