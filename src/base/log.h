@@ -32,6 +32,13 @@ void log_debug_on(void);
  * threads start.
  */
 MUST_CHECK int log_open(const char *path);
+/*
+ * From now on nobody who logs waits for the log, whoever takes its lines: a thread
+ * writes them, and what it cannot write in time is dropped, counted and told. The
+ * end of the process waits for the last lines, but not long. Before other threads
+ * start, and with no fork after it. 0 or -errno.
+ */
+MUST_CHECK int log_queue(void);
 /* The terminal is going away: from now on to the file of log_open(), else to syslog. */
 void log_detach(void);
 

@@ -168,7 +168,11 @@ static int serve_mounted(struct plan *plan, struct drive *drive, struct fuse_fro
     process_harden();
     confine_enter(drive->archive.dirfd, covers_fd(drive->archive.covers), drive->read_only,
                   fuse_front_rings(front));
-    rc = fuse_front_run(front, drive->img, on_ready, plan);
+    rc = log_queue();
+    if (rc)
+        log_error("cannot start a thread: %s", strerror(-rc));
+    else
+        rc = fuse_front_run(front, drive->img, on_ready, plan);
     if (rc)
         detach(plan, mount_id);
     return rc ? CLI_FAILED : CLI_DONE;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <regex.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -239,6 +241,144 @@ static void errno_survives_and_open_tells(void **state)
     assert_string_equal(text, "mosaicfs: x\n");
 }
 
+/* --- while we serve --------------------------------------------------------------------------- */
+
+#define MANY 5000
+#define PATIENCE 20 /* seconds; who waits longer waits for ever */
+
+static void queued(void)
+{
+    if (log_queue())
+        abort();
+    for (unsigned i = 0; i < 100; i++)
+        log_note("line %u", i);
+}
+
+static void queued_to_file(void)
+{
+    if (log_open(path) || log_queue())
+        abort();
+    log_note("to stderr");
+    log_detach();
+    log_note("to the file");
+}
+
+static void the_end_waits_for_the_last_lines(void **state)
+{
+    char text[CAP], line[32];
+    const char *at = text;
+
+    (void)state;
+    collect(queued, text);
+    assert_int_equal(count(text, "\n"), 100);
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(line, sizeof(line), "mosaicfs: line %u\n", i);
+        assert_int_equal(strncmp(at, line, strlen(line)), 0);
+        at += strlen(line);
+    }
+    collect(queued_to_file, text);
+    assert_int_equal(strncmp(text, "mosaicfs: to stderr\n", 20), 0);
+    assert_int_equal(count(text, " note mosaicfs: to the file\n"), 1);
+    assert_int_equal(count(text, "\n"), 2);
+}
+
+static void *log_some(void *number)
+{
+    for (unsigned i = 0; i < MANY; i++)
+        log_note("thread %u, line %u", (unsigned)(uintptr_t)number, i);
+    return NULL;
+}
+
+/* MANY lines of each of four threads. */
+static void log_many(void)
+{
+    pthread_t threads[4];
+
+    for (uintptr_t i = 0; i < 4; i++)
+        if (pthread_create(&threads[i], NULL, log_some, (void *)i))
+            abort();
+    for (size_t i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* A child that has logged to a pipe that nobody reads, and ends when its socket is closed. */
+static pid_t log_to_pipe(int *from, int *sock)
+{
+    int lines[2], socks[2];
+    pid_t pid;
+    char byte;
+
+    assert_int_equal(pipe(lines), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, socks), 0);
+    fflush(NULL);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(PATIENCE);
+        dup2(lines[1], STDERR_FILENO);
+        close(lines[0]);
+        close(lines[1]);
+        close(socks[0]);
+        if (log_queue())
+            abort();
+        log_many();
+        if (write(socks[1], "", 1) != 1 || read(socks[1], &byte, 1) != 0)
+            abort();
+        exit(0);
+    }
+    close(lines[1]);
+    close(socks[1]);
+    assert_int_equal(read(socks[0], &byte, 1), 1);
+    *from = lines[0];
+    *sock = socks[0];
+    return pid;
+}
+
+static void must_end(pid_t pid)
+{
+    int status;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void nobody_waits_for_who_does_not_read(void **state)
+{
+    int from, sock;
+    pid_t pid = log_to_pipe(&from, &sock);
+
+    (void)state;
+    close(sock);
+    must_end(pid); /* nor at the end */
+    close(from);
+}
+
+/* Each line is there, or among those that are told to be missing, in that place. */
+static void what_is_dropped_is_told(void **state)
+{
+    int from, sock;
+    pid_t pid = log_to_pipe(&from, &sock);
+    FILE *f = fdopen(from, "r");
+    char line[256];
+    unsigned long lines = 0, dropped = 0, n;
+
+    (void)state;
+    assert_non_null(f);
+    close(sock);
+    while (fgets(line, sizeof(line), f)) {
+        if (sscanf(line, "mosaicfs: %lu lines were dropped here", &n) == 1)
+            dropped += n;
+        else if (strncmp(line, "mosaicfs: thread ", 17) == 0)
+            lines++;
+        else
+            fail_msg("%s", line);
+    }
+    fclose(f);
+    must_end(pid);
+    assert_true(dropped > 0);
+    assert_int_equal(lines + dropped, 4 * MANY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +389,9 @@ int main(void)
         cmocka_unit_test(a_flood_of_errors_is_held_back_and_told),
         cmocka_unit_test(nothing_is_held_back_on_stderr),
         cmocka_unit_test(errno_survives_and_open_tells),
+        cmocka_unit_test(the_end_waits_for_the_last_lines),
+        cmocka_unit_test(nobody_waits_for_who_does_not_read),
+        cmocka_unit_test(what_is_dropped_is_told),
     };
 
     return cmocka_run_group_tests_name("log", tests, setup, teardown);
