@@ -14,7 +14,8 @@
  *                      signals to others, no looking into them.
  *   seccomp            what Landlock does not see: modes, owners, times and
  *                      attributes of any path, and sockets other than that of
- *                      syslog.
+ *                      syslog. What old versions of it do not see: truncate(2),
+ *                      and signals to others, in every way there is.
  *
  * What was open before stays: the archive, the log, /dev/fuse, /dev/null, the
  * janitor's socket. Not forbidden: stat(2) of any path, which signals.c needs.
@@ -25,15 +26,19 @@
  */
 #include "cli/confine.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -155,13 +160,22 @@ static const unsigned forbidden[] = {
     SYS_removexattr,
     SYS_lremovexattr,
     SYS_fremovexattr,
-    452, /* fchmodat2 */
-    463, /* setxattrat */
-    466, /* removexattrat */
-    469, /* file_setattr */
+    SYS_truncate,
+    SYS_pidfd_send_signal, /* to whom, a filter cannot see */
+    452,                   /* fchmodat2 */
+    463,                   /* setxattrat */
+    466,                   /* removexattrat */
+    469,                   /* file_setattr */
 };
 
 #define GIVING 8 /* instructions of put_giving() */
+
+/* Whose first argument is a process: ourselves, by number, or for prlimit64 by 0. */
+static const unsigned personal[] = {
+    SYS_kill, SYS_tkill, SYS_tgkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_prlimit64,
+};
+
+#define PERSONAL 5 /* instructions for each */
 
 #define AT_NUMBER offsetof(struct seccomp_data, nr)
 #define AT_ARCH offsetof(struct seccomp_data, arch)
@@ -197,6 +211,24 @@ static struct sock_filter *put_giving(struct sock_filter *end, uid_t uid, gid_t 
     return mempcpy(end, code, sizeof(code));
 }
 
+/* Who owns a descriptor is sent signals of the kernel's, even SIGKILL. */
+static const struct sock_filter no_owner[] = {
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, 6),
+    LOAD(AT_ARG(1)),
+    UNLESS_EQUAL(F_SETOWN),
+    DENY,
+    UNLESS_EQUAL(F_SETOWN_EX),
+    DENY,
+    ALLOW,
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 6),
+    LOAD(AT_ARG(1)),
+    UNLESS_EQUAL(FIOSETOWN),
+    DENY,
+    UNLESS_EQUAL(SIOCSPGRP),
+    DENY,
+    ALLOW,
+};
+
 /* Of sockets, the one that syslog(3) makes when it connects anew. */
 static const struct sock_filter tail[] = {
     IF_EQUAL(SYS_socket),
@@ -214,9 +246,26 @@ static const struct sock_filter tail[] = {
 /* io_uring does what it is told without a call that a filter could see. */
 static const struct sock_filter no_rings[] = {UNLESS_EQUAL(SYS_io_uring_setup), DENY};
 
+/* The call, if it is to ourselves; five instructions. */
+static struct sock_filter *put_personal(struct sock_filter *end, unsigned call)
+{
+    uint32_t own = call == SYS_prlimit64 ? 0 : (uint32_t)getpid();
+    const struct sock_filter code[] = {
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 4),
+        LOAD(AT_ARG(0)),
+        IF_EQUAL(own),
+        DENY,
+        ALLOW,
+    };
+
+    static_assert(ARRAY_LEN(code) == PERSONAL, "room for it");
+    return mempcpy(end, code, sizeof(code));
+}
+
 static int filter(bool rings)
 {
     struct sock_filter code[ARRAY_LEN(head) + 2 * ARRAY_LEN(forbidden) + GIVING +
+                            PERSONAL * ARRAY_LEN(personal) + ARRAY_LEN(no_owner) +
                             ARRAY_LEN(no_rings) + ARRAY_LEN(tail)];
     struct sock_fprog program = {.filter = code};
     struct sock_filter *end = mempcpy(code, head, sizeof(head));
@@ -229,6 +278,9 @@ static int filter(bool rings)
         *end++ = (struct sock_filter)UNLESS_EQUAL(forbidden[i]);
         *end++ = (struct sock_filter)DENY;
     }
+    for (size_t i = 0; i < ARRAY_LEN(personal); i++)
+        end = put_personal(end, personal[i]);
+    end = mempcpy(end, no_owner, sizeof(no_owner));
     if (!rings)
         end = mempcpy(end, no_rings, sizeof(no_rings));
     end = mempcpy(end, tail, sizeof(tail));
@@ -253,7 +305,7 @@ static void enter_seccomp(bool rings)
         log_debug("not confined by seccomp: %s", strerror(-rc));
     else
         log_debug("confined by seccomp: no changes of modes, owners, times and attributes, no "
-                  "sockets but that of syslog%s",
+                  "signals to others, no sockets but that of syslog%s",
                   rings ? ", except through io_uring" : "");
 }
 

@@ -33,6 +33,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -268,6 +269,73 @@ static int signal_init(void)
     return kill(1, 0);
 }
 
+static int signal_thread(void)
+{
+    return (int)syscall(SYS_tkill, 1, 0);
+}
+
+static int signal_thread_of(void)
+{
+    return (int)syscall(SYS_tgkill, 1, 1, 0);
+}
+
+static int signal_with_value(void)
+{
+    siginfo_t info = {.si_code = SI_QUEUE};
+
+    return (int)syscall(SYS_rt_sigqueueinfo, 1, 0, &info);
+}
+
+static int signal_thread_with_value(void)
+{
+    siginfo_t info = {.si_code = SI_QUEUE};
+
+    return (int)syscall(SYS_rt_tgsigqueueinfo, 1, 1, 0, &info);
+}
+
+static int signal_by_pidfd(void)
+{
+    int fd = (int)syscall(SYS_pidfd_open, 1, 0);
+    int rc = fd < 0 ? -1 : (int)syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0);
+    int err = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = err;
+    return rc;
+}
+
+static int signal_group(void)
+{
+    return kill(0, 0);
+}
+
+/* The kernel would send it a signal when somebody writes. */
+static int signal_by_owning(void)
+{
+    int fds[2];
+    int rc = pipe2(fds, O_CLOEXEC) ? -1 : fcntl(fds[0], F_SETOWN, 1);
+    int err = errno;
+
+    close(fds[0]);
+    close(fds[1]);
+    errno = err;
+    return rc;
+}
+
+/* One on its processor time would end it. */
+static int limit_init(void)
+{
+    struct rlimit limit;
+
+    return prlimit(1, RLIMIT_CPU, NULL, &limit);
+}
+
+static int signal_self(void)
+{
+    return kill(getpid(), SIGURG) || raise(SIGURG) ? -1 : 0; /* does nothing without a handler */
+}
+
 static int trace_init(void)
 {
     return ptrace(PTRACE_SEIZE, 1, NULL, NULL) ? -1 : (int)ptrace(PTRACE_DETACH, 1, NULL, NULL);
@@ -327,6 +395,15 @@ static const struct {
     {"call-out", call_out},
     {"call-service", call_service},
     {"signal-init", signal_init},
+    {"signal-thread", signal_thread},
+    {"signal-thread-of", signal_thread_of},
+    {"signal-with-value", signal_with_value},
+    {"signal-thread-with-value", signal_thread_with_value},
+    {"signal-by-pidfd", signal_by_pidfd},
+    {"signal-group", signal_group},
+    {"signal-by-owning", signal_by_owning},
+    {"limit-init", limit_init},
+    {"signal-self", signal_self},
     {"trace-init", trace_init},
     {"read-archive", read_archive},
     {"write-archive", write_archive},
