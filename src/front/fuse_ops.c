@@ -314,14 +314,21 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len
 {
     struct image *img = front_of(req)->img;
     uint64_t size = image_size(img);
+    bool cut = (uint64_t)off < size && len > size - (uint64_t)off;
     int rc;
 
     /* Up to the end, then ENOSPC, as a block device does. */
-    if ((uint64_t)off < size && len > size - (uint64_t)off)
+    if (cut)
         len = size - (uint64_t)off;
     rc = image_write(img, (uint64_t)off, buf, len);
     if (rc && (uint64_t)off < size && park(req, rc, buf, (uint64_t)off, len))
         return;
+    /*
+     * Of direct I/O the kernel makes EIO of a short answer, which would mean that
+     * the drive is damaged.
+     */
+    if (!rc && cut && fi->flags & O_DIRECT)
+        rc = -ENOSPC;
     if (rc)
         answer(req, rc);
     else

@@ -102,6 +102,68 @@ median_of_mounts() {
     head -c $((4 * MiB)) content | cmp - drive
 }
 
+# over_the_end FLAGS...: with the file opened in each of these ways, writes over its end and
+# at it; prints for each way what the calls say, or "lost" where bytes that fit are not there.
+over_the_end() {
+    python3 -I - "$@" <<'END'
+import errno, mmap, os, sys
+end = os.stat("drive").st_size
+buf = mmap.mmap(-1, 3 << 20)
+buf[:] = b"z" * len(buf)
+look = os.open("drive", os.O_RDWR | os.O_DIRECT)
+seen = mmap.mmap(-1, 2 << 20)
+blank = mmap.mmap(-1, 2 << 20)
+
+def seek_and_write(file, at):
+    os.lseek(file, at, os.SEEK_SET)
+    return os.write(file, buf)
+
+# What is written, and where.
+calls = [
+    (end - (1 << 20) - 4096, lambda file, at: os.pwrite(file, buf, at)),
+    (end - (1 << 20) - 4096,
+     lambda file, at: os.pwritev(file, [memoryview(buf)[:8192], memoryview(buf)[8192:]], at)),
+    (end - (1 << 20) - 4096, seek_and_write),
+    (end - 4096, lambda file, at: os.pwrite(file, memoryview(buf)[:8192], at)), # one request
+    (end, lambda file, at: os.pwrite(file, memoryview(buf)[:8192], at)),
+]
+for way in sys.argv[1:]:
+    said = []
+    for at, call in calls:
+        os.pwrite(look, blank, end - len(blank))
+        file = os.open("drive", os.O_RDWR | sum(getattr(os, name) for name in way.split("+")))
+        try:
+            said.append(str(call(file, at)))
+        except OSError as e:
+            said.append(errno.errorcode[e.errno])
+        os.close(file)
+        os.preadv(look, [seen], end - len(seen))
+        wanted = bytes(at - (end - len(seen))) + b"z" * (end - at)
+        if seen[:] != (wanted if "O_APPEND" not in way else blank[:]):
+            said.append("lost")
+    print(way, *said)
+END
+}
+
+@test "of a write over the end what fits is written, however the file is opened" {
+    local part=$((MiB + 4096))
+    need python
+    new_drive -n 4 -s 1M
+    over_the_end O_RDWR O_SYNC O_DSYNC O_DIRECT O_DIRECT+O_SYNC O_APPEND O_APPEND+O_DIRECT >said
+    # With O_DIRECT the kernel knows no short count here: but it is no damage, and what
+    # fits is there. Nor is there anything behind the end to append to.
+    diff - said <<END
+O_RDWR $part $part $part 4096 ENOSPC
+O_SYNC $part $part $part 4096 ENOSPC
+O_DSYNC $part $part $part 4096 ENOSPC
+O_DIRECT ENOSPC ENOSPC ENOSPC ENOSPC ENOSPC
+O_DIRECT+O_SYNC ENOSPC ENOSPC ENOSPC ENOSPC ENOSPC
+O_APPEND ENOSPC ENOSPC ENOSPC ENOSPC ENOSPC
+O_APPEND+O_DIRECT ENOSPC ENOSPC ENOSPC ENOSPC ENOSPC
+END
+    same size $((4 * MiB)) "$(stat -c %s drive)"
+}
+
 @test "truncate to another size is refused, to the same it is harmless" {
     new_drive -n 4 -s 1M
     random $((4 * MiB)) >content
@@ -233,7 +295,7 @@ median_of_mounts() {
     need loop
     new_drive -n 8 -s 1M
     random $((2 * MiB)) | put 0
-    fallocate -o $((3 * MiB)) -l $MiB drive
+    fallocate -o $((3 * MiB)) -l "$MiB" drive
     before=$(stat -c %b drive.img/00/0000 drive.img/00/0001 drive.img/00/0003)
     fallocate -z -n -o 0 -l $((8 * MiB)) drive
     sync drive
