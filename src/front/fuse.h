@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * An image as a mounted file, through libfuse's low-level interface. The only
- * files that know libfuse are fuse.c, fuse_ops.c, uring.c and uring_ops.c.
+ * files that know libfuse are fuse.c, fuse_ops.c, fuse_agree.c, uring.c and uring_ops.c.
  *
  * Order: new, mount, run, free; all by one thread.
  */

@@ -59,53 +59,11 @@ static void *count(void *arg)
     return NULL;
 }
 
-/*
- * All that the kernel may do for this file system. libfuse turns on more by itself,
- * and other things in each version, so this list is the whole of it; what is not
- * in it is off, known today or not:
- *
- *   on   ASYNC_READ          several reads of one file under way
- *        ASYNC_DIO           likewise of direct I/O, as a loop device does it
- *        OVER_IO_URING       when the user asks for rings
- *   off  ATOMIC_O_TRUNC      see above
- *        AUTO_INVAL_DATA     a new mtime is no reason to drop cached pages: times are those of
- *                            the tiles, and who opens the file anew gets a fresh cache. It cannot
- *                            be kept beyond that: an asynchronous direct write, as from a loop
- *                            device, may leave stale pages.
- *        EXPLICIT_INVAL_DATA nobody would tell the kernel when
- *        WRITEBACK_CACHE     a write that was answered has reached us, and failed if it had to
- *        POSIX_LOCKS, FLOCK_LOCKS          the kernel's own serve all who see this mount
- *        NO_OPEN_SUPPORT, NO_OPENDIR_...   writers are counted when they open
- *        SPLICE_*            bytes are taken from memory and put there
- *        HANDLE_KILLPRIV*, POSIX_ACL, SETXATTR_EXT, SECURITY_CTX, DONT_MASK
- *                            the mode is fixed, and has no such bits; there are no attributes
- *        PASSTHROUGH         no single file has the bytes
- *        DIRECT_IO_ALLOW_MMAP              no handle is without a cache
- *        EXPORT_SUPPORT, NO_EXPORT_SUPPORT, EXPIRE_ONLY, ALLOW_IDMAP
- *                            as the kernel does it by itself
- *        PARALLEL_DIROPS, READDIRPLUS*, IOCTL_DIR, CACHE_SYMLINKS
- *                            there are no directories and no links
- */
-static void agree(const struct fuse_front *front, struct fuse_conn_info *conn)
-{
-#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
-    uint64_t wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO;
-
-#ifdef FUSE_CAP_OVER_IO_URING
-    wanted |= front->ring ? FUSE_CAP_OVER_IO_URING : 0;
-#endif
-    fuse_unset_feature_flag(conn, ~UINT64_C(0));
-    fuse_set_feature_flag(conn, conn->capable_ext & wanted);
-#else
-    conn->want = conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO);
-#endif
-}
-
 static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct fuse_front *front = userdata;
 
-    agree(front, conn);
+    fuse_agree(conn, front->ring);
     conn->max_read = FUSE_OPS_REQUEST_MAX; /* the mount option says the same, as libfuse wants it */
     conn->max_write = FUSE_OPS_REQUEST_MAX;
     conn->max_background = FUSE_OPS_BACKGROUND;
@@ -267,11 +225,21 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
 }
 
 /* True: the request failed for want of space, and waits for it now. */
-static bool park(fuse_req_t req, int rc, const void *data, uint64_t off, size_t len)
+static bool park(fuse_req_t req, int rc, const struct parking_request *request)
 {
-    struct parking_request request = {.handle = req, .data = data, .off = off, .len = len};
+    return io_is_full(rc) && parking_take(front_of(req)->parking, request);
+}
 
-    return io_is_full(rc) && parking_take(front_of(req)->parking, &request);
+/*
+ * Of direct I/O the kernel makes EIO of a short answer, which would mean that the
+ * drive is damaged.
+ */
+static void answer_write(fuse_req_t req, int rc, const struct parking_request *request)
+{
+    if (rc || request->refused)
+        answer(req, rc ? rc : -ENOSPC);
+    else
+        fuse_reply_write(req, request->len);
 }
 
 static int parked_attempt(void *arg, const struct parking_request *request)
@@ -283,10 +251,7 @@ static int parked_attempt(void *arg, const struct parking_request *request)
 
 static void parked_answer(void *arg, const struct parking_request *request, int rc)
 {
-    if (rc)
-        answer(request->handle, rc);
-    else
-        fuse_reply_write(request->handle, request->len);
+    answer_write(request->handle, rc, request);
 }
 
 /* Any signal to the process that waits, as for a slow device: not only one that kills it. */
@@ -314,25 +279,18 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len
 {
     struct image *img = front_of(req)->img;
     uint64_t size = image_size(img);
-    bool cut = (uint64_t)off < size && len > size - (uint64_t)off;
+    struct parking_request request = {.handle = req, .data = buf, .off = (uint64_t)off, .len = len};
     int rc;
 
     /* Up to the end, then ENOSPC, as a block device does. */
-    if (cut)
-        len = size - (uint64_t)off;
-    rc = image_write(img, (uint64_t)off, buf, len);
-    if (rc && (uint64_t)off < size && park(req, rc, buf, (uint64_t)off, len))
+    if (request.off < size && len > size - request.off) {
+        request.len = size - request.off;
+        request.refused = fi->flags & O_DIRECT;
+    }
+    rc = image_write(img, request.off, buf, request.len);
+    if (rc && request.off < size && park(req, rc, &request))
         return;
-    /*
-     * Of direct I/O the kernel makes EIO of a short answer, which would mean that
-     * the drive is damaged.
-     */
-    if (!rc && cut && fi->flags & O_DIRECT)
-        rc = -ENOSPC;
-    if (rc)
-        answer(req, rc);
-    else
-        fuse_reply_write(req, len);
+    answer_write(req, rc, &request);
 }
 
 static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -357,7 +315,7 @@ static int zero(struct image *img, int mode, uint64_t off, uint64_t len)
         return rc == -EOPNOTSUPP ? -EIO : rc;
     }
     /* Here it writes zeros itself from then on, and a write may wait for space. */
-    rc = image_blank(img, off, len);
+    rc = image_zero_keep(img, off, len);
     return io_is_full(rc) ? -EOPNOTSUPP : rc;
 }
 

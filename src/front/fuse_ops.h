@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The answers to the kernel's requests, for fuse.c alone, which makes the
- * session and the threads. These two and uring.c know libfuse, and
- * nobody else does.
+ * session and the threads. These two, fuse_agree.c and uring.c know libfuse,
+ * and nobody else does.
  */
 #ifndef FRONT_FUSE_OPS_H
 #define FRONT_FUSE_OPS_H
@@ -70,6 +70,9 @@ static inline uint64_t fuse_ops_now(void)
 }
 
 extern const struct fuse_lowlevel_ops fuse_ops;
+
+/* When a session begins: what the kernel shall do, and nothing else. ring: also io_uring. */
+void fuse_agree(struct fuse_conn_info *conn, bool ring);
 
 /* For a parking whose arg is the struct fuse_front. */
 extern const struct parking_ops fuse_ops_parking;

@@ -27,6 +27,7 @@ struct parking_request {
     const void *data;
     uint64_t off;
     uint64_t len;
+    bool refused; /* the caller's, for the answer */
 };
 
 /* Called by the parking's thread, one call at a time. given_up() must not call back. */

@@ -71,7 +71,7 @@ MUST_CHECK int image_zero(struct image *img, uint64_t off, uint64_t len);
  * The same, but what the range occupies stays occupied, for what is written there
  * next; a tile that does not exist stays so. -ENOSPC or -EDQUOT: any part was done.
  */
-MUST_CHECK int image_blank(struct image *img, uint64_t off, uint64_t len);
+MUST_CHECK int image_zero_keep(struct image *img, uint64_t off, uint64_t len);
 
 /* Reserves space for the range. -ENOSPC past the end; -EOPNOTSUPP where the store cannot. */
 MUST_CHECK int image_allocate(struct image *img, uint64_t off, uint64_t len);

@@ -135,7 +135,7 @@ int image_zero(struct image *img, uint64_t off, uint64_t len)
     return rc ? rc : full;
 }
 
-int image_blank(struct image *img, uint64_t off, uint64_t len)
+int image_zero_keep(struct image *img, uint64_t off, uint64_t len)
 {
     const struct geometry *geo = &img->geometry;
     int rc = image_writable(img);

@@ -194,8 +194,8 @@ void ops_zero(struct work *w, uint64_t off, uint64_t len)
     ops_begin(w, WORK_ZERO, off, len);
     expect(w, off, len, NULL);
     /* Which of the two the place decides: a workload has both. */
-    ops_end(w,
-            off / WORK_SECTOR % 2 ? image_blank(w->img, off, len) : image_zero(w->img, off, len));
+    ops_end(w, off / WORK_SECTOR % 2 ? image_zero_keep(w->img, off, len)
+                                     : image_zero(w->img, off, len));
 }
 
 static struct work_op *begin_mark(struct work *w)

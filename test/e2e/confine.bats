@@ -316,8 +316,8 @@ janitor() {
     home_of_nobody home
     cd home
     as_nobody mosaicfs create -n 4 -s 1M drive.img >/dev/null
-    # Room for the daemon, its janitor, and first fusermount3, then a thread for signals.
-    try 1 as_nobody prlimit --nproc=3 mosaicfs mount -f drive.img drive
+    # Room for the daemon, its janitor, and first fusermount3, then threads for the log and signals.
+    try 1 as_nobody prlimit --nproc=4 mosaicfs mount -f drive.img drive
     said 'Resource temporarily unavailable'
     not_mounted home/drive
     refuse test -e drive

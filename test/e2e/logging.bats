@@ -20,7 +20,7 @@ bad_drive() {
 
 # tries N: so many reads that fail, each answered in time, and then one of a good tile.
 tries() {
-    timeout 60 python3 - "$1" <<'END'
+    timeout 60 python3 -I - "$1" <<'END'
 import errno, os, signal, sys
 file = os.open("drive", os.O_RDONLY)
 for i in range(int(sys.argv[1])):
@@ -77,11 +77,8 @@ with_silent_syslog() {
     mknod dev/fuse c 10 229
     mount --move dev /dev
     sysctl -qw net.unix.max_dgram_qlen=1
-    python3 -c '
-import socket, time
-sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-sock.bind("/dev/log")
-time.sleep(120)' 3>&- 4>&- &
+    python3 -I -c 'import socket as s, time; l = s.socket(s.AF_UNIX, s.SOCK_DGRAM); l.bind("/dev/log"); time.sleep(120)' \
+        3>&- 4>&- &
     listener=$!
     wait_for 10 test -S /dev/log
     timeout 60 mosaicfs mount --debug drive.img drive 2>/dev/null 3>&- 4>&-
@@ -93,6 +90,6 @@ time.sleep(120)' 3>&- 4>&- &
 @test "a syslog that stands still holds up no request, nor the unmount" {
     need root
     bad_drive
-    export -f with_silent_syslog tries ended_within wait_for less
+    export -f with_silent_syslog tries ended_within wait_for scaled less
     unshare --mount --net --propagation private bash -ec with_silent_syslog
 }

@@ -154,7 +154,7 @@ static void do_zero(struct worker *w, struct run run)
     int rc = -EIO;
 
     for (int i = 0; i < REPEATS && expected(rc); i++)
-        rc = keep ? image_blank(w->model->img, run.off, run.len)
+        rc = keep ? image_zero_keep(w->model->img, run.off, run.len)
                   : image_zero(w->model->img, run.off, run.len);
     if (rc)
         complain(w, "zero", run, rc);

@@ -158,7 +158,7 @@ static void blank_keeps_what_is_occupied(void **state)
     assert_int_equal(image_write(d->img, 3 * TILE - BLOCK, "x", 1), 0);
     assert_int_equal(image_flush(d->img), 0);
     before = occupied(d, "00/0002");
-    assert_int_equal(image_blank(d->img, 0, 3 * TILE), 0);
+    assert_int_equal(image_zero_keep(d->img, 0, 3 * TILE), 0);
     assert_int_equal(image_flush(d->img), 0);
     assert_true(occupied(d, "00/0000") >= TILE);
     assert_int_equal(access(dirimage_file(d, "00/0001"), F_OK), -1);
@@ -166,7 +166,7 @@ static void blank_keeps_what_is_occupied(void **state)
     dirimage_expect(d, 0, 0, TILE);
     dirimage_expect(d, 2 * TILE, 0, TILE);
     if (image_allocate(d->img, TILE, TILE) == 0) {
-        assert_int_equal(image_blank(d->img, TILE, TILE), 0);
+        assert_int_equal(image_zero_keep(d->img, TILE, TILE), 0);
         assert_true(occupied(d, "00/0001") >= TILE);
     }
 }
@@ -177,14 +177,14 @@ static void blank_clears_exactly_the_range(void **state)
 
     assert_int_equal(dirimage_fill(d, 0, 'a', TILE), 0);
     assert_int_equal(dirimage_fill(d, 2, 'c', TILE), 0);
-    assert_int_equal(image_blank(d->img, TILE / 2 + 1, 2 * TILE), 0);
+    assert_int_equal(image_zero_keep(d->img, TILE / 2 + 1, 2 * TILE), 0);
     dirimage_expect(d, 0, 'a', TILE / 2 + 1);
     dirimage_expect(d, TILE / 2 + 1, 0, TILE / 2 - 1);
     dirimage_expect(d, TILE, 0, TILE);
     dirimage_expect(d, 2 * TILE, 0, TILE / 2 + 1);
     dirimage_expect(d, 2 * TILE + TILE / 2 + 1, 'c', TILE / 2 - 1);
-    assert_int_equal(image_blank(d->img, NTILES * TILE, 1), 0);
-    assert_int_equal(image_blank(d->img, 2 * TILE, UINT64_MAX), 0);
+    assert_int_equal(image_zero_keep(d->img, NTILES * TILE, 1), 0);
+    assert_int_equal(image_zero_keep(d->img, 2 * TILE, UINT64_MAX), 0);
     dirimage_expect(d, 2 * TILE, 0, TILE);
 }
 
