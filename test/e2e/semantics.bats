@@ -537,7 +537,8 @@ END
     touch -m -d '2022-02-02 02:02:02.123456789 UTC' copy
     set=$(stat -c '%.9X %.9Y' copy) # reading moves the first
 
-    cp -p copy drive 2>errors || grep -v 'preserving permissions' errors
+    chmod --reference=drive copy
+    cp -p copy drive
     same 'times after cp -p' "$set" "$(stat -c '%.9X %.9Y' drive)"
     stays 1 "$set" stat -c '%.9X %.9Y' drive
     less 'age of ctime' $(($(date +%s) - $(stat -c %Z drive))) 60
