@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -414,14 +415,23 @@ int owner_made_mountpoint(struct owner *owner)
     return write_record(owner->archive, &owner->record, IO_OVER);
 }
 
-static void remove_record(const struct archive *archive)
+/* For a new lock, when this one is gone. */
+static bool has_room(const struct archive *archive)
+{
+    struct statvfs vfs;
+
+    return fstatvfs(archive->dirfd, &vfs) == 0 && vfs.f_bavail > 0 && vfs.f_favail > 0;
+}
+
+static void remove_record(const struct archive *archive, bool keep)
 {
     int fd;
     int rc = archive_private(archive, false, &fd);
 
     if (!rc) {
-        /* Its block serves the next writer when there is no other. */
-        rc = renameat(fd, LOCK, fd, SPARE) ? -errno : 0;
+        /* Its block serves the next writer when there is no other. A short use has none to leave.
+         */
+        rc = keep && renameat(fd, LOCK, fd, SPARE) == 0 ? 0 : -ENOENT;
         if (rc)
             rc = unlinkat(fd, LOCK, 0) ? -errno : 0;
         close(fd);
@@ -441,7 +451,7 @@ void owner_drop(struct owner *owner)
                   "was in use",
                   archive->path, FORMAT_LOCK_NAME);
     if (!rc && owner->recorded)
-        remove_record(archive);
+        remove_record(archive, owner->record.mountpoint[0] || !has_room(archive));
     if (owner->locked)
         flock(archive->dirfd, LOCK_UN);
     owner->recorded = owner->locked = false;
