@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 
+#include "base/compiler.h"
+
 #define CONTROL_READ_ONLY 1u /* mounted read-only */
 #define CONTROL_FAILED 2u    /* a flush failed: takes no more writes until mounted anew */
 #define CONTROL_COMPLETE 4u  /* tiles and blocks count all there is */
@@ -64,6 +66,9 @@ struct control_archive {
 static_assert(sizeof(struct control_archive) == 4120, "fixed for ever");
 
 #define CONTROL_ARCHIVE _IOR('M', 5, struct control_archive)
+
+/* The answer to it, of the archive whose directory is fd. 0 or -errno. */
+MUST_CHECK int control_locate(int fd, struct control_archive *out);
 
 /*
  * Tiles that other programs have replaced or removed since they were in use. Looks

@@ -392,7 +392,6 @@ static void waiting(struct fuse_front *front, struct control_waiting *out)
     };
 }
 
-/* Asks no disk: the file system of the archive may stand still. */
 static int replaced(struct fuse_front *front, struct control_replaced *out)
 {
     struct store_replaced found;
@@ -401,25 +400,6 @@ static int replaced(struct fuse_front *front, struct control_replaced *out)
     *out = (struct control_replaced){.tiles = found.tiles};
     memcpy(out->first, found.first, sizeof(out->first));
     return rc;
-}
-
-static int archive(struct fuse_front *front, struct control_archive *out)
-{
-    char link[sizeof("/proc/self/fd/") + 16];
-    struct statx stx;
-    ssize_t len;
-
-    *out = (struct control_archive){.pid = getpid()};
-    if (statx(front->config.archive_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx))
-        return -errno;
-    out->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
-    out->ino = stx.stx_ino;
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", front->config.archive_fd);
-    len = readlink(link, out->path, sizeof(out->path) - 1);
-    if (len <= 0 || out->path[0] != '/')
-        len = 0;
-    out->path[len] = '\0';
-    return 0;
 }
 
 static int mark(struct fuse_front *front, const struct fuse_file_info *fi, struct control_mark *out)
@@ -456,7 +436,7 @@ static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
         rc = 0;
     } else if (cmd == CONTROL_ARCHIVE) {
         len = sizeof(out.archive);
-        rc = archive(front_of(req), &out.archive);
+        rc = control_locate(front_of(req)->config.archive_fd, &out.archive);
     } else if (cmd == CONTROL_REPLACED) {
         len = sizeof(out.replaced);
         rc = replaced(front_of(req), &out.replaced);
