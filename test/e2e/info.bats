@@ -63,7 +63,7 @@ five_tiles() {
 
 # bats test_tags=alone
 @test "info waits for no file system that stands still" {
-    has bindfs || skip 'needs bindfs'
+    need bindfs
     local command
     five_tiles
     mkdir below
