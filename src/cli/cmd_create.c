@@ -43,22 +43,22 @@ static int size_option(const struct args *args, const char *name, uint64_t *out)
     return 0;
 }
 
-static int tiles_option(const struct args *args, uint64_t *out)
+static int tiles_option(const struct args *args, uint32_t max, uint64_t *out)
 {
     const char *text = opt_value(args, "number");
 
-    if (parse_u64(text, out) || *out < 1 || *out > FORMAT_TILES_MAX)
-        return opt_usage_error(args->command, "-n, --number: '%s' is not a number from 1 to %d",
-                               text, FORMAT_TILES_MAX);
+    if (parse_u64(text, out) || *out < 1 || *out > max)
+        return opt_usage_error(args->command,
+                               "-n, --number: '%s' is not a number from 1 to %" PRIu32, text, max);
     return 0;
 }
 
 /* From -n: a whole number of tiles. 0 or an exit code. */
-static int by_tiles(const struct args *args, uint64_t tile_size, uint64_t *size)
+static int by_tiles(const struct args *args, uint32_t max, uint64_t tile_size, uint64_t *size)
 {
     char tile[PARSE_SIZE_TEXT];
     uint64_t ntiles;
-    int rc = tiles_option(args, &ntiles);
+    int rc = tiles_option(args, max, &ntiles);
 
     if (rc)
         return rc;
@@ -108,7 +108,7 @@ static int check_band_size(const struct args *args, uint64_t size)
 /* For an image of that size when nobody has said. */
 static uint64_t default_tile_size(const struct layout *layout, uint64_t size)
 {
-    if (layout == &layout_bundle && size <= (uint64_t)FORMAT_BUNDLE_BAND * FORMAT_TILES_MAX)
+    if (layout == &layout_bundle && size <= (uint64_t)FORMAT_BUNDLE_BAND * layout->tiles_max)
         return FORMAT_BUNDLE_BAND;
     return geometry_choose(size);
 }
@@ -127,7 +127,8 @@ static int choose(const struct args *args, const struct layout *layout, struct g
     if (opt_given(args, "size"))
         rc = size_option(args, "size", &tile_size);
     if (!rc)
-        rc = by_total ? size_option(args, "total", &size) : by_tiles(args, tile_size, &size);
+        rc = by_total ? size_option(args, "total", &size)
+                      : by_tiles(args, layout->tiles_max, tile_size, &size);
     if (rc)
         return rc;
     if (by_total && !opt_given(args, "size"))
@@ -136,10 +137,11 @@ static int choose(const struct args *args, const struct layout *layout, struct g
         rc = check_band_size(args, tile_size);
     if (rc)
         return rc;
-    if (geometry_init(geo, size, tile_size))
-        return opt_usage_error(args->command,
-                               "tiles of %s are too small for %s: more than %d would be needed",
-                               opt_value(args, "size"), opt_value(args, "total"), FORMAT_TILES_MAX);
+    if (geometry_init_max(geo, size, tile_size, layout->tiles_max))
+        return opt_usage_error(
+            args->command,
+            "tiles of %s are too small for %s: more than %" PRIu32 " would be needed",
+            opt_value(args, "size"), opt_value(args, "total"), layout->tiles_max);
     return 0;
 }
 

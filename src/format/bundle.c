@@ -244,8 +244,8 @@ static int take_dict(plist_t dict, const struct flat *flat, struct index *index,
         rc = take_bytes(dict, flat, &band_key, &band_size, why);
     if (!rc)
         rc = take_bytes(dict, flat, &size_key, &size, why);
-    if (!rc && geometry_init(&index->geometry, size, band_size))
-        rc = newer(why, "it has more than " STRING(FORMAT_TILES_MAX) " bands");
+    if (!rc && geometry_init_max(&index->geometry, size, band_size, FORMAT_BUNDLE_BANDS_MAX))
+        rc = newer(why, "it has more than " STRING(FORMAT_BUNDLE_BANDS_MAX) " bands");
     return rc;
 }
 

@@ -46,5 +46,6 @@
 #define FORMAT_BUNDLE_BAND_MIN 1048576 /* what a Mac takes */
 #define FORMAT_BUNDLE_BAND_MAX 8589934592
 #define FORMAT_BUNDLE_BAND_ALIGN 4096
+#define FORMAT_BUNDLE_BANDS_MAX 16777216 /* 2^24: 128 TiB in bands of 8 MiB */
 
 #endif

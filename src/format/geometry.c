@@ -10,7 +10,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-int geometry_init(struct geometry *geo, uint64_t size, uint64_t tile_size)
+int geometry_init_max(struct geometry *geo, uint64_t size, uint64_t tile_size, uint32_t max)
 {
     uint64_t ntiles;
 
@@ -19,12 +19,17 @@ int geometry_init(struct geometry *geo, uint64_t size, uint64_t tile_size)
     if (size > FORMAT_SIZE_MAX || tile_size > FORMAT_SIZE_MAX)
         return -ERANGE;
     ntiles = size / tile_size + (size % tile_size != 0);
-    if (ntiles > FORMAT_TILES_MAX)
+    if (ntiles > max)
         return -ERANGE;
     geo->size = size;
     geo->tile_size = tile_size;
     geo->ntiles = (uint32_t)ntiles;
     return 0;
+}
+
+int geometry_init(struct geometry *geo, uint64_t size, uint64_t tile_size)
+{
+    return geometry_init_max(geo, size, tile_size, FORMAT_TILES_MAX);
 }
 
 static uint64_t min_u64(uint64_t a, uint64_t b)

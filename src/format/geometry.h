@@ -13,7 +13,7 @@
 struct geometry {
     uint64_t size;      /* of the image in bytes, 1 to FORMAT_SIZE_MAX */
     uint64_t tile_size; /* bytes, at least 1 */
-    uint32_t ntiles;    /* size / tile_size rounded up, 1 to FORMAT_TILES_MAX */
+    uint32_t ntiles;    /* size / tile_size rounded up, 1 to what its layout has names for */
 };
 
 /* A piece of a request that lies in one tile. */
@@ -23,7 +23,14 @@ struct geometry_piece {
     uint64_t len;
 };
 
-/* 0, -EINVAL for a size or tile size of 0, -ERANGE when it needs too many tiles or bytes. */
+/*
+ * 0, -EINVAL for a size or tile size of 0, -ERANGE when it needs more than max tiles, or too
+ * many bytes.
+ */
+MUST_CHECK int geometry_init_max(struct geometry *geo, uint64_t size, uint64_t tile_size,
+                                 uint32_t max);
+
+/* The same for at most FORMAT_TILES_MAX tiles, as all but bundles have. */
 MUST_CHECK int geometry_init(struct geometry *geo, uint64_t size, uint64_t tile_size);
 
 /* Bytes of the image in tile (the last may be partial). tile < ntiles. */

@@ -25,6 +25,7 @@ enum layout_head {
 
 struct layout {
     const char *name;          /* as the index and info show it */
+    uint32_t tiles_max;        /* of an image */
     uint32_t tiles_per_folder; /* tile n lies in folder n / tiles_per_folder */
     enum layout_head head;
     bool short_tiles;        /* a file may end where its data ends */
@@ -59,7 +60,7 @@ extern const struct layout layout_jpeg;
 extern const struct layout layout_original;
 /* Format 1: 00/0000.jpg, full-size tiles behind pictures of one size; of 2017. */
 extern const struct layout layout_original_jpeg;
-/* A sparse bundle of macOS: bands/0 to bands/fffff, short tiles. */
+/* A sparse bundle of macOS: bands/0 to bands/ffffff, short tiles. */
 extern const struct layout layout_bundle;
 
 /* The layout of that name in a format 2 index, or NULL. */

@@ -143,9 +143,9 @@ static bool picture_rival(uint32_t tile, unsigned n, char path[LAYOUT_PATH])
     return rival_path(tile, n, PICTURE, path);
 }
 
-#define BASE32                                                               \
-    .tiles_per_folder = FORMAT_TILES_PER_FOLDER, .index = FORMAT_INDEX_NAME, \
-    .folder_path = folder_path, .folder_number = folder_number
+#define BASE32                                                                  \
+    .tiles_max = FORMAT_TILES_MAX, .tiles_per_folder = FORMAT_TILES_PER_FOLDER, \
+    .index = FORMAT_INDEX_NAME, .folder_path = folder_path, .folder_number = folder_number
 
 const struct layout layout_plain = {
     BASE32,

@@ -14,9 +14,9 @@
 #include "format/layout.h"
 
 #define DIGITS "0123456789abcdef"
-#define DIGITS_MAX 5
+#define DIGITS_MAX 6
 
-static_assert(FORMAT_TILES_MAX == 1 << (4 * DIGITS_MAX), "no name is longer");
+static_assert(FORMAT_BUNDLE_BANDS_MAX == 1 << (4 * DIGITS_MAX), "no name is longer");
 
 static void folder_path(uint32_t folder, char path[LAYOUT_PATH])
 {
@@ -32,7 +32,7 @@ static bool folder_number(const char *name, uint32_t *folder)
 
 static void tile_path(uint32_t tile, char path[LAYOUT_PATH])
 {
-    assert(tile < FORMAT_TILES_MAX);
+    assert(tile < FORMAT_BUNDLE_BANDS_MAX);
     snprintf(path, LAYOUT_PATH, FORMAT_BUNDLE_BANDS "/%" PRIx32, tile);
 }
 
@@ -63,7 +63,8 @@ static bool rival_path(uint32_t tile, unsigned n, char path[LAYOUT_PATH])
 
 const struct layout layout_bundle = {
     .name = "sparsebundle",
-    .tiles_per_folder = FORMAT_TILES_MAX,
+    .tiles_max = FORMAT_BUNDLE_BANDS_MAX,
+    .tiles_per_folder = FORMAT_BUNDLE_BANDS_MAX,
     .head = LAYOUT_BARE,
     .short_tiles = true,
     .index = FORMAT_BUNDLE_INDEX,

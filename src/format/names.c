@@ -149,7 +149,7 @@ static bool take_tile(const struct layout *layout, bool hex, const char *name, s
     *rest = name + n;
     if (hex && n > 1 && *name == '0')
         cut->exact = false;
-    cut->outside = number >= FORMAT_TILES_MAX;
+    cut->outside = number >= layout->tiles_max;
     if (cut->outside)
         return true;
     cut->tile = (uint32_t)number;

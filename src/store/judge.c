@@ -30,7 +30,7 @@
 
 uint32_t judge_ntiles(const struct scan *scan)
 {
-    return scan->indexed ? scan->archive->index.geometry.ntiles : FORMAT_TILES_MAX;
+    return scan->indexed ? scan->archive->index.geometry.ntiles : scan->layout->tiles_max;
 }
 
 uint32_t judge_nfolders(const struct scan *scan)

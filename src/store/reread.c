@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "format/format.h"
 #include "store/head.h"
+#include "store/judge.h"
 
 #define BLOCK (UINT64_C(1) << 20)
 #define STEP 4096 /* what a disk loses at a time */
@@ -132,7 +133,7 @@ int reread_tiles(struct scan *scan, void (*tell)(uint64_t done, void *arg), void
     struct reread re = {.scan = scan, .block = malloc(BLOCK), .tell = tell, .arg = arg};
     int rc = re.block ? 0 : -ENOMEM;
 
-    for (uint32_t tile = 0; !rc && tile < FORMAT_TILES_MAX; tile++)
+    for (uint32_t tile = 0; !rc && tile < judge_ntiles(scan); tile++)
         if (scan->present[tile / 8] >> tile % 8 & 1)
             rc = read_tile(&re, tile);
     free(re.block);

@@ -22,7 +22,8 @@
 #include "store/owner.h"
 #include "store/settle.h"
 
-#define AGAIN_MS 100 /* longer than a rename or an unlink takes */
+#define TILES_MAX FORMAT_BUNDLE_BANDS_MAX /* of any layout; untouched memory costs nothing */
+#define AGAIN_MS 100                      /* longer than a rename or an unlink takes */
 
 /* --- the list -------------------------------------------------------------- */
 
@@ -214,7 +215,7 @@ static struct scan_finding count_mixture(const struct scan *scan)
 {
     struct scan_finding f = {.kind = SCAN_FINE};
 
-    for (uint32_t tile = 0; tile < FORMAT_TILES_MAX; tile++) {
+    for (uint32_t tile = 0; tile < judge_ntiles(scan); tile++) {
         if (!has_bit(scan->rivals, tile))
             continue;
         if (has_bit(scan->present, tile))
@@ -235,7 +236,7 @@ static int add_missing_folder(struct scan *scan)
     char path[LAYOUT_PATH];
     struct stat st;
 
-    if (scan->layout->tiles_per_folder < FORMAT_TILES_MAX)
+    if (scan->layout->tiles_per_folder < scan->layout->tiles_max)
         return 0;
     scan->layout->folder_path(0, path);
     if (!fstatat(scan->archive->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT)
@@ -275,8 +276,8 @@ int scan_run(struct archive *archive, struct scan *scan)
 
     *scan = (struct scan){
         .archive = archive,
-        .present = calloc(FORMAT_TILES_MAX / 8, 1),
-        .rivals = calloc(FORMAT_TILES_MAX / 8, 1),
+        .present = calloc(TILES_MAX / 8, 1),
+        .rivals = calloc(TILES_MAX / 8, 1),
     };
     scan->write_err = -judge_writable(archive->dirfd, ".");
     scan->in_use = owner_look(archive, &record, &state) == 0 && state == OWNER_ALIVE;

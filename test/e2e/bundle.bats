@@ -573,3 +573,50 @@ fcntl.lockf(os.open(sys.argv[1], os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 9
     umount_at disk
     mac_files | cmp before -
 }
+
+@test "20 TiB in bands of 8 MiB, as a virtual machine's store on a Mac has" {
+    local size=21990232555520 pid
+    need jq
+    mkdir -p $B/bands
+    : >$B/token
+    plist $size 8388608 2 >$B/Info.plist
+    random 5000 >$B/bands/27ffff
+    random 5000 >$B/bands/0
+    mount_at $B disk
+    same size $size "$(stat -c %s disk)"
+    same 'the last band' "$(sha256sum <$B/bands/27ffff)" \
+        "$(dd if=disk bs=8M skip=2621439 2>/dev/null | head -c 5000 | sha256sum)"
+    random 4096 >block
+    dd if=block of=disk bs=4k seek=$((size / 4096 - 1)) conv=notrunc,fsync status=none
+    dd if=block of=disk bs=4k seek=$((1200000 * 2048)) conv=notrunc,fsync status=none
+    cmp block <(tail -c 4096 disk)
+    test -e $B/bands/124f80
+    pid=$(daemon_pid $B)
+    # KiB; what is not used of its tables never becomes memory.
+    less 'memory' "$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status")" 40000
+    umount_at disk
+    try 0 mosaicfs check $B
+    printed '3 tiles, no damage'
+    try 0 mosaicfs changed $B
+    try 0 mosaicfs info --json $B
+    jq -e '.tiles == 2621440 and .tiles_present == 3' out
+    # A band past the end, and one whose name a Mac would not find.
+    random 9 >$B/bands/280000
+    try 3 mosaicfs check $B
+    printed 'bands/280000: a tile behind the end of the image'
+    mv $B/bands/280000 $B/bands/27FFFE
+    try 1 mount_at $B disk
+    said "'bands/27FFFE' is no name of a band, yet may hold the bytes of 'bands/27fffe'"
+}
+
+@test "create makes bundles of more than 2^20 bands, up to 2^24" {
+    try 0 mosaicfs create --layout sparsebundle --total 20T $B
+    printed '2621440 tiles of 8 MiB'
+    try 0 mosaicfs create --layout sparsebundle -n 16777216 -s 1M big.sparsebundle
+    try 2 mosaicfs create --layout sparsebundle -n 16777217 -s 1M bigger.sparsebundle
+    said 'not a number from 1 to 16777216'
+    try 2 mosaicfs create -n 1048577 -s 1M plain.img
+    said 'not a number from 1 to 1048576'
+    try 2 mosaicfs create --layout sparsebundle --total 1P -s 8M bigger.sparsebundle
+    said 'more than 16777216 would be needed'
+}

@@ -1000,7 +1000,7 @@ bundle() {
     only index-unusable Info.plist
     printf %s "$(jq -r '.findings[].advice' out)" | grep -qF "if 'Info.bckup' is right, copy it to 'Info.plist'"
     try 3 mosaicfs check drive.img
-    printed 'the index cannot be used: it has more than 1048576 bands; the copy of it can'
+    printed 'the index cannot be used: it has more than 16777216 bands; the copy of it can'
     kept
     sed '/bundle-backingstore/,/integer/s/<integer>1</<integer>3</' good >drive.img/Info.plist
     only index-unusable Info.plist

@@ -68,7 +68,7 @@ static void must_be_sane(const struct index *index)
 
     must(index->format == FORMAT_FOREIGN && index->layout == &layout_bundle);
     must(!index->uuid[0] && !index->read_only);
-    must(geo->ntiles >= 1 && geo->ntiles <= FORMAT_TILES_MAX);
+    must(geo->ntiles >= 1 && geo->ntiles <= FORMAT_BUNDLE_BANDS_MAX);
     must(geo->size >= FORMAT_SECTOR && geo->size <= FORMAT_SIZE_MAX);
     must(geo->size % FORMAT_SECTOR == 0 && geo->tile_size % FORMAT_SECTOR == 0);
     must(geo->tile_size >= 1 && (geo->size - 1) / geo->tile_size == geo->ntiles - 1);

@@ -36,7 +36,7 @@ static void from_name(const struct layout *layout, uint32_t folder, const char *
 
     if (!layout->tile_number(folder, name, &tile))
         return;
-    must(tile < FORMAT_TILES_MAX);
+    must(tile < layout->tiles_max);
     layout->tile_path(tile, path);
     layout->folder_path(folder, dir);
     must(strlen(path) == strlen(dir) + 1 + strlen(name));
@@ -52,11 +52,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 5)
         return 0;
-    tile = (data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16) % FORMAT_TILES_MAX;
+    tile = (data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16);
     folder = (data[3] | (uint32_t)data[4] << 8) % FOLDERS;
     name = fuzz_text(data + 5, size - 5);
     for (unsigned i = 0; layout_nth(i); i++) {
-        from_number(layout_nth(i), tile, folder);
+        from_number(layout_nth(i), tile % layout_nth(i)->tiles_max, folder);
         from_name(layout_nth(i), folder, name);
     }
     must(!layout_find(name) || strcmp(layout_find(name)->name, name) == 0);

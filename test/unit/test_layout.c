@@ -46,6 +46,8 @@ static const struct {
     {&layout_bundle, 16, "bands", "bands/10", NULL},
     {&layout_bundle, 31, "bands", "bands/1f", "bands/1F"},
     {&layout_bundle, 1048575, "bands", "bands/fffff", "bands/FFFFF"},
+    {&layout_bundle, 2621439, "bands", "bands/27ffff", "bands/27FFFF"},
+    {&layout_bundle, 16777215, "bands", "bands/ffffff", "bands/FFFFFF"},
 };
 
 static void names_of_some_tiles(void **state)
@@ -92,7 +94,8 @@ static void every_tile_finds_back(void **state)
 {
     (void)state;
     for (unsigned i = 0; layout_nth(i); i++)
-        for (uint32_t tile = 0; tile < FORMAT_TILES_MAX; tile++)
+        for (uint32_t tile = 0; tile < layout_nth(i)->tiles_max;
+             tile += tile < FORMAT_TILES_MAX ? 1 : 511)
             finds_back(layout_nth(i), tile);
 }
 
@@ -125,8 +128,8 @@ static const struct {
 };
 
 static const char *const strange_bands[] = {
-    "",   "A",  "1F", "01", "00", "0a", "g",   "1g",   "-1",     "+1",     " 1",
-    "1 ", "0x", "x1", ".",  "1.", "1/", "1\n", "\xff", "100000", "fffff0", "1.tmp",
+    "",   "A",  "1F", "01", "00", "0a", "g",   "1g",   "-1",      "+1",      " 1",
+    "1 ", "0x", "x1", ".",  "1.", "1/", "1\n", "\xff", "1000000", "ffffff0", "1.tmp",
 };
 
 static void no_tile(const struct layout *layout, uint32_t folder, const char *file)
