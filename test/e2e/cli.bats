@@ -525,9 +525,9 @@ LINES
 }
 
 @test "create: a path that no other command could use" {
-    local name i
+    local name
     name=$(printf 'n%.0s' {1..250})
-    for i in {1..17}; do
+    for _ in {1..17}; do
         mkdir "$name" && cd "$name"
     done
     try 1 mosaicfs create -n 1 -s 1M drive.img

@@ -28,7 +28,7 @@ new_archive() {
         truncate -s 4M empty
         random 1000 | dd of=empty conv=notrunc status=none
         golden pad cover.jpg $HEAD >head.jpg
-        golden write "$1" drive.img $MiB empty head.jpg
+        golden write "$1" drive.img "$MiB" empty head.jpg
         ;;
     esac >created 2>&1
 }
