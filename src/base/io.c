@@ -288,20 +288,6 @@ int io_open_file(int dirfd, const char *path, int flags, int *fd)
     return err;
 }
 
-const char *io_why(int rc)
-{
-    switch (rc) {
-    case -EINVAL:
-        return "it is not a regular file";
-    case -EAGAIN:
-        return "another program holds a lease on it, and does not let go";
-    case -ELOOP:
-        return "a symbolic link is in its place or above it";
-    default:
-        return strerror(-rc);
-    }
-}
-
 /* Reads all of fd, which is longer than cap when there is one byte more. */
 static int read_capped(int fd, void *buf, size_t cap, size_t *len)
 {
