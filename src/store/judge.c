@@ -23,6 +23,7 @@
 #include "store/owner.h"
 
 #define LOCK "lock"
+#define SPARE "spare" /* a lock that was given up */
 #define JOURNAL "journal"
 #define COVER "cover"
 #define REINDEX "reindex"
@@ -246,6 +247,8 @@ static void judge_there(const struct scan *scan, const struct judge_place *place
         f->kind = S_ISDIR(st->st_mode) ? SCAN_FINE : SCAN_PRIVATE_TYPE;
     else if (place->where == NAMES_PRIVATE && !strcmp(name, LOCK))
         judge_lock(scan, f);
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, SPARE) && S_ISREG(st->st_mode))
+        f->kind = SCAN_FINE;
     else if (place->where == NAMES_PRIVATE && !strcmp(name, JOURNAL))
         judge_journal(scan, f);
     else if (place->where == NAMES_PRIVATE && !strcmp(name, COVER))
