@@ -234,6 +234,21 @@ whole_life() {
     done
 }
 
+@test "rclone mount, without hard links and RENAME_NOREPLACE: made, written and mounted again" {
+    need rclone jpeg plist
+    local layout
+    picture cover.jpg red 64x48
+    random $((2 * MiB)) >content
+    : >rclone.conf
+    background rclone mount --config rclone.conf --cache-dir "$T/cache" \
+        --vfs-cache-mode writes real odd
+    wait_for 10 grep -q "$T/odd .*fuse.rclone" /proc/self/mountinfo
+    for layout in plain jpeg sparsebundle; do
+        whole_life "odd/$layout.sparsebundle" "$layout"
+        refuse grep spare out err # the lock that was given up is no stranger
+    done
+}
+
 # restore TILE-PATH: another file with the tile's name, as mirrors put it there.
 restore() {
     head -c 4096 /dev/urandom >"$1.new"
