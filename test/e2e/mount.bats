@@ -659,8 +659,9 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     cd home
     as_nobody mosaicfs create -n 4 -s 1M drive.img
     try 0 as_nobody mosaicfs mount --log "$T/log" drive.img drive
+    said 'is yours alone'
     said allow_root
-    said /etc/fuse.conf
+    same 'lines: one calm note' 1 "$(wc -l <"$T/err")"
     random 4096 | as_nobody dd of=drive conv=notrunc,fsync status=none
     same owner "$NOBODY" "$(as_nobody stat -c %u drive)"
     refuse quiet head -c 1 drive
@@ -682,6 +683,32 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     said 'is in use'
     refuse grep allow_root "$T/err"
     as_nobody mosaicfs umount drive
+}
+
+@test "a second user is told whose mount it is, not to unmount it" {
+    need user
+    local how second=65533
+    home_of_nobody home
+    cd home
+    as_nobody mosaicfs create -n 4 -s 1M drive.img
+    chmod -R go+rwX drive.img # as far as modes go, the second user may write
+    install -d -o $second -g $second "$T/other"
+    for how in '' --read-only; do
+        # shellcheck disable=SC2086 # nothing is no option
+        as_nobody mosaicfs mount --log "$T/log" $how drive.img drive 2>/dev/null 3>&- 4>&-
+        try 1 env PATH="$T/bin:$PATH" setpriv --reuid=$second --regid=$second --clear-groups \
+            mosaicfs mount "$T/home/drive.img" "$T/other/drive"
+        said 'is in use'
+        said "a process of user '$(id -nu $NOBODY)' ($NOBODY)"
+        refuse grep 'mosaicfs umount' "$T/err"
+        refuse test -e "$T/other/drive"
+        # The first one, and root, can end it and are told how.
+        try 1 as_nobody mosaicfs mount --log "$T/log" drive.img mine
+        said 'mosaicfs umount'
+        try 1 mosaicfs mount --log "$T/log" drive.img roots
+        said 'mosaicfs umount'
+        as_nobody mosaicfs umount drive
+    done
 }
 
 @test "another user unmounts with fusermount3 and mounts at once" {
