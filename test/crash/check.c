@@ -90,8 +90,9 @@ static bool root_name(struct state *s, int dirfd, const char *name)
 
 static bool private_name(struct state *s, int dirfd, const char *name)
 {
-    return is_or_becomes(name, "lock") || is_or_becomes(name, "spare") || is_or_becomes(name, "journal") ||
-           strcmp(name, "lost+found") == 0 || broken(s, "a strange file '.mosaicfs/%s'", name);
+    return is_or_becomes(name, "lock") || is_or_becomes(name, "spare") ||
+           is_or_becomes(name, "journal") || strcmp(name, "lost+found") == 0 ||
+           broken(s, "a strange file '.mosaicfs/%s'", name);
 }
 
 /* Whether the file holds the tile, or is to hold it. */

@@ -98,7 +98,8 @@ static void ready(void *arg)
 static int serve(const struct archive *archive, struct image *img, const char *path)
 {
     static const char *const no_args[] = {NULL};
-    struct fuse_front_config config = {.source = archive->path, .archive_fd = archive->dirfd, .args = no_args, .mode = 0600};
+    struct fuse_front_config config = {
+        .source = archive->path, .archive_fd = archive->dirfd, .args = no_args, .mode = 0600};
     struct fuse_front *front;
     int rc = fuse_front_new(&config, &front);
 

@@ -61,8 +61,9 @@ static void only_flocks_that_are_held_count(void **state)
 
 static void a_mount_tells_its_places(void **state)
 {
-    char line[] = "77 28 0:42 /a\\040b /mnt/my\\040drive rw,nosuid shared:3 master:1 - fuse.mosaicfs "
-                  "/srv/a\\134b ro,user_id=0\n";
+    char line[] =
+        "77 28 0:42 /a\\040b /mnt/my\\040drive rw,nosuid shared:3 master:1 - fuse.mosaicfs "
+        "/srv/a\\134b ro,user_id=0\n";
     struct proc_mount mount;
 
     assert_true(proc_parse_mount(line, &mount));
