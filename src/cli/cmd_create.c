@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/cover_check.h"
 #include "cli/escape.h"
+#include "cli/process.h"
 #include "format/format.h"
 #include "store/archive.h"
 #include "store/covers.h"
@@ -193,6 +194,19 @@ static void check_sectors(uint64_t size)
                  SECTOR_LARGE, rest);
 }
 
+/* Of this shell, perhaps of no other: mount is who refuses. */
+static void check_limit(uint64_t tile_size)
+{
+    char text[PARSE_SIZE_TEXT];
+
+    if (process_file_limit() >= tile_size)
+        return;
+    parse_size_text(tile_size, text);
+    log_note("a tile of %s is more than the limit of a file's size (ulimit -f): raise it before "
+             "mounting for writing",
+             text);
+}
+
 /* A new directory is private; one that was there is as somebody has made it. */
 static void check_mode(const char *path)
 {
@@ -232,6 +246,7 @@ static int run(const struct args *args)
     check_name(args->operands[0], index.layout);
     check_mode(args->operands[0]);
     check_sectors(index.geometry.size);
+    check_limit(geometry_tile_len(&index.geometry, 0));
     parse_size_text(index.geometry.size, size);
     parse_size_text(index.geometry.tile_size, tile_size);
     fputs("created '", stdout);

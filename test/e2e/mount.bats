@@ -502,6 +502,8 @@ log_has() { grep -qF -- "$1" "$T/log"; }
 
 @test "limits that a tile or its descriptors exceed are told at the start" {
     mosaicfs create -n 4 -s 1M drive.img
+    (ulimit -f 512 && try 0 mosaicfs create -n 4 -s 1M limited.img)
+    said 'ulimit -f'
     (ulimit -f 512 && try 1 mosaicfs mount drive.img drive)
     said "a tile of 1 MiB is more than the limit of a file's size"
     (ulimit -f 512 && try 0 mosaicfs mount -r drive.img drive)
@@ -699,7 +701,7 @@ log_has() { grep -qF -- "$1" "$T/log"; }
         try 1 env PATH="$T/bin:$PATH" setpriv --reuid=$second --regid=$second --clear-groups \
             mosaicfs mount "$T/home/drive.img" "$T/other/drive"
         said 'is in use'
-        said "a process of user '$(id -nu $NOBODY)' ($NOBODY)"
+        said "a process of user '$(id -nu "$NOBODY")' ($NOBODY)"
         refuse grep 'mosaicfs umount' "$T/err"
         refuse test -e "$T/other/drive"
         # The first one, and root, can end it and are told how.
