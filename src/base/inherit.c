@@ -47,7 +47,7 @@ void inherit_give(int fd)
     if ((owner == NOBODY && group == NOBODY) || !fchown(fd, owner, group) || owner == NOBODY)
         return;
     if (!atomic_flag_test_and_set(&told))
-        log_warn("new files of the archive stay root's, they cannot be given to its owner: %s",
+        log_warn("new files of the archive belong to root: cannot give them to its owner: %s",
                  strerror(errno));
 }
 

@@ -40,7 +40,7 @@ static void tell_device(struct told *told, const struct holder *holder)
         add_step(told, "umount", holder->mountpoint);
     if (holder->leaving)
         told->leaving = true;
-    else
+    else if (!holder->more)
         add_step(told, "losetup -d", holder->device);
     if (holder->leaving && !holder->mountpoint)
         log_error(
@@ -124,7 +124,7 @@ void busy_tell_twins(const struct mounts *mounts, const struct mount *mount, con
     if (archive[0])
         log_note("'mosaicfs umount %s' unmounts it everywhere", archive);
     else
-        log_note("'umount' takes away one mount after the other");
+        log_note("'umount PATH' removes one mount at a time");
 }
 
 void busy_tell_elsewhere(const struct mounts *mounts, const struct server *server, const char *name)

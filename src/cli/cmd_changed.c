@@ -298,13 +298,13 @@ static int make_request(const struct args *args, struct request *request)
     };
     if (request->since && journal_parse_epoch(request->since, &request->word))
         return opt_usage_error(args->command,
-                               "--since: '%s' is not an epoch as --mark tells it, such as "
+                               "--since: '%s' is not an epoch as --mark prints it, such as "
                                "5f3a9c1e-12-0b61d2c4",
                                request->since);
     if (opt_given(args, "mark") && (request->since || request->deleted || !request->end))
-        return opt_usage_error(args->command, "--mark goes with --json alone");
+        return opt_usage_error(args->command, "--mark can be combined with --json only");
     if (request->json && (request->deleted || !request->end))
-        return opt_usage_error(args->command, "--json goes without --deleted and --null");
+        return opt_usage_error(args->command, "--json cannot be combined with --deleted or --null");
     return 0;
 }
 
@@ -334,9 +334,9 @@ static int run(const struct args *args)
 }
 
 static const struct opt opts[] = {
-    {"since", 0, "EPOCH", "what changed after this epoch began, a word that --mark told"},
-    {"deleted", 0, NULL, "the tiles that are no more, instead of those that are there"},
-    {"mark", 0, NULL, "begin a new epoch and tell its word, instead of a list"},
+    {"since", 0, "EPOCH", "what changed after this epoch began, a word that --mark printed"},
+    {"deleted", 0, NULL, "the tiles that no longer exist, instead of those that do"},
+    {"mark", 0, NULL, "begin a new epoch and print its word, instead of a list"},
     {"null", '0', NULL, "end each path with a zero byte"},
     {"json", 0, NULL, "print a JSON object, for scripts"},
     {0},

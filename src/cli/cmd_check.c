@@ -249,7 +249,7 @@ static int repair(struct check *check)
     if (check->scan.indexed && check->archive.index.read_only) {
         log_error("cannot repair archive '%s': it uses a feature of a newer version",
                   check->archive.path);
-        log_note("use that version");
+        log_note("repair it with that version, or a later one");
         return -EROFS;
     }
     for (size_t i = 0; i < check->scan.n; i++) {

@@ -323,9 +323,10 @@ static int await_ready(const struct plan *plan, int fd, pid_t child)
         /* Without its size on disk, which the daemon may still be adding up. */
         if (statx(AT_FDCWD, plan->mountpoint, AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0) {
             if (geteuid() != 0 && !plan->mount.shared)
-                log_note("'%s' is yours alone; for a loop device, which needs root, mount it with "
-                         "'-o allow_root'",
-                         plan->mountpoint);
+                log_note(
+                    "only you can open '%s'; for a loop device, which needs root, mount it with "
+                    "'-o allow_root'",
+                    plan->mountpoint);
             return CLI_DONE;
         }
         log_error("'%s' is mounted, but cannot be looked at: %s", plan->mountpoint,

@@ -83,7 +83,9 @@ static int refuse_layout(const struct archive *archive)
 static int refuse_guess(const struct reindex *re, const char *what)
 {
     log_error("cannot make an index for '%s': %s", re->archive.path, what);
-    log_note("give reindex a new directory, and this one's files behind it");
+    log_note("if tiles that are pictures lie in it, 'mosaicfs reindex NEW %s' copies them into the "
+             "new directory NEW",
+             re->archive.path);
     return -ENOTSUP;
 }
 
@@ -244,7 +246,8 @@ static int refuse_unreadable(const struct reindex *re)
             continue;
         log_error("cannot read '%s', which stands where another file belongs: %s", stray->path,
                   strerror(stray->err));
-        log_note("nothing was changed; run this as its owner, or move it away");
+        log_note("nothing was changed; run this as the owner of that file, or move the file out of "
+                 "the archive and keep it");
         return -stray->err;
     }
     return 0;

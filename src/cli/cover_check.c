@@ -44,7 +44,7 @@ int cover_check_options(const struct args *args, const char *name, struct covers
     if (rc)
         return rc;
     if (!path && opt_given(args, "cover-max"))
-        return opt_usage_error(args->command, "--cover-max says nothing without --%s", name);
+        return opt_usage_error(args->command, "--cover-max needs --%s", name);
     if (!path || realpath(path, source->path))
         return 0;
     log_error("cannot take covers from '%s': %s", path, strerror(errno));

@@ -72,5 +72,5 @@ void detach_tell_covered(const struct mounts *mounts, const struct mount *mount,
     if (other)
         log_note("'umount %s' takes that away; then try again", other->mountpoint);
     else
-        log_note("take that away, which is on a directory above; then try again");
+        log_note("unmount that one first: it is on a directory above; then try again");
 }

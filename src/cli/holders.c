@@ -20,6 +20,7 @@
 
 #define DEPTH_MAX 8   /* partition, LUKS, LVM, ...: more is a loop */
 #define PROC_PATH 300 /* "/proc/PID/fdinfo/" and a name */
+#define STACK_MAX 64  /* devices on one loop device: what exceeds them is not looked at */
 #define SEEN_MAX 256  /* mount namespaces: what exceeds them is not looked at */
 
 /* What is held. */
@@ -56,53 +57,49 @@ static bool is_mounted_from(const struct mount *mount, dev_t dev)
             S_ISBLK(st.st_mode) && st.st_rdev == dev);
 }
 
-static const char *mounted_from(const struct mounts *mounts, dev_t dev)
-{
-    for (size_t i = 0; i < mounts->n; i++)
-        if (is_mounted_from(&mounts->list[i], dev))
-            return mounts->list[i].mountpoint;
-    return NULL;
-}
+/* A device, and what stands on it: partitions, device-mapper targets, and so on. */
+struct stack {
+    dev_t list[STACK_MAX];
+    unsigned n;
+};
 
-static const char *device_mounted(const struct mounts *mounts, const char *name, int depth);
+static void gather(struct stack *stack, const char *name, int depth);
 
-/* Looks at every entry of dir that begins with prefix as a device above. */
-static const char *above(const struct mounts *mounts, const char *dir, const char *prefix,
-                         int depth)
+/* Gathers every entry of dir that begins with prefix as a device above. */
+static void gather_above(struct stack *stack, const char *dir, const char *prefix, int depth)
 {
     DIR *d = opendir(dir);
-    const char *found = NULL;
     struct dirent *entry;
 
-    while (d && !found && (entry = readdir(d)))
+    while (d && (entry = readdir(d)))
         if (entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
-            found = device_mounted(mounts, entry->d_name, depth);
+            gather(stack, entry->d_name, depth);
     if (d)
         closedir(d);
-    return found;
 }
 
-/* Where the block device, a partition of it or a device above it is mounted, or NULL. */
-static const char *device_mounted(const struct mounts *mounts, const char *name, int depth)
+static void gather(struct stack *stack, const char *name, int depth)
 {
     char path[PROC_PATH + 16], text[32];
-    const char *found = NULL;
     unsigned maj, min;
 
-    if (depth == DEPTH_MAX)
-        return NULL;
+    if (depth == DEPTH_MAX || stack->n == STACK_MAX)
+        return;
     snprintf(path, sizeof(path), "/sys/class/block/%s/dev", name);
     if (read_text(path, text, sizeof(text)) && sscanf(text, "%u:%u", &maj, &min) == 2)
-        found = mounted_from(mounts, makedev(maj, min));
-    if (!found) {
-        snprintf(path, sizeof(path), "/sys/class/block/%s", name);
-        found = above(mounts, path, name, depth + 1);
-    }
-    if (!found) {
-        snprintf(path, sizeof(path), "/sys/class/block/%s/holders", name);
-        found = above(mounts, path, "", depth + 1);
-    }
-    return found;
+        stack->list[stack->n++] = makedev(maj, min);
+    snprintf(path, sizeof(path), "/sys/class/block/%s", name);
+    gather_above(stack, path, name, depth + 1);
+    snprintf(path, sizeof(path), "/sys/class/block/%s/holders", name);
+    gather_above(stack, path, "", depth + 1);
+}
+
+static bool is_mounted_from_any(const struct mount *mount, const struct stack *stack)
+{
+    for (unsigned i = 0; i < stack->n; i++)
+        if (is_mounted_from(mount, stack->list[i]))
+            return true;
+    return false;
 }
 
 /* What a loop device stands on, or 0. Asks whoever serves that file. */
@@ -136,6 +133,25 @@ static bool is_leaving(const char *name)
     return read_text(path, text, sizeof(text)) && text[0] == '1';
 }
 
+/* Once for each mount, the last one first, as they can be unmounted; once when there is none. */
+static void tell_device(const struct mounts *mounts, const char *name, struct holder *holder,
+                        void (*tell)(const struct holder *holder, void *arg), void *arg)
+{
+    struct stack stack = {.n = 0};
+
+    gather(&stack, name, 0);
+    for (size_t i = mounts->n; i--;) {
+        if (!is_mounted_from_any(&mounts->list[i], &stack))
+            continue;
+        holder->more = holder->mountpoint != NULL;
+        if (holder->more)
+            tell(holder, arg);
+        holder->mountpoint = mounts->list[i].mountpoint;
+    }
+    holder->more = false;
+    tell(holder, arg);
+}
+
 static unsigned each_loop(const struct mounts *mounts, const struct target *target,
                           void (*tell)(const struct holder *holder, void *arg), void *arg)
 {
@@ -152,9 +168,8 @@ static unsigned each_loop(const struct mounts *mounts, const struct target *targ
         if (strncmp(entry->d_name, "loop", 4) || !read_text(path, file, sizeof(file)) ||
             !stands_on(file, device, target))
             continue;
-        holder.mountpoint = device_mounted(mounts, entry->d_name, 0);
         holder.leaving = is_leaving(entry->d_name);
-        tell(&holder, arg);
+        tell_device(mounts, entry->d_name, &holder, tell, arg);
         n++;
     }
     if (d)

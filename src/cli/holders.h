@@ -14,6 +14,7 @@
 struct holder {
     const char *device; /* "/dev/loop3", or NULL: a process */
     bool leaving;       /* the device is detached already, as soon as nobody uses it */
+    bool more;          /* the device is told again, with another mount of what is on it */
     bool apart;         /* a process of another mount namespace, where the file is mounted */
     /* where something on the device is mounted, or NULL; with apart: where the file is, there */
     const char *mountpoint;
@@ -22,8 +23,8 @@ struct holder {
 };
 
 /*
- * Calls tell for each holder that the user may see, and returns how many there
- * were. holder lives as long as the call.
+ * Calls tell for each holder that the user may see, for a device once for each
+ * mount of it, and returns how many holders there were. holder lives as long as the call.
  */
 unsigned holders_each(const struct mounts *mounts, const struct mount *mount,
                       void (*tell)(const struct holder *holder, void *arg), void *arg);

@@ -62,8 +62,8 @@ static int look_at_option(struct mount_args *mount, const struct args *args, con
         mount->io_uring = word[0] == 'i';
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
         if (len >= strlen(ours[i]) && memcmp(word, ours[i], strlen(ours[i])) == 0)
-            return opt_usage_error(args->command, "option '%.*s' is not for you to set", (int)len,
-                                   word);
+            return opt_usage_error(args->command, "option '%.*s' is set by mosaicfs itself",
+                                   (int)len, word);
     if (memchr(word, '\\', len))
         return opt_usage_error(args->command, "option '%.*s' must not hold a backslash", (int)len,
                                word);

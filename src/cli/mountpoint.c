@@ -35,7 +35,8 @@ static int bury(const char *path)
     if (rc)
         log_error("cannot mount on '%s': the mount of a dead process is in the way: %s", path, why);
     else
-        log_note("the process behind the last mount of '%s' had died; took that mount away", path);
+        log_note("the process behind the last mount of '%s' had died; that mount was removed",
+                 path);
     return rc;
 }
 

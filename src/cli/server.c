@@ -140,7 +140,7 @@ static bool wait_on(void *arg)
     if (health_halted(pid))
         return false;
     if (!question->told && pid)
-        log_note("waiting for process %d to write to disk what '%s' was given", (int)pid,
+        log_note("waiting for process %d to write the data of '%s' to disk", (int)pid,
                  question->mount->mountpoint);
     if (!question->told && pid)
         health_note(question->mount->mountpoint, pid);
@@ -214,8 +214,9 @@ unsigned server_replaced(const struct mount *mount, const struct server *server,
         "another program has replaced or removed %u of the tiles that '%s' uses; one is '%.*s'", n,
         name, (int)sizeof(question.replaced.first) - 1, question.replaced.first);
     log_note(
-        "what the mounted drive shows is a mix of old and new: unmount it, check the file system "
-        "in it, and restore into the archive again, or from a mirror, while it is not mounted");
+        "what the mounted drive shows is a mix of old and new: unmount it, restore the whole "
+        "archive again, from a backup or a mirror, while it is not mounted, and then check the "
+        "file system in it");
     return n;
 }
 

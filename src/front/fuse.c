@@ -138,9 +138,10 @@ static bool can_ring(const struct fuse_front_config *config)
     if (missing)
         log_warn("mounted without io_uring: %s", missing);
     else if (config->io_uring && fuse_version() < FUSE_MAKE_VERSION(3, 19))
-        log_warn("libfuse %s may lose an answer that goes through io_uring, and who waits for it "
-                 "waits for ever",
-                 fuse_pkgversion());
+        log_warn(
+            "libfuse %s may lose an answer that goes through io_uring; whoever waits for it then "
+            "waits for ever",
+            fuse_pkgversion());
     return config->io_uring && !missing;
 }
 

@@ -321,7 +321,7 @@ static bool calm(struct parking *parking, struct want *want)
 static void tell_begin(const struct parking *parking)
 {
     log_warn("no space left for archive '%s': writes wait until some is freed on its file system; "
-             "or delete inside the drive and trim it (fstrim)",
+             "or delete files in the drive and trim it (fstrim)",
              parking->config.name);
 }
 

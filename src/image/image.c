@@ -127,7 +127,7 @@ int image_absent(struct image *img, uint32_t tile)
 {
     if (!is_known(img, tile))
         return 0;
-    log_error("cannot use tile %" PRIu32 ": its file was removed behind our back", tile);
+    log_error("cannot use tile %" PRIu32 ": another program has removed its file", tile);
     return -EIO;
 }
 

@@ -212,7 +212,7 @@ static void compare_spare(const struct archive *archive)
     if (!layout->spare_index || archive_read_index(archive, layout->spare_index, &spare, &why))
         return;
     if (spare.geometry.size != geo->size || spare.geometry.tile_size != geo->tile_size)
-        log_warn("'%s' and its copy '%s' in '%s' tell different sizes; the first counts",
+        log_warn("'%s' and its copy '%s' in '%s' tell different sizes; the first is used",
                  layout->index, layout->spare_index, archive->path);
 }
 
@@ -258,10 +258,10 @@ static int refuse_unfinished(const struct archive *archive)
 
     if (fstatat(archive->dirfd, FORMAT_REINDEX_NAME, &st, AT_SYMLINK_NOFOLLOW))
         return 0;
-    log_error("cannot use archive '%s': its tiles are being put back in their places, or that was "
-              "interrupted",
+    log_error("cannot use archive '%s': 'mosaicfs reindex' is putting its tiles back in their "
+              "places, or was interrupted",
               archive->path);
-    log_note("run 'mosaicfs reindex' again, with the same files");
+    log_note("unless it is still at work, run 'mosaicfs reindex' again, with the same files");
     return -EBUSY;
 }
 

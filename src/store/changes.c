@@ -275,7 +275,7 @@ static int prepare(struct changes *changes)
     }
     changes_read_release(&list);
     if (rc)
-        log_note("if it stays so, remove that file: every tile counts as changed then");
+        log_note("if this persists, remove that journal: every tile then counts as changed");
     return rc;
 }
 

@@ -72,7 +72,7 @@ int dir_file_replaced(const struct dir *dir, uint32_t tile)
     char path[LAYOUT_PATH];
 
     dir->layout->tile_path(tile, path);
-    log_error("cannot write tile '%s': its file was replaced behind our back", path);
+    log_error("cannot write tile '%s': another program has replaced its file", path);
     return -EIO;
 }
 
@@ -255,7 +255,7 @@ int dir_file_sync(void *arg, struct fdcache_file *file)
         return dir_file_tell(dir, "bring to disk", file->tile, rc);
     /* Without names? Some file systems count them wrong, once one of two is gone. */
     if (links == 0 && !is_named(dir, file) && !atomic_load(&file->leaving)) {
-        log_error("cannot bring tile %" PRIu32 " to disk: its file was removed behind our back",
+        log_error("cannot bring tile %" PRIu32 " to disk: another program has removed its file",
                   file->tile);
         return -EIO;
     }

@@ -96,8 +96,8 @@ static int write_record(const struct archive *archive, const struct record *reco
     if (rc == -EROFS || rc == -EACCES)
         log_note("to mount without writing, use 'mosaicfs mount --read-only'");
     if (io_is_full(rc))
-        log_note("make some room on that file system, a few KiB are enough; once it is mounted, "
-                 "delete and trim inside the drive, and all that is given back");
+        log_note("free some space on that file system, a few KiB are enough; once it is mounted, "
+                 "deleting files in the drive and trimming it (fstrim) frees more");
     return rc;
 }
 
@@ -223,9 +223,10 @@ static void complain_foreign(const struct archive *archive, const struct record 
               record->mountpoint, record->mountpoint[0] ? "' " : "", since);
     switch (writer_doubt(record)) {
     case WRITER_OTHER_BOOT:
-        log_note("that host has the machine-id of this one, but another boot, %s: a clone, or this "
-                 "host before it was restarted; over a network or FUSE nobody can tell",
-                 record->boot);
+        log_note(
+            "that host has the machine-id of this one, but another boot, %s: a clone, or this "
+            "host before it was restarted; on a network or FUSE file system, nobody can tell which",
+            record->boot);
         break;
     case WRITER_OTHER_SPACE:
         log_note("that process cannot be seen from here: it is in another PID namespace, such as "
@@ -301,7 +302,8 @@ static int check_record(const struct owner *owner, struct record *stale)
     if (rc) {
         complain_unreadable(archive, rc);
         if (rc == -EBADMSG || rc == -EINVAL || rc == -ELOOP || rc == -EFBIG) /* it is no record */
-            log_note("if nothing uses the archive, remove that file and try again");
+            log_note(
+                "if you are sure that no host uses the archive, remove that file and try again");
         return rc;
     }
     switch (writer_state(&record, fs_local(archive->dirfd), owner->exclusive)) {
@@ -446,10 +448,13 @@ void owner_drop(struct owner *owner)
     const struct archive *archive = owner->archive;
     int rc = owner->recorded ? check_ours(owner) : 0;
 
-    if (rc == -EBUSY)
-        log_error("the lock '%s/%s' is not ours any more: somebody else took the archive while it "
-                  "was in use",
+    if (rc == -EBUSY) {
+        log_error("the lock '%s/%s' was removed or replaced by somebody else while the archive was "
+                  "in use",
                   archive->path, FORMAT_LOCK_NAME);
+        log_note(
+            "if another host wrote to the archive meanwhile, check the file system in the drive");
+    }
     if (!rc && owner->recorded)
         remove_record(archive, owner->record.mountpoint[0] || !has_room(archive));
     if (owner->locked)

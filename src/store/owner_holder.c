@@ -110,8 +110,8 @@ void owner_holder_note_copy(const struct archive *archive, const struct record *
              archive->path, FORMAT_LOCK_NAME, (int)record->pid,
              record->mountpoint[0] ? ", mounted on '" : "", record->mountpoint,
              record->mountpoint[0] ? "'" : "");
-    log_note("if '%s' is a copy of that one, remove this lock and try again; if it is the same one "
-             "seen another way, unmount it first",
+    log_note("if '%s' is a copy of that one, remove this lock and try again; if it is that one "
+             "by another path, unmount it first",
              archive->path);
 }
 

@@ -416,7 +416,7 @@ int reindex_put(struct strays *strays, const struct archive *archive, struct rep
     if (!rc) {
         rc = rename_all(&work, strays, tell, arg);
         if (rc)
-            log_note("'%s' cannot be mounted until this has been done; run it again",
+            log_note("'%s' cannot be mounted until 'mosaicfs reindex' has finished; run it again",
                      archive->path);
     }
     folders_release(&work.folders);

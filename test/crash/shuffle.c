@@ -213,7 +213,7 @@ static bool is_untouched(const struct work_shuffle *s, const char *base)
 static bool is_refused(const struct work_shuffle *s, int rc)
 {
     if (rc == -EBUSY)
-        return said("its tiles are being put back in their places");
+        return said("'mosaicfs reindex' is putting its tiles back in their places");
     return s->index_spoilt && (rc == -ENOENT || rc == -EBADMSG);
 }
 

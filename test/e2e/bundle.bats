@@ -342,7 +342,7 @@ partitions() {
     bundle content $MiB
     plist $((50 * MiB)) $MiB >$B/Info.bckup
     try 0 mosaicfs info --json $B
-    said "tell different sizes; the first counts"
+    said "tell different sizes; the first is used"
     same size $((40 * MiB + 1536)) "$(jq .size out)"
 }
 

@@ -129,6 +129,25 @@ holds_pidfd() {
     umount_drive
 }
 
+@test "all places where a loop device is mounted are named, and its end comes last" {
+    need loop ext4
+    local loop
+    new_drive -n 16 -s 1M
+    loop=$(attach)
+    mkfs.ext4 -q "$loop"
+    mkdir one two
+    mount "$loop" one
+    mount "$loop" two
+    try 1 umount_drive
+    said "in use by loop device $loop (mounted on '$T/one')"
+    said "in use by loop device $loop (mounted on '$T/two')"
+    said "'umount $T/two', 'umount $T/one', 'losetup -d $loop' end that"
+    umount two
+    umount one
+    losetup -d "$loop"
+    umount_drive
+}
+
 # bats test_tags=alone
 @test "a mount that covers ours is not taken away" {
     local how name
