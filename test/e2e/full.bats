@@ -8,6 +8,7 @@
 
 load common
 
+export BATS_TEST_TIMEOUT
 BATS_TEST_TIMEOUT=$(scaled 90)
 
 setup() {
