@@ -10,10 +10,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "format/format.h"
 #include "store/owner.h"
+#include "store/writer.h"
 
 /*
  * The process has that directory open. Asks no file system for news: the one of
@@ -89,13 +91,18 @@ unsigned owner_holder_count(const struct archive *archive, bool *exclusive)
     return n;
 }
 
-/* Certainly: the process lives, all that it has open can be seen, and this is not among it. */
+/*
+ * Certainly: the process lives, all that it has open can be seen, and this is not among it. The
+ * process of another machine only has its number in common with one of ours.
+ */
 bool owner_holder_strange(const struct archive *archive, const struct record *record)
 {
     char path[32];
     struct stat st;
     DIR *dir;
 
+    if (writer_state(record, fs_local(archive->dirfd), false) != OWNER_ALIVE)
+        return false;
     snprintf(path, sizeof(path), "/proc/%d/fd", (int)record->pid);
     dir = opendir(path);
     if (!dir)

@@ -546,7 +546,7 @@ log_has() { grep -qF -- "$1" "$T/log"; }
         done
         mount_at m/drive.img drive
         same record "$T/drive" "$(sed -n 's/^mountpoint //p' m/drive.img/.mosaicfs/lock)"
-        kill_daemon m/drive.img
+        kill_daemon
         try 0 umount_at drive
         mount_at m/drive.img drive # over what a dead one left
         umount_drive
@@ -592,7 +592,7 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     mosaicfs create -n 4 -s 1M drive.img
     for how in drive drive.img; do
         mount_drive
-        kill_daemon m/drive.img
+        kill_daemon
         try 0 umount_at "$how"
         not_mounted drive
         refuse test -e drive
