@@ -28,7 +28,7 @@ struct dir {
     uid_t uid;   /* as whom we are */
     bool stable; /* an inode's number is its own as long as there is a file */
     /* any thread, see dir_replaced.c */
-    _Atomic uint32_t *idents;  /* of tiles that were closed */
+    _Atomic uint8_t *idents;   /* of tiles that were closed */
     atomic_uint nreplaced;     /* tiles that others replaced */
     _Atomic uint32_t replaced; /* the first of them */
     atomic_llong looked;

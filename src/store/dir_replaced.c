@@ -4,8 +4,9 @@
  * the old file open goes on to read and write there, and nobody would ever know.
  *
  * So name and open file are compared when a file is closed, now and then, and when somebody
- * asks. Of a file that was closed its inode is kept, 32 bits of it, where these stay what
- * they are: a tile that has another one later was replaced meanwhile.
+ * asks. Of a file that was closed its inode is kept, a byte of it, where these stay what
+ * they are: a tile that has another one later was replaced meanwhile. One in 254 is
+ * overlooked; more would be megabytes at 2^20 tiles, for who replaces one tile alone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,14 +16,14 @@
 #include "base/log.h"
 #include "store/dir_impl.h"
 
-#define TOLD UINT32_MAX /* in the place of an inode */
-#define LOOK_S 30       /* at least, from one look at all open files to the next */
-#define PATIENCE_S 2    /* of who asks about all that were used */
+#define TOLD UINT8_MAX /* in the place of an inode */
+#define LOOK_S 30      /* at least, from one look at all open files to the next */
+#define PATIENCE_S 2   /* of who asks about all that were used */
 
-static uint32_t ident_of(const struct stat *st)
+static uint8_t ident_of(const struct stat *st)
 {
     uint64_t mixed = ((uint64_t)st->st_ino + (uint64_t)st->st_dev) * UINT64_C(0x9e3779b97f4a7c15);
-    uint32_t ident = (uint32_t)(mixed >> 32);
+    uint8_t ident = (uint8_t)(mixed >> 56);
 
     return ident == 0 || ident == TOLD ? 1 : ident;
 }
@@ -70,7 +71,7 @@ void dir_replaced_look(void *arg, struct fdcache_file *file)
 
 void dir_replaced_met(const struct dir *dir, uint32_t tile, const struct stat *st)
 {
-    uint32_t ident = atomic_load(&dir->idents[tile]);
+    uint8_t ident = atomic_load(&dir->idents[tile]);
 
     if (ident && ident != TOLD && ident != ident_of(st))
         tell((struct dir *)dir, tile);
@@ -98,7 +99,7 @@ void dir_replaced_now_and_then(struct dir *dir)
  */
 static void look_closed(struct dir *dir, uint32_t tile)
 {
-    uint32_t ident = atomic_load(&dir->idents[tile]);
+    uint8_t ident = atomic_load(&dir->idents[tile]);
     struct stat st;
     int rc;
 
