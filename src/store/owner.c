@@ -48,19 +48,21 @@
  * On a disk that is full to the last block or inode: a file that has its block is
  * written in place, the lock itself or, where there is none, the one that the last
  * writer left under the name of SPARE. That gets its name when it is whole and on disk; a
- * lock that is torn by a power cut is refused as damaged.
+ * lock that is torn by a power cut is refused as damaged. full: the error to return where there
+ * is no such file.
  */
-static int write_without_space(int dirfd, const char *text, size_t len, enum io_replace_mode mode)
+static int write_without_space(int dirfd, const char *text, size_t len, enum io_replace_mode mode,
+                               int full)
 {
     unsigned links;
     int fd;
     int rc = io_open_file(dirfd, mode == IO_NEW ? SPARE : LOCK, O_WRONLY, &fd);
 
     if (rc)
-        return rc == -ENOENT ? -ENOSPC : rc;
+        return rc == -ENOENT ? full : rc;
     rc = io_links(fd, &links);
     if (!rc && links != 1)
-        rc = -ENOSPC; /* it may be that of a copy, too */
+        rc = full; /* it may be that of a copy, too */
     if (!rc)
         rc = io_pwrite(fd, text, len, 0);
     if (!rc)
@@ -71,6 +73,16 @@ static int write_without_space(int dirfd, const char *text, size_t len, enum io_
     if (!rc && mode == IO_NEW)
         rc = io_rename_new(dirfd, SPARE, LOCK);
     return rc ? rc : io_sync_dir(dirfd, ".");
+}
+
+/* The lock has this text already, and may lack the sync of its name alone. */
+static bool is_written(int dirfd, const char *text, size_t len)
+{
+    char there[RECORD_MAX];
+    size_t n;
+
+    return io_read_file(dirfd, LOCK, there, sizeof(there), &n) == 0 && n == len &&
+           memcmp(there, text, len) == 0;
 }
 
 static int write_record(const struct archive *archive, const struct record *record,
@@ -85,7 +97,8 @@ static int write_record(const struct archive *archive, const struct record *reco
 
         rc = io_replace(fd, LOCK, text, len, mode);
         if (io_is_full(rc))
-            rc = write_without_space(fd, text, len, mode);
+            rc = is_written(fd, text, len) ? io_sync_dir(fd, ".")
+                                           : write_without_space(fd, text, len, mode, rc);
         close(fd);
     }
     if (rc == -EEXIST)
