@@ -197,7 +197,7 @@ static bool run(const struct model_options *opt)
 
 int main(int argc, char **argv)
 {
-    struct model_options opt = model_parse(argc, argv, 200000, 60000);
+    struct model_options opt = model_parse(argc, argv, 60000, 20000);
     struct model_tap tap = {0};
 
     model_ok(&tap, run(&opt), "a tile that goes behind our back is missed, not zeros");
