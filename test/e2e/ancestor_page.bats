@@ -33,12 +33,14 @@ page() {
     }
 }
 
+# bats test_tags=alone
 @test "the original's page: its help is asked for" {
     try 0 mosaicfs --help
     printed create
     printed mount
 }
 
+# bats test_tags=alone
 @test "the original's page: create with --number and --size, mount, fusermount -u" {
     need jq
     page <<'PAGE'
@@ -52,6 +54,7 @@ PAGE
     wait_for 10 refuse test -e disk
 }
 
+# bats test_tags=alone
 @test "the original's page: an ext4 file system, mounted with -o loop, the next day too" {
     need loop ext4
     page <<'PAGE'
@@ -85,6 +88,7 @@ PAGE
     wait_for 10 refuse test -e drive
 }
 
+# bats test_tags=alone
 @test "the original's page: its create in short" {
     mosaicfs create -n 800 -s 128M drive.img
     same 'what it says' "created 'again.img': 100 GiB in 800 tiles of 128 MiB" \

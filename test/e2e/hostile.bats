@@ -137,7 +137,7 @@ places_of_bundle() {
     cat <<'END'
 Info.plist 0 0 -
 Info.bckup 0 0 -
-token 1 1 cannot read
+token 1 1 token
 lock 0 1 cannot open
 mapped 0 1 cannot open
 bands 1 1 cannot list

@@ -87,6 +87,7 @@ with_silent_syslog() {
     kill "$listener"
 }
 
+# bats test_tags=alone
 @test "a syslog that stands still holds up no request, nor the unmount" {
     need root
     bad_drive

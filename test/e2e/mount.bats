@@ -460,6 +460,7 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     done
 }
 
+# bats test_tags=alone
 @test "where flock is not shared, a live mount is not taken for a dead one" {
     need bindfs
     local way views
@@ -489,6 +490,7 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     end_views
 }
 
+# bats test_tags=alone
 @test "a container that was killed leaves nothing in the way on a disk" {
     mosaicfs create -n 4 -s 1M drive.img
     background unshare --pid --fork --mount-proc --kill-child \

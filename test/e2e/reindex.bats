@@ -383,6 +383,7 @@ shown() {
     album 2
     mkdir photos
     cp -p drive.img/00/0001.jpg photos/
+    chmod 644 photos/0001.jpg
     chown -R 65534 drive.img
     chown 0 drive.img/00/0001.jpg
     chmod 600 drive.img/00/0001.jpg
