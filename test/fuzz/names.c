@@ -31,7 +31,7 @@ static bool is_hex(const char *name)
 static bool is_tile(const struct layout *layout, const char *name)
 {
     if (layout == &layout_bundle)
-        return is_hex(name) && strlen(name) <= 5;
+        return is_hex(name) && strlen(name) <= 6; /* below 2^24 */
     return has_digits(name, 4, layout->head == LAYOUT_BARE ? "" : ".jpg");
 }
 
@@ -52,8 +52,9 @@ static bool is_file(enum names_where where, const struct layout *layout, const c
     if (where == NAMES_TOP)
         return layout == &layout_bundle &&
                (strcmp(name, "token") == 0 || strcmp(name, "lock") == 0);
-    return where == NAMES_PRIVATE && (strcmp(name, "lock") == 0 || strcmp(name, "journal") == 0 ||
-                                      strcmp(name, "cover") == 0);
+    return where == NAMES_PRIVATE && (strcmp(name, "lock") == 0 || strcmp(name, "spare") == 0 ||
+                                      strcmp(name, "journal") == 0 || strcmp(name, "cover") == 0 ||
+                                      strcmp(name, "reindex") == 0);
 }
 
 static bool is_directory(const struct layout *layout, const char *name)
@@ -122,7 +123,7 @@ static void must_be_sane(enum names_where where, const struct layout *layout, co
     if (names->kind == NAMES_OUTSIDE)
         must(layout == &layout_bundle && where == NAMES_FOLDER &&
              strspn(name, "0123456789abcdefABCDEF") == strlen(name) &&
-             strlen(without_zeros(name)) > 5);
+             strlen(without_zeros(name)) > 6);
     if (names->kind == NAMES_SERVICE)
         must(where != NAMES_PRIVATE && names->program);
     if (!names->of[0]) {
