@@ -548,7 +548,7 @@ log_has() { grep -qF -- "$1" "$T/log"; }
         done
         mount_at m/drive.img drive
         same record "$T/drive" "$(sed -n 's/^mountpoint //p' m/drive.img/.mosaicfs/lock)"
-        kill_daemon
+        kill_daemon m/drive.img
         try 0 umount_at drive
         mount_at m/drive.img drive # over what a dead one left
         umount_drive
@@ -663,7 +663,7 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     cd home
     as_nobody mosaicfs create -n 4 -s 1M drive.img
     try 0 as_nobody mosaicfs mount --log "$T/log" drive.img drive
-    said 'is yours alone'
+    said 'only you can open'
     said allow_root
     same 'lines: one calm note' 1 "$(wc -l <"$T/err")"
     random 4096 | as_nobody dd of=drive conv=notrunc,fsync status=none
