@@ -123,6 +123,12 @@ static inline int layouts_plant_maps(const char *path, uint32_t n)
  * New tiles get pictures: in layout jpeg that of the file cover, which is made
  * where it is missing. 0 or -errno.
  */
+/* Makes the file of a picture unless it is there. */
+static inline int layouts_cover(const char *path)
+{
+    return access(path, R_OK) ? layouts_write(path, cover_jpeg, sizeof(cover_jpeg)) : 0;
+}
+
 static inline int layouts_covers(struct archive *archive, const char *cover)
 {
     struct covers_source source = {.max = FORMAT_COVER_MAX};
@@ -131,7 +137,7 @@ static inline int layouts_covers(struct archive *archive, const char *cover)
         return 0;
     if (archive->index.layout->head == LAYOUT_PICTURE) {
         snprintf(source.path, sizeof(source.path), "%s", cover);
-        if (access(cover, R_OK) && layouts_write(cover, cover_jpeg, sizeof(cover_jpeg)))
+        if (layouts_cover(cover))
             return -EIO;
     }
     return covers_open(archive, &source, &archive->covers);

@@ -398,6 +398,13 @@ static size_t mark_gone_early(struct work *w)
     return first;
 }
 
+/* Nothing of the record: of how what is left is opened. */
+static size_t judge_early(struct work *w)
+{
+    w->judges_early = true;
+    return w->first;
+}
+
 const struct bug bugs[] = {
     {"no-folder-sync", "a flush does not sync the folder of a new tile", folder_sync, NULL},
     {"no-archive-sync", "nor the archive directory when it made a folder", archive_sync, NULL},
@@ -426,6 +433,8 @@ const struct bug bugs[] = {
     {"mark-gone-early", "it goes before the last of them is there", NULL, mark_gone_early},
     {"no-reindex-sync", "it goes before their moves are on disk", reindex_sync, NULL},
     {"no-way-sync", "they move before what makes way for them is on disk", reindex_way_sync, NULL},
+    {"judge-early", "a mount looks for what forbids it, and then waits for the lock", NULL,
+     judge_early},
     {"no-reindex-note", "they move and are not noted", reindex_notes, NULL},
     {"no-copy-sync", "a copy gets its name before its bytes are synced", reindex_copy_sync, NULL},
     {"no-adopt-sync", "what a killed writer left is not synced", adopt_sync, NULL},

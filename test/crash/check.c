@@ -22,10 +22,10 @@
 struct state {
     const struct work *work;
     size_t q;
-    char path[PATH_MAX]; /* of the archive */
-    struct archive archive;
-    struct owner owner;
-    struct image *img;
+    char path[PATH_MAX];    /* of the archive */
+    struct archive archive; /* while it is only looked at */
+    struct drive drive;
+    struct image *img;                          /* of either */
     struct changes_list before;                 /* the journal as the crash left it */
     unsigned char bytes[WORK_SLOTS][WORK_TILE]; /* what it holds, and later should hold */
     char *why;
@@ -82,7 +82,8 @@ static bool root_name(struct state *s, int dirfd, const char *name)
     const struct layout *layout = s->work->layout;
 
     return is_or_becomes(name, layout->index) || is_or_becomes(name, layout->spare_index) ||
-           (layout == &layout_bundle && strcmp(name, FORMAT_BUNDLE_TOKEN) == 0) ||
+           (layout == &layout_bundle &&
+            (strcmp(name, FORMAT_BUNDLE_TOKEN) == 0 || strcmp(name, FORMAT_BUNDLE_LOCK) == 0)) ||
            (layout->maps && strcmp(name, layout->maps) == 0) ||
            strcmp(name, FORMAT_PRIVATE_DIR) == 0 || is_folder(layout, name) ||
            broken(s, "a strange file '%s'", name);
@@ -91,8 +92,8 @@ static bool root_name(struct state *s, int dirfd, const char *name)
 static bool private_name(struct state *s, int dirfd, const char *name)
 {
     return is_or_becomes(name, "lock") || is_or_becomes(name, "spare") ||
-           is_or_becomes(name, "journal") || strcmp(name, "lost+found") == 0 ||
-           broken(s, "a strange file '.mosaicfs/%s'", name);
+           is_or_becomes(name, "journal") || is_or_becomes(name, "cover") ||
+           strcmp(name, "lost+found") == 0 || broken(s, "a strange file '.mosaicfs/%s'", name);
 }
 
 /* Whether the file holds the tile, or is to hold it. */
@@ -377,7 +378,7 @@ static bool check_marks(struct state *s, const struct changes_list *list)
 static bool check_journal(struct state *s)
 {
     struct changes_list list;
-    int rc = changes_read(&s->archive, true, &list);
+    int rc = changes_read(&s->drive.archive, true, &list);
     bool ok =
         rc ? broken(s, "the journal cannot be read: %s", strerror(-rc)) : check_marks(s, &list);
 
@@ -470,14 +471,15 @@ static bool check_untouched(struct state *s)
 
 static bool check_open(struct state *s)
 {
-    int rc = work_open_archive(s->path, &s->archive, &s->owner, &s->img);
+    int rc = work_open_drive(s->work, s->path, DRIVE_IMAGE, &s->drive);
     bool ok;
 
     if (rc)
         return broken(s, "the archive cannot be taken: %s", strerror(-rc));
+    s->img = s->drive.img;
     ok = check_bytes(s) && check_marks(s, &s->before) && check_journal(s) && check_use(s) &&
          check_journal(s);
-    rc = work_close_archive(&s->archive, &s->owner, s->img);
+    rc = drive_close(&s->drive);
     return ok && (!rc || broken(s, "the image cannot be closed: %s", strerror(-rc)));
 }
 

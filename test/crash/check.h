@@ -15,7 +15,8 @@
  *   that differs from what the image held at the mark is listed for it. So it is for the word of
  *   a mark that was undone, when the archive was put back to an earlier state, or it is not known.
  * - Where tiles are being put back in their places, it cannot be opened until all
- *   of them are, and the next reindex ends the work.
+ *   of them are, nor by who began before and has waited for the lock; and the next reindex
+ *   ends the work.
  * - The archive can be written, flushed, closed, and read back.
  */
 #ifndef TEST_CRASH_CHECK_H

@@ -104,39 +104,39 @@ void ops_use_on_mac(struct work *w)
     ops_end(w, 0);
 }
 
-int work_open_archive(const char *path, struct archive *archive, struct owner *owner,
-                      struct image **img)
+/* The file that new pictures show, until the archive remembers it. */
+static void give_cover(const struct layout *layout, const char *path, struct covers_source *covers)
 {
-    struct store *store;
-    int rc = archive_open(path, archive);
+    char remembered[PATH_MAX + 32];
 
-    if (rc)
-        return rc;
-    rc = owner_take(owner, archive, "/nowhere", false);
-    if (!rc)
-        rc = layouts_covers(archive, scratch_cover());
-    if (!rc)
-        rc = dir_open(archive, false, WORK_MAX_OPEN, &store);
-    if (!rc)
-        rc = image_open(store, false, img);
-    if (rc)
-        archive_close(archive);
-    return rc;
+    *covers = (struct covers_source){.max = FORMAT_COVER_MAX};
+    snprintf(remembered, sizeof(remembered), "%s/" FORMAT_COVER_NAME, path);
+    if (layout->head != LAYOUT_PICTURE || access(remembered, F_OK) == 0)
+        return;
+    work_must(layouts_cover(scratch_cover()) == 0, NULL, scratch_cover());
+    strcpy(covers->path, scratch_cover());
 }
 
-int work_close_archive(struct archive *archive, struct owner *owner, struct image *img)
+int work_open_drive(const struct work *w, const char *path, enum drive_reach reach,
+                    struct drive *drive)
 {
-    int rc = image_close(img);
+    struct covers_source covers;
+    struct drive_config config = {
+        .path = path,
+        .mountpoint = reach == DRIVE_IMAGE ? "/nowhere" : "",
+        .reach = reach,
+        .max_open = WORK_MAX_OPEN,
+        .covers = &covers,
+    };
 
-    owner_drop(owner);
-    archive_close(archive);
-    return rc;
+    give_cover(w->layout, path, &covers);
+    return drive_open(drive, &config);
 }
 
 void ops_open(struct work *w)
 {
     ops_begin(w, WORK_OPEN, 0, 0);
-    ops_end(w, work_open_archive(w->path, &w->archive, &w->owner, &w->img));
+    ops_end(w, work_open_drive(w, w->path, DRIVE_IMAGE, &w->drive));
     w->is_open = true;
 }
 
@@ -144,7 +144,7 @@ void ops_close(struct work *w)
 {
     ops_begin(w, WORK_CLOSE, 0, 0);
     w->is_open = false;
-    ops_end(w, work_close_archive(&w->archive, &w->owner, w->img));
+    ops_end(w, drive_close(&w->drive));
 }
 
 void ops_write(struct work *w, uint64_t off, uint64_t len)
@@ -161,7 +161,7 @@ void ops_write(struct work *w, uint64_t off, uint64_t len)
         bytes[i] = (unsigned char)(1 + random_next(&w->random) % 255);
     ops_begin(w, WORK_WRITE, off, len);
     expect(w, off, len, bytes);
-    ops_end(w, image_write(w->img, off, bytes, len));
+    ops_end(w, image_write(w->drive.img, off, bytes, len));
     free(bytes);
 }
 
@@ -183,7 +183,7 @@ void ops_write_unnoted(struct work *w, uint64_t off, uint64_t len)
     ops_begin(w, WORK_WRITE, off, len);
     expect(w, off, len, bytes);
     w->trace.failing = journal(w);
-    rc = image_write(w->img, off, bytes, len);
+    rc = image_write(w->drive.img, off, bytes, len);
     work_must(rc == -EIO && !w->trace.failing, w, "a note that is not synced is no error");
     ops_look(w, false);
     ops_end(w, 0);
@@ -194,8 +194,8 @@ void ops_zero(struct work *w, uint64_t off, uint64_t len)
     ops_begin(w, WORK_ZERO, off, len);
     expect(w, off, len, NULL);
     /* Which of the two the place decides: a workload has both. */
-    ops_end(w, off / WORK_SECTOR % 2 ? image_zero_keep(w->img, off, len)
-                                     : image_zero(w->img, off, len));
+    ops_end(w, off / WORK_SECTOR % 2 ? image_zero_keep(w->drive.img, off, len)
+                                     : image_zero(w->drive.img, off, len));
 }
 
 static struct work_op *begin_mark(struct work *w)
@@ -213,26 +213,19 @@ void ops_mark(struct work *w)
 {
     char *epoch = begin_mark(w)->epoch;
 
-    ops_end(w, image_mark(w->img, epoch));
+    ops_end(w, image_mark(w->drive.img, epoch));
 }
 
 static int mark_closed(struct work *w, char epoch[STORE_EPOCH])
 {
-    struct store *store;
-    int rc = archive_open(w->path, &w->archive);
+    int rc = work_open_drive(w, w->path, DRIVE_STORE, &w->drive);
 
+    if (rc)
+        return rc;
+    rc = store_mark(w->drive.store);
     if (!rc)
-        rc = owner_take(&w->owner, &w->archive, "", false);
-    if (!rc)
-        rc = dir_open(&w->archive, false, WORK_MAX_OPEN, &store);
-    if (!rc) {
-        rc = store_mark(store);
-        rc = rc ? rc : store_tell(store, epoch);
-        store_close(store);
-        owner_drop(&w->owner);
-    }
-    archive_close(&w->archive);
-    return rc;
+        rc = store_tell(w->drive.store, epoch);
+    return drive_close(&w->drive) ? -EIO : rc;
 }
 
 void ops_mark_closed(struct work *w)
@@ -245,13 +238,15 @@ void ops_mark_closed(struct work *w)
 /* The hash of a sector that cannot be read is that of none. */
 static void hash_mounted(struct work *w, uint64_t *hashes)
 {
+    struct archive archive;
     struct store *store;
-    int rc = archive_open(w->path, &w->archive);
+    struct image *img;
+    int rc = archive_open(w->path, &archive);
 
     if (!rc)
-        rc = dir_open(&w->archive, true, WORK_MAX_OPEN, &store);
+        rc = dir_open(&archive, true, WORK_MAX_OPEN, &store);
     if (!rc)
-        rc = image_open(store, true, &w->img);
+        rc = image_open(store, true, &img);
     work_must(rc == 0, w, "cannot be read");
     for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
         for (unsigned i = 0; i < work_nsectors(w, slot); i++) {
@@ -259,10 +254,10 @@ static void hash_mounted(struct work *w, uint64_t *hashes)
             unsigned char bytes[WORK_SECTOR];
             uint64_t *hash = &hashes[work_first(slot) + i];
 
-            *hash = image_read(w->img, off, bytes, WORK_SECTOR) ? ~*hash : work_hash(bytes);
+            *hash = image_read(img, off, bytes, WORK_SECTOR) ? ~*hash : work_hash(bytes);
         }
-    work_must(image_close(w->img) == 0, w, "cannot be closed");
-    archive_close(&w->archive);
+    work_must(image_close(img) == 0, w, "cannot be closed");
+    archive_close(&archive);
 }
 
 void ops_mark_shuffled(struct work *w)
@@ -280,7 +275,8 @@ void ops_look(struct work *w, bool afresh)
             struct work_sector *sector = &w->sectors[work_first(slot) + i];
             uint64_t off = (uint64_t)work_tile(slot) * WORK_TILE + (uint64_t)i * WORK_SECTOR;
 
-            work_must(image_read(w->img, off, sector->now, WORK_SECTOR) == 0, w, "cannot be read");
+            work_must(image_read(w->drive.img, off, sector->now, WORK_SECTOR) == 0, w,
+                      "cannot be read");
             sector->n = afresh ? 0 : sector->n;
             ops_set_version(sector, afresh ? 0 : w->nops - 1);
         }
@@ -292,7 +288,7 @@ void ops_read(struct work *w, uint64_t off, uint64_t len)
 
     work_must(bytes != NULL, w, "no memory");
     ops_begin(w, WORK_READ, off, len);
-    ops_end(w, image_read(w->img, off, bytes, len));
+    ops_end(w, image_read(w->drive.img, off, bytes, len));
     for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
         for (unsigned i = 0; i < work_nsectors(w, slot); i++) {
             uint64_t at = (uint64_t)work_tile(slot) * WORK_TILE + (uint64_t)i * WORK_SECTOR;
@@ -308,11 +304,11 @@ void ops_read(struct work *w, uint64_t off, uint64_t len)
 void ops_allocate(struct work *w, uint64_t off, uint64_t len)
 {
     ops_begin(w, WORK_ALLOCATE, off, len);
-    ops_end(w, image_allocate(w->img, off, len));
+    ops_end(w, image_allocate(w->drive.img, off, len));
 }
 
 void ops_flush(struct work *w)
 {
     ops_begin(w, WORK_FLUSH, 0, 0);
-    ops_end(w, image_flush(w->img));
+    ops_end(w, image_flush(w->drive.img));
 }

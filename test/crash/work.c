@@ -222,7 +222,7 @@ static void stop(struct work *w)
 {
     trace_stop(&w->trace);
     if (w->is_open)
-        work_must(work_close_archive(&w->archive, &w->owner, w->img) == 0, w, "cannot be closed");
+        work_must(drive_close(&w->drive) == 0, w, "cannot be closed");
     w->is_open = false;
     scratch_remove(w->base);
 }

@@ -13,10 +13,8 @@
 
 #include <limits.h>
 
+#include "drive/drive.h"
 #include "format/index.h"
-#include "image/image.h"
-#include "store/archive.h"
-#include "store/owner.h"
 #include "trace.h"
 
 #define WORK_SECTOR 512
@@ -70,9 +68,8 @@ struct work {
     struct geometry geo;
     char base[PATH_MAX / 2], path[PATH_MAX]; /* the archive lies in base */
     bool is_open;
-    struct archive archive;
-    struct owner owner;
-    struct image *img;
+    struct drive drive;
+    bool judges_early; /* a seeded bug: as a mount did once, see bugs.c */
     struct work_sector sectors[WORK_SLOTS * WORK_SECTORS];
     struct work_op *ops;
     unsigned nops;
@@ -102,10 +99,9 @@ uint64_t work_hash(const void *sector);
 /* For the index of the archive. */
 void work_index(const struct work *work, struct index *index);
 
-/* Opens the archive for writing, also after a crash. 0 or -errno. */
-int work_open_archive(const char *path, struct archive *archive, struct owner *owner,
-                      struct image **img);
-int work_close_archive(struct archive *archive, struct owner *owner, struct image *img);
+/* Opens the archive at path for writing, also after a crash. 0 or -errno. */
+int work_open_drive(const struct work *work, const char *path, enum drive_reach reach,
+                    struct drive *drive);
 
 /* Whether operation op had begun, or had returned, when event q was about to happen. */
 bool work_begun(const struct work *work, unsigned op, size_t q);
