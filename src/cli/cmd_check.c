@@ -223,8 +223,11 @@ static int move_all(struct check *check, bool locks)
     struct repair repair = {.dirfd = -1};
     struct maclock maclock = MACLOCK_NONE;
     struct owner owner;
+    bool made;
     int rc = maclock_take(&maclock, &check->archive);
 
+    if (!rc)
+        rc = maclock_make(&maclock, &check->archive, &made);
     if (rc == -EBUSY)
         log_error("cannot repair archive '%s': it is in use by another program, such as a Mac",
                   check->archive.path);

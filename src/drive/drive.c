@@ -5,7 +5,7 @@
  *   1 the directory
  *   2 the locks: flock, the records of others (store/owner.c), a Mac's lock
  *   3 what the archive is: index, mark of an unfinished reindex, kind of tiles
- *   4 our record
+ *   4 our record, and a Mac's lock where that has to be made
  *   5 covers, store, image
  *
  * What is read before the locks are held may be wrong when they are: whoever held
@@ -13,7 +13,7 @@
  * half-way. So nothing read in 3 is older than 2. The record comes after 3, for
  * an archive that is refused gets no trace of us. But where flock does not reach all
  * who use the archive, only the record keeps others away: there 3 is done once more
- * after 4.
+ * after 4. So it is when a Mac's lock had to be made.
  *
  * Back in reverse. After a flush that failed the record stays: what is missing is
  * missing for the next writer, too.
@@ -91,11 +91,19 @@ static int read_archive(struct drive *drive, const struct drive_config *config)
     return rc;
 }
 
+/* What shows that we are here; whoever was quicker is seen, or what he has left. */
 static int enter(struct drive *drive, const struct drive_config *config)
 {
+    bool made = false;
     int rc = owner_enter(&drive->owner);
 
-    return rc || drive->read_only || drive->owner.exclusive ? rc : read_archive(drive, config);
+    if (rc || drive->read_only)
+        return rc;
+    if (config->reach == DRIVE_IMAGE)
+        rc = maclock_make(&drive->maclock, &drive->archive, &made);
+    if (rc)
+        return rc == -EBUSY ? complain_mac(drive) : rc;
+    return drive->owner.exclusive && !made ? 0 : read_archive(drive, config);
 }
 
 /* For new tiles that are pictures. */

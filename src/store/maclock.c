@@ -19,7 +19,8 @@
  * Not seen: a Mac that sleeps, or has lost its connection. The manual says so.
  *
  * Both files are locked, since either kind of Mac may come; lock is made where it
- * is missing, as a Mac would. A missing token is nobody's.
+ * is missing, as a Mac would, but not before it is known that the bundle can be used.
+ * A missing token is nobody's.
  */
 #include "store/maclock.h"
 
@@ -67,31 +68,23 @@ bool maclock_held(const struct archive *archive)
     return held;
 }
 
-/* Makes the file where it is missing. 0 or -errno. */
-static int make(const struct archive *archive, const char *name)
+static void complain(const struct archive *archive, const char *name, const char *what, int rc)
 {
-    int fd;
-    int rc = inherit_create(archive->dirfd, name, O_RDWR, &fd);
-
-    if (!rc)
-        close(fd);
-    return rc == -EEXIST ? 0 : rc;
+    log_error("cannot %s '%s/%s' to lock it: %s", what, archive->path, name, io_why(rc));
+    log_note("to mount without writing, use 'mosaicfs mount --read-only'");
 }
 
 static int take_file(const struct archive *archive, const char *name, int *fd)
 {
-    int rc = strcmp(name, FORMAT_BUNDLE_LOCK) == 0 ? make(archive, name) : 0;
+    int rc = io_open_file(archive->dirfd, name, O_RDWR, fd);
 
-    if (!rc)
-        rc = io_open_file(archive->dirfd, name, O_RDWR, fd);
     if (rc) {
         *fd = -1;
         if (rc == -ENOENT)
             return 0;
         if (refused(rc))
             return -EBUSY;
-        log_error("cannot open '%s/%s' to lock it: %s", archive->path, name, io_why(rc));
-        log_note("to mount without writing, use 'mosaicfs mount --read-only'");
+        complain(archive, name, "open", rc);
         return rc;
     }
     rc = io_lock(*fd);
@@ -112,6 +105,28 @@ int maclock_take(struct maclock *lock, const struct archive *archive)
         return -EBUSY;
     for (unsigned i = 0; !rc && i < MACLOCK_FILES; i++)
         rc = take_file(archive, names[i], &lock->fds[i]);
+    if (rc)
+        maclock_drop(lock);
+    return rc;
+}
+
+int maclock_make(struct maclock *lock, const struct archive *archive, bool *made)
+{
+    int fd;
+    int rc = 0;
+
+    *made = archive->index.layout == &layout_bundle && lock->fds[0] < 0;
+    if (!*made)
+        return 0;
+    rc = inherit_create(archive->dirfd, FORMAT_BUNDLE_LOCK, O_RDWR, &fd);
+    if (!rc)
+        close(fd);
+    if (!rc || rc == -EEXIST)
+        rc = file_used(archive, FORMAT_BUNDLE_LOCK)
+                 ? -EBUSY
+                 : take_file(archive, FORMAT_BUNDLE_LOCK, &lock->fds[0]);
+    else
+        complain(archive, FORMAT_BUNDLE_LOCK, "make", rc);
     if (rc)
         maclock_drop(lock);
     return rc;

@@ -25,11 +25,18 @@ struct maclock {
     }
 
 /*
- * Locks the bundle as a Mac does. The caller has taken owner.h's lock, so that
- * whoever is found is none of us. 0; -EBUSY when somebody else uses it, not
- * logged; else -errno, logged. What failed holds nothing.
+ * Locks the bundle as a Mac does, by the files that are there: this changes nothing.
+ * The caller has taken owner.h's lock, so that whoever is found is none of us. 0;
+ * -EBUSY when somebody else uses it, not logged; else -errno, logged. What failed
+ * holds nothing.
  */
 MUST_CHECK int maclock_take(struct maclock *lock, const struct archive *archive);
+
+/*
+ * After maclock_take(): makes and locks the file that a Mac would make. *made: it was
+ * missing, so a Mac may have come and gone since maclock_take(). Else the same.
+ */
+MUST_CHECK int maclock_make(struct maclock *lock, const struct archive *archive, bool *made);
 
 void maclock_drop(struct maclock *lock);
 

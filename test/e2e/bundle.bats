@@ -176,7 +176,10 @@ END
     said 'multiples of 4096 bytes'
     refuse test -e $B
     try 0 mosaicfs create --layout sparsebundle --total 100T $B
-    same 'band size' $((128 * MiB)) "$(info tile_size $B)"
+    same 'band size, as a Mac' $((8 * MiB)) "$(info tile_size $B)"
+    rm -r $B
+    try 0 mosaicfs create --layout sparsebundle --total 200T $B
+    same 'band size, for not too many bands' $((256 * MiB)) "$(info tile_size $B)"
 }
 
 @test "create: unknown layouts, and those that want more" {
@@ -378,8 +381,9 @@ refused() {
     sed '/<key>size/,+1s/integer/string/g' good | refused "'size' is not of the type"
     sed 's|^</dict>|<key>size</key><integer>512</integer></dict>|' good | refused "it tells 'size' twice"
     plist 41944576 $MiB 3 | refused "'bundle-backingstore-version' is one that this version does not know"
-    sed 's/diskimage.sparsebundle/diskimage.other/' good | refused "'diskimage-bundle-type' is not"
-    plist $((1048577 * MiB)) $MiB | refused 'it has more than 1048576 bands'
+    sed 's/diskimage.sparsebundle/diskimage.other/' good | refused "another kind of bundle than 'com.apple.diskimage.sparsebundle'"
+    sed 's/com.apple.diskimage.sparsebundle/folder/' good | refused "'diskimage-bundle-type' is not"
+    plist $((16777217 * MiB)) $MiB | refused 'it has more than 16777216 bands'
     echo data | refused 'does not begin with the number of a format'
     : | refused 'it is empty'
     head -c 70000 /dev/zero | refused 'File too large'

@@ -526,13 +526,49 @@ static const struct flock netatalk = {
     .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = INT64_C(9223372036854775799), .l_len = 1};
 static const struct flock reader = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
 
+/* Both steps; the second only when the first succeeds. */
+static int take(struct maclock *lock, const struct archive *archive)
+{
+    bool made;
+    int rc = maclock_take(lock, archive);
+
+    return rc ? rc : maclock_make(lock, archive, &made);
+}
+
 static void assert_taken(const struct archive *archive, bool taken)
 {
     struct maclock lock = MACLOCK_NONE;
 
     assert_int_equal(maclock_held(archive), taken);
-    assert_int_equal(maclock_take(&lock, archive), taken ? -EBUSY : 0);
+    assert_int_equal(take(&lock, archive), taken ? -EBUSY : 0);
     maclock_drop(&lock);
+}
+
+static void the_lock_is_made_in_the_second_step(void **state)
+{
+    struct maclock lock = MACLOCK_NONE;
+    struct archive archive;
+    bool made;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(archive_open(temp.path, &archive), 0);
+    assert_int_equal(maclock_take(&lock, &archive), 0);
+    assert_false(exists("lock"));
+    put("lock", ""); /* a Mac comes between the two */
+    pid = hold("lock", O_RDWR, &netatalk);
+    assert_int_equal(maclock_make(&lock, &archive, &made), -EBUSY);
+    end(pid);
+    assert_int_equal(unlink(file("lock")), 0);
+    assert_int_equal(maclock_take(&lock, &archive), 0);
+    assert_int_equal(maclock_make(&lock, &archive, &made), 0);
+    assert_true(made && exists("lock"));
+    maclock_drop(&lock);
+    assert_int_equal(maclock_take(&lock, &archive), 0);
+    assert_int_equal(maclock_make(&lock, &archive, &made), 0);
+    assert_false(made);
+    maclock_drop(&lock);
+    archive_close(&archive);
 }
 
 static void who_has_it_open_is_seen(void **state)
@@ -571,7 +607,7 @@ static void ours_is_seen(void **state)
 
     (void)state;
     assert_int_equal(archive_open(temp.path, &archive), 0);
-    assert_int_equal(maclock_take(&lock, &archive), 0);
+    assert_int_equal(take(&lock, &archive), 0);
     assert_true(maclock_held(&archive));
     fd = open(file("token"), O_RDWR);
     assert_int_equal(fcntl(fd, F_SETLK, &netatalk), -1);
@@ -591,7 +627,7 @@ static void without_a_token_only_lock_counts(void **state)
     (void)state;
     assert_int_equal(unlink(file("token")), 0);
     assert_int_equal(archive_open(temp.path, &archive), 0);
-    assert_int_equal(maclock_take(&lock, &archive), 0);
+    assert_int_equal(take(&lock, &archive), 0);
     assert_false(exists("token"));
     maclock_drop(&lock);
     assert_int_equal(unlink(file("lock")), 0);
@@ -611,7 +647,7 @@ static void other_layouts_have_no_such_lock(void **state)
     put("token", "");
     put("lock", "");
     assert_int_equal(archive_open(temp.path, &archive), 0);
-    assert_int_equal(maclock_take(&lock, &archive), 0);
+    assert_int_equal(take(&lock, &archive), 0);
     assert_int_equal(lock.fds[0], -1);
     assert_false(maclock_held(&archive));
     archive_close(&archive);
@@ -668,6 +704,7 @@ int main(void)
         T(it_goes_in_each_mount),
         T(it_goes_without_a_journal_too),
         T(a_map_that_is_a_link_is_not_followed),
+        T(the_lock_is_made_in_the_second_step),
         T(who_has_it_open_is_seen),
         T(ours_is_seen),
         T(without_a_token_only_lock_counts),
