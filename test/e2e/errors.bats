@@ -258,9 +258,12 @@ drive_with_a_lent_tile() {
     read_whole 0
     cmp read content
     lives
+    expect_log "tile '00/0000' was replaced or removed"
     rm drive.img/00/0000
     quiet read_whole 0 && cmp read content
     lives
+    try 1 mosaicfs umount drive
+    said "one is '00/0000'"
 }
 
 @test "a tile that is cut and filled without a pause: each long read is right or EIO" {
