@@ -17,11 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/archive.h"
 #include "cover.h"
+#include "cover/covers.h"
 #include "format/format.h"
 #include "format/layout.h"
-#include "store/archive.h"
-#include "store/covers.h"
 
 /* Every layout whose archives this build can make, from 0 on; then NULL. */
 static inline const struct layout *layouts_nth(unsigned n)
@@ -119,20 +119,22 @@ static inline int layouts_plant_maps(const char *path, uint32_t n)
     return rc;
 }
 
-/*
- * New tiles get pictures: in layout jpeg that of the file cover, which is made
- * where it is missing. 0 or -errno.
- */
 /* Makes the file of a picture unless it is there. */
 static inline int layouts_cover(const char *path)
 {
     return access(path, R_OK) ? layouts_write(path, cover_jpeg, sizeof(cover_jpeg)) : 0;
 }
 
-static inline int layouts_covers(struct archive *archive, const char *cover)
+/*
+ * New tiles get pictures: in layout jpeg that of the file cover, which is made
+ * where it is missing. 0 or -errno. *covers is NULL where there are none.
+ */
+static inline int layouts_covers(const struct archive *archive, const char *cover,
+                                 struct covers **covers)
 {
     struct covers_source source = {.max = FORMAT_COVER_MAX};
 
+    *covers = NULL;
     if (archive->index.layout->head == LAYOUT_BARE)
         return 0;
     if (archive->index.layout->head == LAYOUT_PICTURE) {
@@ -140,7 +142,7 @@ static inline int layouts_covers(struct archive *archive, const char *cover)
         if (layouts_cover(cover))
             return -EIO;
     }
-    return covers_open(archive, &source, &archive->covers);
+    return covers_open(archive, &source, covers);
 }
 
 #endif

@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/archive.h"
 #include "format/format.h"
 #include "layouts.h"
-#include "store/archive.h"
 #include "store/dir.h"
 #include "tree.h"
 
@@ -27,6 +27,7 @@ struct tempstore {
     char planted[PATH_MAX +
                  LAYOUT_PATH]; /* a tile that tells the layout, and goes when that is known */
     struct archive archive;    /* open after tempstore_open() */
+    struct covers *covers;     /* likewise */
 };
 
 static inline void tempstore_must(bool ok, const char *what)
@@ -74,21 +75,25 @@ static inline void tempstore_create(struct tempstore *temp, const struct geometr
 static inline struct store *tempstore_open(struct tempstore *temp, bool read_only,
                                            unsigned max_open)
 {
+    struct dir_config config = {.read_only = read_only, .max_open = max_open};
     struct store *st = NULL;
 
     tempstore_must(archive_open(temp->path, &temp->archive) == 0, temp->path);
     if (!read_only)
-        tempstore_must(layouts_covers(&temp->archive, temp->cover) == 0, temp->cover);
+        tempstore_must(layouts_covers(&temp->archive, temp->cover, &temp->covers) == 0,
+                       temp->cover);
     if (temp->planted[0])
         tempstore_must(unlink(temp->planted) == 0, temp->planted);
     temp->planted[0] = '\0';
-    tempstore_must(dir_open(&temp->archive, read_only, max_open, &st) == 0, temp->path);
+    config.covers = temp->covers;
+    tempstore_must(dir_open(&temp->archive, &config, &st) == 0, temp->path);
     return st;
 }
 
 /* After the store was closed. */
 static inline void tempstore_remove(struct tempstore *temp)
 {
+    covers_free(temp->covers);
     archive_close(&temp->archive);
     tempstore_must(tree_remove(temp->base) == 0, temp->base);
 }

@@ -9,16 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/archive.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/json.h"
-#include "cli/served.h"
-#include "cli/server.h"
 #include "drive/drive.h"
-#include "store/archive.h"
-#include "store/changes.h"
+#include "journal/changes.h"
+#include "journal/looks.h"
+#include "mount/served.h"
+#include "mount/server.h"
 #include "store/dir.h"
-#include "store/looks.h"
 
 struct request {
     const char *since;        /* as given, or NULL */
@@ -222,6 +222,7 @@ static int look(const struct archive *archive, struct result *result)
 
 static int list(struct archive *archive, struct request *request)
 {
+    const struct dir_config config = {.read_only = true, .max_open = DIR_OPEN_MIN};
     struct result result = {0};
     int rc = archive_read(archive);
 
@@ -233,7 +234,7 @@ static int list(struct archive *archive, struct request *request)
         rc = look(archive, &result);
     }
     if (!rc)
-        rc = dir_open(archive, true, DRIVE_OPEN_MIN, &result.store);
+        rc = dir_open(archive, &config, &result.store);
     if (!rc) {
         tell_doubts(archive, &result);
         rc = request->json ? print_json(archive, &result, request) : print_text(&result, request);

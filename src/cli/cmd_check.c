@@ -10,23 +10,23 @@
 #include <inttypes.h>
 #include <stdbool.h>
 
+#include "archive/archive.h"
+#include "archive/detect_bundle.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "check/repair.h"
+#include "check/reread.h"
+#include "check/scan.h"
 #include "cli/cli.h"
 #include "cli/escape.h"
 #include "cli/findings.h"
 #include "cli/json.h"
 #include "cli/progress.h"
-#include "cli/served.h"
 #include "format/format.h"
-#include "store/adopt.h"
-#include "store/archive.h"
-#include "store/maclock.h"
-#include "store/owner.h"
-#include "store/repair.h"
-#include "store/reread.h"
-#include "store/scan.h"
-#include "store/settle_bundle.h"
+#include "mount/served.h"
+#include "owner/leftovers.h"
+#include "owner/maclock.h"
+#include "owner/owner.h"
 
 struct check {
     struct archive archive;

@@ -4,16 +4,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "archive/archive.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/cli.h"
 #include "cli/cover_check.h"
 #include "cli/escape.h"
-#include "cli/process.h"
+#include "cover/covers.h"
 #include "format/format.h"
-#include "store/archive.h"
-#include "store/covers.h"
+#include "mount/process.h"
 
 #define SECTOR_LARGE 4096
 #define TILE_SIZE_DEFAULT (UINT64_C(8) << 20)

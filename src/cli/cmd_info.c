@@ -12,10 +12,10 @@
 #include "base/parse.h"
 #include "cli/cli.h"
 #include "cli/escape.h"
-#include "cli/health.h"
 #include "cli/info.h"
 #include "cli/json.h"
 #include "format/format.h"
+#include "mount/health.h"
 
 static void line(const char *name, const char *fmt, ...) PRINTF(2, 3);
 static void line(const char *name, const char *fmt, ...)

@@ -23,15 +23,15 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/cli.h"
-#include "cli/confine.h"
 #include "cli/cover_check.h"
 #include "cli/mount_args.h"
-#include "cli/mountpoint.h"
-#include "cli/process.h"
 #include "drive/drive.h"
 #include "front/fuse.h"
 #include "front/janitor.h"
 #include "front/unmount.h"
+#include "mount/confine.h"
+#include "mount/mountpoint.h"
+#include "mount/process.h"
 
 #define FUSE_CONF "/etc/fuse.conf"
 
@@ -166,7 +166,7 @@ static int serve_mounted(struct plan *plan, struct drive *drive, struct fuse_fro
     if (unmount_top_id(plan->mountpoint, &mount_id))
         mount_id = 0;
     process_harden();
-    confine_enter(drive->archive.dirfd, covers_fd(drive->archive.covers), drive->read_only,
+    confine_enter(drive->archive.dirfd, covers_fd(drive->covers), drive->read_only,
                   fuse_front_rings(front));
     rc = log_queue();
     if (rc)

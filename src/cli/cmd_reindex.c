@@ -2,7 +2,7 @@
 /*
  * Looks, decides, says what it decided, does it. Looking takes no more than the
  * archive's flock; with --dry-run that is all. What is done, and in which order,
- * stands in store/reindex.c.
+ * stands in reindex/reindex.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/archive.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -19,13 +20,12 @@
 #include "cli/cover_check.h"
 #include "cli/progress.h"
 #include "cli/reindex_report.h"
+#include "cover/covers.h"
 #include "format/format.h"
-#include "store/archive.h"
-#include "store/covers.h"
-#include "store/newcovers.h"
-#include "store/owner.h"
-#include "store/reindex.h"
-#include "store/strays.h"
+#include "owner/owner.h"
+#include "reindex/newcovers.h"
+#include "reindex/reindex.h"
+#include "reindex/strays.h"
 
 struct reindex {
     struct archive archive;
@@ -226,12 +226,14 @@ static int put_all(struct reindex *re)
 
 static int cover_all(struct reindex *re)
 {
-    int rc = covers_open(&re->archive, &re->covers, &re->archive.covers);
+    struct covers *covers;
+    int rc = covers_open(&re->archive, &re->covers, &covers);
     int first = 0;
 
     if (!rc) {
-        first = newcovers_give(&re->archive, show_covered, re, &re->report.covered);
+        first = newcovers_give(&re->archive, covers, show_covered, re, &re->report.covered);
         rc = covers_source_remember(&re->archive, &re->covers);
+        covers_free(covers);
     }
     return first ? first : rc;
 }

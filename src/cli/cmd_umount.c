@@ -14,15 +14,15 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "cli/busy.h"
 #include "cli/cli.h"
-#include "cli/detach.h"
-#include "cli/health.h"
-#include "cli/mountpoint.h"
-#include "cli/mounts.h"
-#include "cli/served.h"
-#include "cli/server.h"
-#include "store/owner.h"
+#include "mount/busy.h"
+#include "mount/detach.h"
+#include "mount/health.h"
+#include "mount/mountpoint.h"
+#include "mount/mounts.h"
+#include "mount/served.h"
+#include "mount/server.h"
+#include "owner/owner.h"
 
 #define APPEAR_TRIES 50 /* from taking the lock until it is mounted a second passes at most */
 #define APPEAR_PAUSE_MS 20

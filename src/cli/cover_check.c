@@ -16,8 +16,8 @@
 #include "base/picture.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "cover/pictures.h"
 #include "format/format.h"
-#include "store/pictures.h"
 
 #define TOLD 10 /* bad pictures by name */
 

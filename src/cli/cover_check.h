@@ -8,7 +8,7 @@
 
 #include "base/compiler.h"
 #include "cli/opt.h"
-#include "store/covers.h"
+#include "cover/covers.h"
 
 /*
  * The values of option name, a file or a directory, and of --cover-max. Without

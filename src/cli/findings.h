@@ -6,7 +6,7 @@
 #ifndef CLI_FINDINGS_H
 #define CLI_FINDINGS_H
 
-#include "store/scan.h"
+#include "check/scan.h"
 
 #define FINDINGS_TEXT 512
 #define FINDINGS_ORIGINAL 64

@@ -18,14 +18,13 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "cli/apart.h"
 #include "front/control.h"
+#include "mount/apart.h"
+#include "owner/maclock.h"
 #include "store/dir.h"
-#include "store/maclock.h"
 
-#define OPEN_MAX_FILES 64 /* the least that dir_open() takes */
-#define PATIENCE_MS 5000  /* while nothing gets on; more than a server has for its answer */
-#define FAILED_MAX 20     /* so many tiles are told by name; then it is the disk */
+#define PATIENCE_MS 5000 /* while nothing gets on; more than a server has for its answer */
+#define FAILED_MAX 20    /* so many tiles are told by name; then it is the disk */
 
 /* Sparse files can be of any length, all of them together longer than there are numbers. */
 static void add(uint64_t *sum, uint64_t n)
@@ -59,8 +58,9 @@ static int count_tile(void *arg, uint32_t tile, const struct store_place *place)
 
 static void count(struct info *info)
 {
+    const struct dir_config config = {.read_only = true, .max_open = DIR_OPEN_MIN};
     struct counting counting = {.info = info};
-    int rc = dir_open(&info->archive, true, OPEN_MAX_FILES, &counting.store);
+    int rc = dir_open(&info->archive, &config, &counting.store);
 
     if (!rc) {
         rc = store_each(counting.store, 0, info->archive.index.geometry.ntiles, count_tile,

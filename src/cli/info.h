@@ -11,11 +11,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "archive/archive.h"
 #include "base/compiler.h"
-#include "cli/served.h"
-#include "store/archive.h"
-#include "store/covers.h"
-#include "store/owner.h"
+#include "cover/covers.h"
+#include "mount/served.h"
+#include "owner/owner.h"
 
 #define INFO_TIME 32
 

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "base/compiler.h"
-#include "store/strays.h"
+#include "reindex/strays.h"
 
 struct reindex_report {
     /* what was asked for */

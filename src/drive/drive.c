@@ -3,7 +3,7 @@
  * Order:
  *
  *   1 the directory
- *   2 the locks: flock, the records of others (store/owner.c), a Mac's lock
+ *   2 the locks: flock, the records of others (owner/owner.c), a Mac's lock
  *   3 what the archive is: index, mark of an unfinished reindex, kind of tiles
  *   4 our record, and a Mac's lock where that has to be made
  *   5 covers, store, image
@@ -121,14 +121,16 @@ static int open_covers(struct drive *drive, const struct drive_config *config)
     } else {
         rc = covers_source_recall(archive, &source);
     }
-    return rc ? rc : covers_open(archive, &source, &archive->covers);
+    return rc ? rc : covers_open(archive, &source, &drive->covers);
 }
 
 static int open_store(struct drive *drive, const struct drive_config *config)
 {
+    struct dir_config dir = {.read_only = drive->read_only, .max_open = config->max_open};
     int rc = open_covers(drive, config);
 
-    return rc ? rc : dir_open(&drive->archive, drive->read_only, config->max_open, &drive->store);
+    dir.covers = drive->covers;
+    return rc ? rc : dir_open(&drive->archive, &dir, &drive->store);
 }
 
 static int open_image(struct drive *drive, const struct drive_config *config)
@@ -171,8 +173,10 @@ int drive_finish(struct drive *drive)
     int rc = drive->img ? image_close(drive->img) : 0;
 
     store_close(drive->store);
+    covers_free(drive->covers);
     drive->img = NULL;
     drive->store = NULL;
+    drive->covers = NULL;
     drive->keep_record = drive->keep_record || rc;
     return rc;
 }

@@ -9,15 +9,15 @@
 
 #include <stdbool.h>
 
+#include "archive/archive.h"
 #include "base/compiler.h"
+#include "cover/covers.h"
 #include "image/image.h"
-#include "store/archive.h"
-#include "store/covers.h"
-#include "store/maclock.h"
-#include "store/owner.h"
-#include "store/store.h"
+#include "owner/maclock.h"
+#include "owner/owner.h"
+#include "store/dir.h"
 
-#define DRIVE_OPEN_MIN 64 /* tiles that may be open at once, at least */
+#define DRIVE_OPEN_MIN DIR_OPEN_MIN /* tiles that may be open at once, at least */
 
 /* How far drive_open() goes. */
 enum drive_reach {
@@ -41,9 +41,10 @@ struct drive {
     struct owner owner; /* owner.previous: what a dead writer left in the record */
     struct maclock maclock;
     bool read_only;
-    struct store *store; /* with DRIVE_STORE */
-    struct image *img;   /* with DRIVE_IMAGE */
-    bool keep_record;    /* the next writer must know that data may be missing */
+    struct covers *covers; /* of new tiles; NULL: none */
+    struct store *store;   /* with DRIVE_STORE */
+    struct image *img;     /* with DRIVE_IMAGE */
+    bool keep_record;      /* the next writer must know that data may be missing */
 };
 
 /*

@@ -2,7 +2,7 @@
 /*
  * The text of .mosaicfs/cover, which remembers where the pictures of new tiles
  * come from: parse and print. Pure: bytes in, struct out. What is made of it
- * stands in store/covers.c.
+ * stands in cover/covers.c.
  */
 #ifndef FORMAT_COVER_H
 #define FORMAT_COVER_H

@@ -3,7 +3,7 @@
  * The bytes of the journal of changed tiles: a table of sectors, each with its
  * own check, so that a sector is valid or is not, whatever happened to the
  * others. Pure; what the table means and when it is written stands in
- * store/changes.c, and the specification in mosaicfs-format(5).
+ * journal/changes.c, and the specification in mosaicfs-format(5).
  */
 #ifndef FORMAT_JOURNAL_H
 #define FORMAT_JOURNAL_H

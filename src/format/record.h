@@ -2,7 +2,7 @@
 /*
  * The record in .mosaicfs/lock that names the writer of an archive: parse and
  * print. Pure: bytes in, struct out. What the record means stands in
- * store/owner.c.
+ * owner/owner.c.
  */
 #ifndef FORMAT_RECORD_H
 #define FORMAT_RECORD_H

@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive/archive.h"
 #include "base/compiler.h"
-#include "store/archive.h"
 
 struct bandmap {
     /* fixed after open */

@@ -38,14 +38,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/tile_head.h"
+#include "archive/tilefile.h"
 #include "base/compiler.h"
 #include "base/fs.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/zero.h"
 #include "store/dir_impl.h"
-#include "store/head.h"
-#include "store/tilefile.h"
 
 #define BLOCK 4096 /* what overlapping writes must not tear */
 
@@ -428,7 +428,7 @@ static int find_keepers(struct dir *dir)
     return rc == -ENOENT ? 0 : rc;
 }
 
-int dir_open(const struct archive *archive, bool read_only, unsigned max_open, struct store **out)
+int dir_open(const struct archive *archive, const struct dir_config *config, struct store **out)
 {
     struct dir *dir = calloc(1, sizeof(*dir));
     struct fdcache_ops cache_ops = {
@@ -439,7 +439,8 @@ int dir_open(const struct archive *archive, bool read_only, unsigned max_open, s
         dir->store = (struct store){&dir_ops, archive->index.geometry};
         dir->archive = archive;
         dir->dirfd = archive->dirfd;
-        dir->read_only = read_only;
+        dir->read_only = config->read_only;
+        dir->covers = config->covers;
         dir->uid = geteuid();
         dir->stable = fs_known(archive->dirfd);
         dir->idents = calloc(dir->store.geometry.ntiles, sizeof(*dir->idents));
@@ -451,12 +452,12 @@ int dir_open(const struct archive *archive, bool read_only, unsigned max_open, s
     if (!rc)
         rc = find_keepers(dir);
     if (!rc)
-        rc = fdcache_new(max_open, dir->store.geometry.tile_size, &cache_ops, &dir->cache);
+        rc = fdcache_new(config->max_open, dir->store.geometry.tile_size, &cache_ops, &dir->cache);
     if (rc)
         log_error("cannot open archive '%s': %s", archive->path, strerror(-rc));
-    if (!rc && !read_only)
+    if (!rc && !config->read_only)
         rc = bandmap_open(&dir->bandmap, archive);
-    if (!rc && !read_only)
+    if (!rc && !config->read_only)
         rc = changes_open(archive, &dir->changes);
     if (!rc) {
         *out = &dir->store;

@@ -5,14 +5,24 @@
 #ifndef STORE_DIR_H
 #define STORE_DIR_H
 
-#include "store/archive.h"
+#include "archive/archive.h"
 #include "store/store.h"
 
+#define DIR_OPEN_MIN 64
+
+struct covers;
+
+struct dir_config {
+    bool read_only;
+    unsigned max_open;     /* descriptors held open, at least DIR_OPEN_MIN */
+    struct covers *covers; /* for new tiles behind pictures, or NULL: as covers_make() then does */
+};
+
 /*
- * archive must outlive the store. max_open bounds the descriptors held open, at
- * least 64. 0 or -errno, logged. Close with store_close().
+ * archive, and covers, must outlive the store. 0 or -errno, logged. Close with
+ * store_close().
  */
-MUST_CHECK int dir_open(const struct archive *archive, bool read_only, unsigned max_open,
+MUST_CHECK int dir_open(const struct archive *archive, const struct dir_config *config,
                         struct store **out);
 
 #endif

@@ -7,12 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/tile_head.h"
+#include "archive/tilefile.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "store/covers.h"
+#include "cover/covers.h"
 #include "store/dir_impl.h"
-#include "store/head.h"
-#include "store/tilefile.h"
 
 uint64_t dir_file_len(const struct dir *dir, uint32_t tile)
 {
@@ -266,7 +266,6 @@ int dir_file_make(const struct dir *dir, uint32_t tile, int folder, const char *
                   uint64_t *payload)
 {
     uint64_t len = dir->layout->short_tiles ? 0 : dir_file_len(dir, tile);
-    struct covers *covers = dir->archive->covers;
     const void *head;
     size_t head_len;
     int rc;
@@ -275,10 +274,10 @@ int dir_file_make(const struct dir *dir, uint32_t tile, int folder, const char *
     if (dir->layout->head == LAYOUT_BARE)
         return len ? tilefile_create_whole(folder, name, NULL, 0, len, fd)
                    : tilefile_create(folder, name, fd);
-    rc = covers_make(covers, tile, &head, &head_len);
+    rc = covers_make(dir->covers, tile, &head, &head_len);
     *payload = head_len;
     if (!rc)
         rc = tilefile_create_whole(folder, name, head, head_len, head_len + len, fd);
-    covers_release(covers);
+    covers_release(dir->covers);
     return rc;
 }

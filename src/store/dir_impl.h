@@ -9,12 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "archive/archive.h"
+#include "archive/folders.h"
 #include "base/compiler.h"
-#include "store/archive.h"
+#include "journal/changes.h"
 #include "store/bandmap.h"
-#include "store/changes.h"
 #include "store/fdcache.h"
-#include "store/folders.h"
 #include "store/store.h"
 
 #define DIR_NOBODY UINT32_MAX
@@ -25,6 +25,7 @@ struct dir {
     const struct archive *archive;
     int dirfd; /* the archive's, not ours */
     bool read_only;
+    struct covers *covers;
     uid_t uid;   /* as whom we are */
     bool stable; /* an inode's number is its own as long as there is a file */
     /* any thread, see dir_replaced.c */

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "journal/changes.h"
 #include "model.h"
-#include "store/changes.h"
 
 static unsigned char buffer[COMPARE_MAX];
 

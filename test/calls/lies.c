@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "../sys/said.h"
+#include "archive/tilefile.h"
 #include "base/io.h"
 #include "image/flush.h"
-#include "store/changes.h"
-#include "store/tilefile.h"
+#include "journal/changes.h"
 
 static enum lie told;
 

@@ -10,12 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "archive/archive.h"
 #include "base/compiler.h"
 #include "format/layout.h"
 #include "image/image.h"
+#include "owner/owner.h"
 #include "spoil.h"
-#include "store/archive.h"
-#include "store/owner.h"
 
 /* Under which circumstances. */
 struct setting {
@@ -31,6 +31,7 @@ struct run {
     char base[PATH_MAX / 4]; /* all is in it */
     char path[PATH_MAX / 2]; /* of the archive */
     char cover[PATH_MAX / 2];
+    struct covers *covers;
     const char *step;
     unsigned problems; /* found in it */
     /* the archive in use */

@@ -16,10 +16,10 @@
 #include "../tree.h"
 #include "base/io.h"
 #include "compare.h"
+#include "journal/changes.h"
 #include "model.h"
 #include "replace.h"
 #include "shuffle.h"
-#include "store/changes.h"
 #include "store/dir.h"
 #include "watch.h"
 
@@ -120,18 +120,18 @@ static int do_covers(struct run *run, const struct step *step)
     unsigned hits = spoil_hits();
     const void *head;
     size_t len;
-    int rc = run->read_only ? 0 : layouts_covers(&run->archive, run->cover);
+    int rc = run->read_only ? 0 : layouts_covers(&run->archive, run->cover, &run->covers);
 
-    if (rc || !run->archive.covers)
+    if (rc || !run->covers)
         return rc;
     sys_pause();
-    rc = covers_make(run->archive.covers, 0, &head, &len);
-    covers_release(run->archive.covers);
+    rc = covers_make(run->covers, 0, &head, &len);
+    covers_release(run->covers);
     sys_resume();
     if (!rc)
         return 0;
-    covers_free(run->archive.covers);
-    run->archive.covers = NULL;
+    covers_free(run->covers);
+    run->covers = NULL;
     return spoil_hits() > hits ? -run->spoil.error : rc;
 }
 
@@ -153,8 +153,10 @@ static void learn_journal(struct run *run)
 
 static int do_image(struct run *run, const struct step *step)
 {
+    const struct dir_config config = {
+        .read_only = run->read_only, .max_open = MAX_OPEN, .covers = run->covers};
     struct store *st;
-    int rc = dir_open(&run->archive, run->read_only, MAX_OPEN, &st);
+    int rc = dir_open(&run->archive, &config, &st);
 
     run->sick = false;
     run->without = false;
@@ -211,6 +213,8 @@ static int do_drop(struct run *run, const struct step *step)
 
 static int do_leave(struct run *run, const struct step *step)
 {
+    covers_free(run->covers);
+    run->covers = NULL;
     archive_close(&run->archive);
     run->open = run->taken = false;
     return 0;

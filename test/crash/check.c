@@ -15,8 +15,8 @@
 #include "../random.h"
 #include "base/compiler.h"
 #include "format/format.h"
+#include "journal/changes.h"
 #include "shuffle.h"
-#include "store/changes.h"
 #include "store/dir.h"
 
 struct state {
@@ -434,13 +434,14 @@ static bool same_as_read(struct state *s)
 
 static bool check_again(struct state *s)
 {
+    const struct dir_config config = {.read_only = true, .max_open = WORK_MAX_OPEN};
     struct store *store;
     bool ok;
     int rc = archive_open(s->path, &s->archive);
 
     if (rc)
         return broken(s, "the archive cannot be opened again: %s", strerror(-rc));
-    rc = dir_open(&s->archive, true, WORK_MAX_OPEN, &store);
+    rc = dir_open(&s->archive, &config, &store);
     if (!rc)
         rc = image_open(store, true, &s->img);
     if (rc) {

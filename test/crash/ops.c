@@ -238,13 +238,14 @@ void ops_mark_closed(struct work *w)
 /* The hash of a sector that cannot be read is that of none. */
 static void hash_mounted(struct work *w, uint64_t *hashes)
 {
+    const struct dir_config config = {.read_only = true, .max_open = WORK_MAX_OPEN};
     struct archive archive;
     struct store *store;
     struct image *img;
     int rc = archive_open(w->path, &archive);
 
     if (!rc)
-        rc = dir_open(&archive, true, WORK_MAX_OPEN, &store);
+        rc = dir_open(&archive, &config, &store);
     if (!rc)
         rc = image_open(store, true, &img);
     work_must(rc == 0, w, "cannot be read");

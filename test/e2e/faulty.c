@@ -18,10 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive/archive.h"
 #include "base/log.h"
 #include "front/fuse.h"
 #include "image/image.h"
-#include "store/archive.h"
 #include "store/dir.h"
 #include "store/fault.h"
 
@@ -114,8 +114,9 @@ static int serve(const struct archive *archive, struct image *img, const char *p
 
 static int open_image(const struct archive *archive, struct store **fault, struct image **img)
 {
+    const struct dir_config config = {.max_open = MAX_OPEN};
     struct store *dir;
-    int rc = dir_open(archive, false, MAX_OPEN, &dir);
+    int rc = dir_open(archive, &config, &dir);
 
     if (!rc)
         rc = fault_open(dir, fault);

@@ -13,7 +13,7 @@
 
 #include "base/io.h"
 #include "fuzz.h"
-#include "store/changes.h"
+#include "journal/changes.h"
 
 #define SECTORS_MAX 24
 #define BODY (FORMAT_JOURNAL_SECTOR - HASH_CHECK)

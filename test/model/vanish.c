@@ -162,7 +162,8 @@ static struct vanish *open_vanish(void)
     }
     free(bytes);
     tempstore_must(image_close(v->img) == 0, "close");
-    tempstore_must(dir_open(&v->temp.archive, false, 64, &st) == 0, "store");
+    tempstore_must(dir_open(&v->temp.archive, &(struct dir_config){.max_open = 64}, &st) == 0,
+                   "store");
     tempstore_must(image_open(st, false, &v->img) == 0, "image");
     return v;
 }

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "store/tilefile.h"
+#include "archive/tilefile.h"
 
 #define BLOCK 4096
 #define SIZE (16 * BLOCK)

@@ -17,12 +17,12 @@
 #include <cmocka.h>
 
 #include "../tempstore.h"
+#include "archive/folders.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "image/image.h"
-#include "store/changes.h"
-#include "store/folders.h"
-#include "store/maclock.h"
+#include "journal/changes.h"
+#include "owner/maclock.h"
 
 #define BAND (UINT64_C(1) << 20)
 #define NTILES 40
@@ -485,7 +485,7 @@ static void a_map_that_is_a_link_is_not_followed(void **state)
     put("elsewhere/0", "precious");
     assert_int_equal(symlink("elsewhere", file("mapped")), 0);
     assert_int_equal(archive_open(temp.path, &temp.archive), 0);
-    assert_int_not_equal(dir_open(&temp.archive, false, 64, &st), 0);
+    assert_int_not_equal(dir_open(&temp.archive, &(struct dir_config){.max_open = 64}, &st), 0);
     assert_true(exists("elsewhere/0"));
 }
 

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "../tempstore.h"
-#include "store/changes.h"
+#include "journal/changes.h"
 
 #define TILE 4096
 #define NTILES (3 * FORMAT_JOURNAL_CELLS) /* three sectors of cells */

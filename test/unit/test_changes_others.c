@@ -17,8 +17,8 @@
 
 #include "../layouts.h"
 #include "../tempstore.h"
-#include "store/changes.h"
-#include "store/looks.h"
+#include "journal/changes.h"
+#include "journal/looks.h"
 
 #define TILE 65536
 #define NTILES 40

@@ -16,7 +16,7 @@
 
 #include "../tempstore.h"
 #include "base/io.h"
-#include "store/changes.h"
+#include "journal/changes.h"
 
 #define TILE 7
 

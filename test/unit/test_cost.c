@@ -14,8 +14,8 @@
 #include "../note.h"
 #include "../sys/sys.h"
 #include "../tempstore.h"
+#include "cover/covers.h"
 #include "image/image.h"
-#include "store/covers.h"
 
 #define TILE UINT64_C(65536)
 #define FOLDERS 64
@@ -195,13 +195,18 @@ static void make_ten(void *arg)
 static void a_picture_of_a_tile_is_found_at_once(void **state)
 {
     const struct covers_source nowhere = {.max = FORMAT_COVER_MAX};
+    struct dir_config config = {.max_open = 64};
     struct store *st = begin(&layout_jpeg);
 
     (void)state;
     assert_int_equal(store_create(st, 7 * FORMAT_TILES_PER_FOLDER), 0);
     assert_int_equal(store_create(st, NTILES - 1), 0);
-    covers_free(temp.archive.covers);
-    assert_int_equal(covers_open(&temp.archive, &nowhere, &temp.archive.covers), 0);
+    store_close(st);
+    covers_free(temp.covers);
+    assert_int_equal(covers_open(&temp.archive, &nowhere, &config.covers), 0);
+    temp.covers = config.covers;
+    assert_int_equal(dir_open(&temp.archive, &config, &st), 0);
+    note_all(st);
     assert_true(calls_of(make_ten, st) <= 10 * 40);
     end(st);
 }

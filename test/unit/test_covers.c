@@ -3,7 +3,7 @@
  * Covers from a file, a directory, other tiles. The pictures here are JPEGs as
  * far as their markers go, and carry their number in a comment.
  */
-#include "store/covers.h"
+#include "cover/covers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,11 +19,11 @@
 #include <cmocka.h>
 
 #include "../tempstore.h"
+#include "archive/tile_head.h"
 #include "base/compiler.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "store/head.h"
-#include "store/owner.h"
+#include "owner/owner.h"
 
 #define TILE UINT64_C(4096)
 #define NTILES 2048

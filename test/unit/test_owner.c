@@ -14,7 +14,7 @@
 
 #include "../tempstore.h"
 #include "base/compiler.h"
-#include "store/owner.h"
+#include "owner/owner.h"
 
 #define MOUNTPOINT "/mnt/drive"
 #define OTHERS "/mnt/elsewhere"

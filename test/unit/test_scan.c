@@ -3,7 +3,7 @@
  * What passes while it is looked at, and what stays; what a repair does when it is
  * in the way. The linker (--wrap) lets folders fail and go at the right moment.
  */
-#include "store/scan.h"
+#include "check/scan.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,9 +20,9 @@
 
 #include "../tempstore.h"
 #include "base/io.h"
-#include "store/owner.h"
-#include "store/repair.h"
-#include "store/reread.h"
+#include "check/repair.h"
+#include "check/reread.h"
+#include "owner/owner.h"
 
 #define TILE 65536
 

@@ -4,7 +4,7 @@
  * move: never what could be the only copy of a tile. An archive here has 8
  * tiles, of which 0 and 1 exist.
  */
-#include "store/scan.h"
+#include "check/scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,14 +19,14 @@
 #include <cmocka.h>
 
 #include "../tempstore.h"
+#include "archive/detect.h"
+#include "archive/tile_head.h"
 #include "base/compiler.h"
 #include "base/io.h"
+#include "check/repair.h"
+#include "check/reread.h"
 #include "format/jpeg.h"
-#include "store/head.h"
-#include "store/owner.h"
-#include "store/repair.h"
-#include "store/reread.h"
-#include "store/settle.h"
+#include "owner/owner.h"
 
 #define TILE 65536
 #define NTILES 8

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Order of create: the directory, then the whole index in one atomic step, then
+ * the parent directory's entry. A crash before the index leaves an empty
+ * directory (or one that holds only the index's temporary file), which is no
+ * archive and which create takes again.
+ *
+ * In a sparse bundle bands/ and token come before Info.plist, and its copy
+ * Info.bckup after: whoever finds an index finds a whole bundle. Empty, they do not
+ * keep create from taking the directory again for a sparse bundle. Nothing goes
+ * from a directory that is then refused.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "archive/archive.h"
+#include "base/inherit.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "format/format.h"
+
+/* An index that create did not finish, of any layout. */
+static const char *const unfinished[] = {
+    FORMAT_INDEX_NAME ".tmp",
+    FORMAT_BUNDLE_INDEX ".tmp",
+};
+
+/* Whether name is what a create of that layout leaves when it crashes. */
+static bool is_leftover(int dirfd, const struct layout *layout, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(unfinished); i++)
+        if (strcmp(name, unfinished[i]) == 0)
+            return !S_ISDIR(st.st_mode);
+    if (layout != &layout_bundle)
+        return false;
+    return (strcmp(name, FORMAT_BUNDLE_TOKEN) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) ||
+           (strcmp(name, FORMAT_BUNDLE_BANDS) == 0 && S_ISDIR(st.st_mode));
+}
+
+/* Nothing else is in the directory. 0, or -errno when bands/ holds something: then all stays. */
+static int clear_leftovers(int dirfd, const struct layout *layout)
+{
+    if (layout == &layout_bundle && unlinkat(dirfd, FORMAT_BUNDLE_BANDS, AT_REMOVEDIR) &&
+        errno != ENOENT)
+        return -errno;
+    for (size_t i = 0; i < ARRAY_LEN(unfinished); i++)
+        (void)unlinkat(dirfd, unfinished[i], 0);
+    if (layout == &layout_bundle)
+        (void)unlinkat(dirfd, FORMAT_BUNDLE_TOKEN, 0);
+    return 0;
+}
+
+/*
+ * Makes sure that nothing is in the directory, but for what a create of that
+ * layout has left, which goes. When it is refused all stays as it is.
+ */
+static int check_empty(int dirfd, const char *path, const struct layout *layout)
+{
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *entry;
+    int rc = 0;
+
+    if (!dir) {
+        rc = -errno;
+        log_error("cannot list '%s': %s", path, strerror(-rc));
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    while (!rc && (errno = 0, entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
+            !is_leftover(dirfd, layout, entry->d_name))
+            rc = -ENOTEMPTY;
+    if (!rc && errno) {
+        rc = -errno;
+        log_error("cannot list '%s': %s", path, strerror(-rc));
+        closedir(dir);
+        return rc;
+    }
+    if (!rc)
+        rc = clear_leftovers(dirfd, layout);
+    if (rc && archive_has_index(dirfd)) {
+        rc = -EEXIST;
+        log_error("'%s' is an archive already; it was left as it is", path);
+    } else if (rc) {
+        log_error("'%s' is not empty; an archive needs a new or an empty directory", path);
+    }
+    closedir(dir);
+    return rc;
+}
+
+/* What else a Mac looks for. Durable with the index, which comes next. */
+static int prepare_bundle(int dirfd, const char *path)
+{
+    const char *name = FORMAT_BUNDLE_BANDS;
+    int rc = inherit_mkdir(dirfd, name), fd;
+
+    if (!rc) {
+        name = FORMAT_BUNDLE_TOKEN;
+        rc = inherit_create(dirfd, name, O_WRONLY, &fd);
+    }
+    if (!rc) {
+        rc = io_fsync(fd);
+        close(fd);
+    }
+    if (!rc)
+        rc = io_sync_dir(dirfd, FORMAT_BUNDLE_BANDS);
+    if (!rc)
+        rc = io_sync_dir(dirfd, ".");
+    if (rc)
+        log_error("cannot write '%s/%s': %s", path, name, strerror(-rc));
+    return rc;
+}
+
+/* The entry of path in its parent directory becomes durable. */
+static int sync_parent(int dirfd, const char *path)
+{
+    int parent = openat(dirfd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = parent < 0 ? -errno : io_fsync(parent);
+
+    if (parent >= 0)
+        close(parent);
+    if (rc)
+        log_error("cannot make the new directory '%s' durable: %s", path, strerror(-rc));
+    return rc;
+}
+
+/* Makes an archive of its directory, which is empty, or leaves it empty. */
+static int fill(const struct archive *archive)
+{
+    const struct layout *layout = archive->index.layout;
+    int dirfd = archive->dirfd;
+    int rc = check_empty(dirfd, archive->path, layout);
+
+    if (rc)
+        return rc;
+    if (layout == &layout_bundle)
+        rc = prepare_bundle(dirfd, archive->path);
+    if (!rc)
+        rc = archive_write_index(archive);
+    if (!rc)
+        rc = sync_parent(dirfd, archive->path);
+    if (rc && rc != -EEXIST) {
+        unlinkat(dirfd, layout->index, 0);
+        if (layout->spare_index)
+            unlinkat(dirfd, layout->spare_index, 0);
+        (void)!clear_leftovers(dirfd, layout);
+    }
+    return rc;
+}
+
+/* Where the other commands find an archive, and none around it takes it for a stray. */
+static int check_place(const char *path)
+{
+    char real[PATH_MAX], around[PATH_MAX];
+    int rc = realpath(path, real) ? 0 : -errno;
+
+    if (rc) {
+        log_error("cannot create an archive in '%s': %s", path, strerror(-rc));
+    } else if (archive_within(real, around)) {
+        rc = -EEXIST;
+        log_error("cannot create '%s': it lies in archive '%s', where nothing else belongs", path,
+                  around);
+        log_note("create it beside that one");
+    }
+    return rc;
+}
+
+int archive_create(const char *path, const struct index *index)
+{
+    struct archive archive = {.index = *index};
+    bool made = mkdir(path, ARCHIVE_MODE) == 0;
+    int rc = made ? 0 : -errno;
+
+    if (rc && rc != -EEXIST) {
+        log_error("cannot create '%s': %s", path, strerror(-rc));
+        return rc;
+    }
+    snprintf(archive.path, sizeof(archive.path), "%s", path); /* for messages: as it was given */
+    archive.dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (archive.dirfd < 0) {
+        rc = -errno;
+        log_error("cannot create an archive in '%s': %s", path, strerror(-rc));
+        return rc;
+    }
+    rc = check_place(path);
+    if (!rc) {
+        rc = inherit_from(archive.dirfd);
+        if (rc)
+            log_error("cannot look at '%s': %s", path, strerror(-rc));
+    }
+    /* Keeps a second create out of the index's temporary file, where flock works. */
+    if (!rc && io_flock(archive.dirfd, LOCK_EX | LOCK_NB) == -EWOULDBLOCK) {
+        rc = -EBUSY;
+        log_error("'%s' is in use by another process", path);
+    }
+    if (!rc)
+        rc = fill(&archive);
+    if (rc && made)
+        rmdir(path);
+    close(archive.dirfd);
+    return rc;
+}

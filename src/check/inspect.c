@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Each name is judged by itself, from what is on disk at that moment. So a
+ * finding can be judged again later, and what was only passing (a tile that was
+ * just trimmed, a temporary file, a lock that was given up) is found out.
+ *
+ * Without a good index the tiles are judged as far as that goes: names, types,
+ * permissions.
+ */
+#include "check/inspect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "format/cover.h"
+#include "format/format.h"
+#include "journal/changes.h"
+#include "owner/owner.h"
+
+#define LOCK "lock"
+#define SPARE "spare" /* a lock that was given up */
+#define JOURNAL "journal"
+#define COVER "cover"
+#define REINDEX "reindex"
+#define YOUNG_S 60 /* a temporary file of a live writer may take so long */
+
+uint32_t judge_ntiles(const struct scan *scan)
+{
+    return scan->indexed ? scan->archive->index.geometry.ntiles : scan->layout->tiles_max;
+}
+
+uint32_t judge_nfolders(const struct scan *scan)
+{
+    return (judge_ntiles(scan) - 1) / scan->layout->tiles_per_folder + 1;
+}
+
+/* For people, and from a file that anybody may have written. */
+static void take_host(const char *from, char host[RECORD_HOST])
+{
+    snprintf(host, RECORD_HOST, "%s", from);
+    for (; *host; host++)
+        if (*host <= ' ' || *host > '~')
+            *host = '?';
+}
+
+static void judge_lock(const struct scan *scan, struct scan_finding *f)
+{
+    struct record record;
+    enum owner_state state;
+
+    f->err = -owner_look(scan->archive, &record, &state);
+    if (f->err) {
+        f->kind = SCAN_LOCK_UNREADABLE;
+        return;
+    }
+    if (state == OWNER_DAMAGED)
+        f->kind = SCAN_LOCK_DAMAGED;
+    else if (state == OWNER_DEAD)
+        f->kind = SCAN_LOCK_STALE;
+    else if (state == OWNER_ELSEWHERE)
+        f->kind = SCAN_LOCK_ELSEWHERE;
+    if (state == OWNER_DEAD || state == OWNER_ELSEWHERE) {
+        f->pid = (int)record.pid;
+        f->mounted = record.mountpoint[0] != '\0';
+        take_host(record.host, f->host);
+    }
+}
+
+/* Without an index nobody can say which image the journal is of. */
+static void judge_journal(const struct scan *scan, struct scan_finding *f)
+{
+    struct changes_list list;
+
+    if (!scan->indexed)
+        return;
+    f->err = -changes_read(scan->archive, true, &list);
+    f->why = list.unusable;
+    f->size = list.damaged;
+    if (list.old)
+        f->kind = SCAN_JOURNAL_MISSING;
+    else if (f->err || f->why || f->size)
+        f->kind = SCAN_JOURNAL_DAMAGED;
+    changes_read_release(&list);
+}
+
+/* What stands in it may be a mount's to find wrong; that it is whole is ours. */
+static void judge_cover(const struct scan *scan, struct scan_finding *f)
+{
+    struct cover cover;
+    char text[COVER_TEXT];
+    size_t len;
+    int rc = io_read_file(scan->archive->dirfd, FORMAT_COVER_NAME, text, sizeof(text), &len);
+
+    if (rc == -ENOENT)
+        return;
+    f->err = -rc;
+    if (rc && rc != -EFBIG && rc != -ELOOP && rc != -EINVAL)
+        f->kind = SCAN_COVER_UNREADABLE;
+    else if (rc || cover_parse(text, len, &cover))
+        f->kind = SCAN_COVER_DAMAGED;
+}
+
+/* One that is under way has a live writer. */
+static void judge_reindex(const struct scan *scan, struct scan_finding *f)
+{
+    struct record record;
+    enum owner_state state;
+
+    if (owner_look(scan->archive, &record, &state) || state != OWNER_ALIVE)
+        f->kind = SCAN_REINDEX_UNFINISHED;
+}
+
+/* At the top of the archive. When in doubt, it does. */
+static bool exists(const struct scan *scan, const char *name)
+{
+    struct stat st;
+
+    return !fstatat(scan->archive->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) || errno != ENOENT;
+}
+
+static bool is_index(const struct scan *scan, const char *name)
+{
+    struct index index;
+    const char *why;
+
+    return archive_read_index(scan->archive, name, &index, &why) == 0;
+}
+
+/* Is there nothing good under the name that this is a copy of? */
+static bool is_lone(const struct scan *scan, const struct scan_finding *f)
+{
+    switch (f->what) {
+    case NAMES_THE_INDEX:
+        return !is_index(scan, f->of);
+    case NAMES_A_TILE:
+        return !judge_tile_is_good(scan, f->tile);
+    case NAMES_A_FOLDER:
+    case NAMES_A_FILE:
+    case NAMES_A_DIRECTORY:
+        return f->where != NAMES_PRIVATE && !exists(scan, f->of);
+    default:
+        return false;
+    }
+}
+
+static const enum scan_kind kinds[] = {
+    [NAMES_FOREIGN] = SCAN_FOREIGN,       [NAMES_OURS] = SCAN_TILE_MISPLACED,
+    [NAMES_SPELLING] = SCAN_SPELLING,     [NAMES_LAYOUT] = SCAN_LAYOUT,
+    [NAMES_OUTSIDE] = SCAN_TILE_OUTSIDE,  [NAMES_CONFLICT] = SCAN_CONFLICT,
+    [NAMES_UNFINISHED] = SCAN_UNFINISHED, [NAMES_TEMPORARY] = SCAN_TEMPORARY,
+    [NAMES_SERVICE] = SCAN_SERVICE,       [NAMES_RESERVED] = SCAN_RESERVED,
+};
+
+static void judge_stranger_name(const struct scan *scan, const struct judge_place *place,
+                                const char *name, struct scan_finding *f)
+{
+    struct names names;
+
+    names_recognise(scan->layout, place->where, name, &names);
+    f->kind = kinds[names.kind];
+    if (names.kind == NAMES_OURS && names.what != NAMES_A_TILE) {
+        f->kind = SCAN_FOREIGN; /* something else by that name: the right one is not judged here */
+        return;
+    }
+    /* A tile of the image is called so; else four letters are just a word. */
+    if ((f->kind == SCAN_TILE_MISPLACED || f->kind == SCAN_SPELLING || f->kind == SCAN_LAYOUT) &&
+        names.what == NAMES_A_TILE && names.tile >= judge_ntiles(scan)) {
+        f->kind = SCAN_FOREIGN;
+        return;
+    }
+    f->program = names.program;
+    f->what = names.what;
+    f->tile = names.tile;
+    strcpy(f->of, names.of);
+}
+
+static void judge_stranger(const struct scan *scan, const struct judge_place *place,
+                           const char *name, const struct stat *st, struct scan_finding *f)
+{
+    judge_stranger_name(scan, place, name, f);
+    if (f->kind == SCAN_TEMPORARY && scan->in_use && time(NULL) - st->st_ctime < YOUNG_S)
+        f->kind = SCAN_FINE;
+    if (f->kind == SCAN_FOREIGN && place->where == NAMES_PRIVATE)
+        f->kind = SCAN_RESERVED; /* snapshots and the like, of versions to come */
+    f->directory = S_ISDIR(st->st_mode);
+    f->lone = is_lone(scan, f);
+    f->whole =
+        f->lone && S_ISREG(st->st_mode) && f->what == NAMES_THE_INDEX && is_index(scan, name);
+    if (place->where != NAMES_PRIVATE && S_ISREG(st->st_mode) && f->kind != SCAN_FINE &&
+        !scan_is_note(f->kind))
+        judge_tile_claim(scan, place, name, f);
+}
+
+/* A name of a tile that the image has not. */
+static void judge_outside(const struct scan *scan, const struct judge_place *place,
+                          const char *name, const struct stat *st, struct scan_finding *f)
+{
+    f->kind = SCAN_TILE_OUTSIDE;
+    f->directory = S_ISDIR(st->st_mode);
+    if (S_ISREG(st->st_mode))
+        judge_tile_claim(scan, place, name, f);
+}
+
+/* A folder that is one is judged when it is walked. */
+static void judge_folder(const struct scan *scan, uint32_t folder, const struct stat *st,
+                         struct scan_finding *f)
+{
+    if (S_ISDIR(st->st_mode))
+        return;
+    if (folder * scan->layout->tiles_per_folder < judge_ntiles(scan))
+        f->kind = SCAN_FOLDER_TYPE;
+    else
+        f->kind = SCAN_FOREIGN;
+}
+
+/* What macOS makes in each sparse bundle as it needs it, and we do, too. */
+static bool is_of_a_mac(const struct layout *layout, const char *name, const struct stat *st)
+{
+    if (layout != &layout_bundle)
+        return false;
+    return (S_ISREG(st->st_mode) && !strcmp(name, FORMAT_BUNDLE_LOCK)) ||
+           (S_ISDIR(st->st_mode) && !strcmp(name, FORMAT_BUNDLE_MAPS));
+}
+
+/* f is as judge() has begun it: where it was found, and nothing wrong. */
+static void judge_there(const struct scan *scan, const struct judge_place *place, const char *name,
+                        const struct stat *st, struct scan_finding *f)
+{
+    const struct layout *layout = scan->layout;
+    uint32_t number;
+
+    if (place->where == NAMES_FOLDER && layout->tile_number(place->folder, name, &number) &&
+        number < judge_ntiles(scan))
+        judge_tile(scan, place, name, number, st, f);
+    else if (place->where == NAMES_FOLDER && layout->tile_number(place->folder, name, &number))
+        judge_outside(scan, place, name, st, f);
+    else if (place->where == NAMES_TOP && layout->folder_number(name, &number))
+        judge_folder(scan, number, st, f);
+    else if (place->where == NAMES_TOP && is_of_a_mac(layout, name, st))
+        f->kind = SCAN_FINE;
+    else if (place->where == NAMES_TOP && !strcmp(name, FORMAT_PRIVATE_DIR))
+        f->kind = S_ISDIR(st->st_mode) ? SCAN_FINE : SCAN_PRIVATE_TYPE;
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, LOCK))
+        judge_lock(scan, f);
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, SPARE) && S_ISREG(st->st_mode))
+        f->kind = SCAN_FINE;
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, JOURNAL))
+        judge_journal(scan, f);
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, COVER))
+        judge_cover(scan, f);
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, REINDEX))
+        judge_reindex(scan, f);
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, JUDGE_LOST))
+        f->kind = S_ISDIR(st->st_mode) ? SCAN_FINE : SCAN_LOST_TYPE;
+    else
+        judge_stranger(scan, place, name, st, f);
+}
+
+int judge_writable(int dirfd, const char *name)
+{
+    return faccessat(dirfd, name, W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+}
+
+/* What a mount writes to, or in. Of the rest of the private directory it makes new files. */
+static bool is_written(const struct scan *scan, const struct judge_place *place, const char *name)
+{
+    uint32_t tile;
+
+    if (place->where == NAMES_FOLDER)
+        return scan->layout->tile_number(place->folder, name, &tile);
+    return place->where == NAMES_TOP || !strcmp(name, JOURNAL) || !strcmp(name, JUDGE_LOST);
+}
+
+/* Where all of the archive is closed to us that is said once. */
+static void judge_access(const struct scan *scan, const struct judge_place *place, const char *name,
+                         struct scan_finding *f)
+{
+    if (f->kind != SCAN_FINE || scan->write_err || !is_written(scan, place, name))
+        return;
+    f->err = -judge_writable(place->fd, name);
+    if (f->err == ENOENT)
+        f->err = 0; /* it has just gone */
+    if (f->err)
+        f->kind = SCAN_UNWRITABLE;
+}
+
+void judge_name(const struct scan *scan, const struct judge_place *place, const char *name,
+                struct scan_finding *f, struct stat *st)
+{
+    *f = (struct scan_finding){.where = place->where, .folder = place->folder};
+    if (place->where == NAMES_TOP && judge_index_has(scan, name))
+        judge_index(scan, name, f);
+    else if (fstatat(place->fd, name, st, AT_SYMLINK_NOFOLLOW) == 0) {
+        judge_there(scan, place, name, st, f);
+        judge_access(scan, place, name, f);
+    }
+}

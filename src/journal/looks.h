@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the files of all tiles look like from outside: a number each, made of times and length
+ * (format/journal.h). changes_mark.c says what for.
+ */
+#ifndef JOURNAL_LOOKS_H
+#define JOURNAL_LOOKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "archive/archive.h"
+#include "base/compiler.h"
+
+/*
+ * looks has a place for each tile, all 0. A file that changed at that time or later is
+ * JOURNAL_UNSURE, unless past is NULL, and so is what cannot be looked at. 0 or -ENOMEM.
+ */
+MUST_CHECK int looks_take(const struct archive *archive, const struct timespec *past,
+                          uint32_t *looks);
+
+/* Whether the tile may have changed between two looks. */
+bool looks_differ(uint32_t a, uint32_t b);
+
+#endif

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Two things say that an archive is in use, because neither alone suffices:
+ *
+ *   flock   on the archive directory: exclusive for a writer, shared for
+ *           readers. Exact on one host, gone with its process, needs no file.
+ *           Says nothing to other hosts, and some file systems lack it.
+ *   record  .mosaicfs/lock, of a writer only: names it, to people and to other
+ *           hosts. Survives its process.
+ *
+ * Order of a writer: flock, look at the record, read the archive, write its own record
+ * (atomic and durable), use the archive, remove the record, drop the flock. What a
+ * crash leaves, and what the next writer makes of it:
+ *
+ *   flock gone, the record's writer certainly dead  replaced, with a note, when what that
+ *                                                   one wrote is on disk
+ *   flock gone, the record's writer alive           held: flock does not work here
+ *   flock gone, nobody can tell                     refused: it may be alive
+ *   flock held, no record                           starting, finishing, or a reader
+ *
+ * What is certain stands in writer.c.
+ */
+#include "owner/owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "format/format.h"
+#include "owner/leftovers.h"
+
+#define LOCK "lock"   /* in the private directory */
+#define SPARE "spare" /* what a record can be written into when the disk is full */
+
+#define FINISH_WAIT_MS 60000 /* for a process that is writing its last bytes */
+#define FINISH_POLL_MS 5
+
+/*
+ * On a disk that is full to the last block or inode: a file that has its block is
+ * written in place, the lock itself or, where there is none, the one that the last
+ * writer left under the name of SPARE. That gets its name when it is whole and on disk; a
+ * lock that is torn by a power cut is refused as damaged. full: the error to return where there
+ * is no such file.
+ */
+static int write_without_space(int dirfd, const char *text, size_t len, enum io_replace_mode mode,
+                               int full)
+{
+    unsigned links;
+    int fd;
+    int rc = io_open_file(dirfd, mode == IO_NEW ? SPARE : LOCK, O_WRONLY, &fd);
+
+    if (rc)
+        return rc == -ENOENT ? full : rc;
+    rc = io_links(fd, &links);
+    if (!rc && links != 1)
+        rc = full; /* it may be that of a copy, too */
+    if (!rc)
+        rc = io_pwrite(fd, text, len, 0);
+    if (!rc)
+        rc = io_truncate(fd, len);
+    if (!rc)
+        rc = io_fdatasync(fd);
+    close(fd);
+    if (!rc && mode == IO_NEW)
+        rc = io_rename_new(dirfd, SPARE, LOCK);
+    return rc ? rc : io_sync_dir(dirfd, ".");
+}
+
+/* The lock has this text already, and may lack the sync of its name alone. */
+static bool is_written(int dirfd, const char *text, size_t len)
+{
+    char there[RECORD_MAX];
+    size_t n;
+
+    return io_read_file(dirfd, LOCK, there, sizeof(there), &n) == 0 && n == len &&
+           memcmp(there, text, len) == 0;
+}
+
+static int write_record(const struct archive *archive, const struct record *record,
+                        enum io_replace_mode mode)
+{
+    char text[RECORD_MAX];
+    int fd;
+    int rc = archive_private(archive, true, &fd);
+
+    if (!rc) {
+        size_t len = record_print(record, text);
+
+        rc = io_replace(fd, LOCK, text, len, mode);
+        if (io_is_full(rc))
+            rc = is_written(fd, text, len) ? io_sync_dir(fd, ".")
+                                           : write_without_space(fd, text, len, mode, rc);
+        close(fd);
+    }
+    if (rc == -EEXIST)
+        return rc;
+    if (rc)
+        log_error("cannot write the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
+                  strerror(-rc));
+    if (rc == -EROFS || rc == -EACCES)
+        log_note("to mount without writing, use 'mosaicfs mount --read-only'");
+    if (io_is_full(rc))
+        log_note("free some space on that file system, a few KiB are enough; once it is mounted, "
+                 "deleting files in the drive and trimming it (fstrim) frees more");
+    return rc;
+}
+
+/* Reads the record as it stands. -ENOENT: none; -EBADMSG: not a record. */
+static int read_record(const struct archive *archive, struct record *record)
+{
+    char text[RECORD_MAX];
+    size_t len;
+    int fd;
+    int rc = archive_private(archive, false, &fd);
+
+    if (rc)
+        return rc;
+    rc = io_read_file(fd, LOCK, text, sizeof(text), &len);
+    close(fd);
+    if (!rc && len == 0)
+        rc = -ENOENT;
+    return rc ? rc : record_parse(text, len, record);
+}
+
+static int complain_unreadable(const struct archive *archive, int rc)
+{
+    log_error("cannot read the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
+              rc == -EBADMSG ? "it is damaged" : io_why(rc));
+    return rc;
+}
+
+/*
+ * 0 when the record in the archive names this process, -EBUSY when it does not.
+ * One that cannot be read is neither: -errno, logged.
+ */
+static int check_ours(const struct owner *owner)
+{
+    const struct record *me = &owner->record;
+    struct record there;
+    int rc = read_record(owner->archive, &there);
+
+    if (rc && rc != -ENOENT && rc != -EBADMSG)
+        return complain_unreadable(owner->archive, rc);
+    return !rc && strcmp(there.machine, me->machine) == 0 && strcmp(there.boot, me->boot) == 0 &&
+                   there.pid == me->pid
+               ? 0
+               : -EBUSY;
+}
+
+int owner_record(const struct archive *archive, struct record *record)
+{
+    return read_record(archive, record);
+}
+
+/* Without a lock: what can be told by looking. */
+static enum owner_state look_at(const struct archive *archive, const struct record *record)
+{
+    return writer_state(record, fs_local(archive->dirfd), false);
+}
+
+int owner_read(const struct archive *archive, struct record *record)
+{
+    int rc = read_record(archive, record);
+
+    if (!rc && look_at(archive, record) == OWNER_DEAD)
+        rc = -ENOENT;
+    return rc;
+}
+
+int owner_look(const struct archive *archive, struct record *record, enum owner_state *state)
+{
+    int rc = read_record(archive, record);
+
+    if (rc == -ENOENT)
+        *state = OWNER_NONE;
+    else if (rc == -EBADMSG || rc == -EINVAL || rc == -ELOOP || rc == -EFBIG)
+        *state = OWNER_DAMAGED; /* or no regular file */
+    else if (rc)
+        return rc;
+    else
+        *state = look_at(archive, record);
+    return 0;
+}
+
+/* The flock. One whose holder has unmounted already is about to be free: wait for it. */
+static int wait_for_flock(const struct archive *archive, bool read_only, bool *taken)
+{
+    int operation = (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB;
+
+    for (int waited = 0;; waited += FINISH_POLL_MS) {
+        int rc = io_flock(archive->dirfd, operation);
+        pid_t pid;
+
+        *taken = rc == 0;
+        if (rc == 0)
+            return 0;
+        if (rc != -EWOULDBLOCK) {
+            log_debug("no flock on '%s' (%s): only its lock file protects it", archive->path,
+                      strerror(-rc));
+            return 0;
+        }
+        pid = owner_holder(archive);
+        if (waited >= FINISH_WAIT_MS || !pid || owner_holder_mounted(archive, pid)) {
+            /* The holder may have gone between the two looks. */
+            *taken = io_flock(archive->dirfd, operation) == 0;
+            if (*taken)
+                return 0;
+            owner_holder_tell(archive);
+            return -EBUSY;
+        }
+        if (waited == 1000)
+            log_note("waiting for process %d to finish writing to '%s'", (int)pid, archive->path);
+        usleep(FINISH_POLL_MS * 1000);
+    }
+}
+
+static void complain_foreign(const struct archive *archive, const struct record *record)
+{
+    char since[32] = "an unknown time";
+    struct tm tm;
+    time_t t = (time_t)record->since;
+
+    if (gmtime_r(&t, &tm))
+        strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S UTC", &tm);
+    log_error("archive '%s' is in use by host '%s' (process %d, %s%s%ssince %s)", archive->path,
+              record->host, (int)record->pid, record->mountpoint[0] ? "mounted on '" : "",
+              record->mountpoint, record->mountpoint[0] ? "' " : "", since);
+    switch (writer_doubt(record)) {
+    case WRITER_OTHER_BOOT:
+        log_note(
+            "that host has the machine-id of this one, but another boot, %s: a clone, or this "
+            "host before it was restarted; on a network or FUSE file system, nobody can tell which",
+            record->boot);
+        break;
+    case WRITER_OTHER_SPACE:
+        log_note("that process cannot be seen from here: it is in another PID namespace, such as "
+                 "a container");
+        break;
+    case WRITER_OTHER_MACHINE:
+        break;
+    }
+    log_note("unmount it there; if you are sure that nothing uses it, remove '%s/%s' and try again",
+             archive->path, FORMAT_LOCK_NAME);
+}
+
+static void note_stale(const struct archive *archive, const struct record *record)
+{
+    if (record->mountpoint[0])
+        log_note(
+            "the last mount of '%s' (process %d) ended without unmounting; its lock is cleared",
+            archive->path, (int)record->pid);
+    else
+        log_note("process %d, which was at work on '%s' without mounting it, ended early; its lock "
+                 "is cleared. If that was 'mosaicfs reindex' or 'mosaicfs check --repair', run it "
+                 "again",
+                 (int)record->pid, archive->path);
+}
+
+/*
+ * While we waited, or between two steps of ours, the archive may have been moved
+ * away and another one put in its place: what path names then is not what is locked.
+ */
+static int check_place(const struct archive *archive)
+{
+    struct stat ours, there;
+    int rc = fstat(archive->dirfd, &ours) ? -errno : 0;
+
+    if (!rc)
+        rc = fstatat(AT_FDCWD, archive->path, &there, 0) ? -errno : 0;
+    if (rc && rc != -ENOENT && rc != -ENOTDIR) {
+        log_error("cannot look at '%s': %s", archive->path, strerror(-rc));
+        return rc;
+    }
+    if (!rc && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+        return 0;
+    log_error("'%s' was moved or replaced just now", archive->path);
+    log_note("try again");
+    return -ESTALE;
+}
+
+/* *exclusive: nobody else uses the archive. */
+static int take_flock(const struct archive *archive, bool read_only, bool *exclusive)
+{
+    bool taken;
+    int rc = wait_for_flock(archive, read_only, &taken);
+
+    *exclusive = !rc && taken && !read_only && fs_local(archive->dirfd);
+    if (!rc) {
+        rc = check_place(archive);
+        if (rc)
+            (void)!io_flock(archive->dirfd, LOCK_UN);
+    }
+    return rc;
+}
+
+/* With the flock in hand: 0 when no record stands in the way. */
+static int check_record(const struct owner *owner, struct record *stale)
+{
+    const struct archive *archive = owner->archive;
+    struct record record;
+    int rc = read_record(archive, &record);
+
+    *stale = (struct record){0};
+    if (rc == -ENOENT)
+        return 0;
+    if (rc) {
+        complain_unreadable(archive, rc);
+        if (rc == -EBADMSG || rc == -EINVAL || rc == -ELOOP || rc == -EFBIG) /* it is no record */
+            log_note(
+                "if you are sure that no host uses the archive, remove that file and try again");
+        return rc;
+    }
+    switch (writer_state(&record, fs_local(archive->dirfd), owner->exclusive)) {
+    case OWNER_DEAD:
+        break;
+    case OWNER_ALIVE:
+        if (record.pid == getpid())
+            break; /* of one that had our number */
+        owner_holder_tell(archive);
+        return -EBUSY;
+    default:
+        complain_foreign(archive, &record);
+        return -EBUSY;
+    }
+    *stale = record;
+    return 0;
+}
+
+int owner_exclude(const struct archive *archive)
+{
+    bool exclusive;
+
+    return take_flock(archive, false, &exclusive);
+}
+
+/* A writer must know every feature of the archive that says so. */
+static int check_features(const struct archive *archive)
+{
+    if (!archive->index.read_only)
+        return 0;
+    log_error("archive '%s' uses a feature of a newer version: it can only be read", archive->path);
+    log_note("mount it with --read-only, or use the newer version");
+    return -EROFS;
+}
+
+/*
+ * Writes our record. Where flock does not reach, another may have written at the
+ * same time: then the archive is not ours.
+ */
+static int take_record(const struct owner *owner)
+{
+    const struct archive *archive = owner->archive;
+    struct record other;
+    int rc = write_record(archive, &owner->record, owner->previous.pid ? IO_OVER : IO_NEW);
+    bool lost;
+
+    if (rc == -EEXIST && read_record(archive, &other) == -ENOENT) /* an empty file */
+        rc = write_record(archive, &owner->record, IO_OVER);
+    lost = rc == -EEXIST;
+    if (!rc) {
+        rc = check_ours(owner);
+        lost = rc == -EBUSY;
+    }
+    if (!lost)
+        return rc;
+    if (!check_record(owner, &other))
+        owner_holder_tell(archive);
+    return -EBUSY;
+}
+
+int owner_lock(struct owner *owner, const struct archive *archive, const char *mountpoint,
+               bool read_only)
+{
+    int rc;
+
+    *owner = (struct owner){.archive = archive, .read_only = read_only};
+    rc = take_flock(archive, read_only, &owner->exclusive);
+    owner->locked = rc == 0;
+    if (!rc)
+        rc = check_record(owner, &owner->previous);
+    if (rc)
+        owner_drop(owner);
+    else if (!read_only)
+        writer_self(&owner->record, mountpoint);
+    owner->record.local = owner->exclusive;
+    return rc;
+}
+
+int owner_enter(struct owner *owner)
+{
+    const struct archive *archive = owner->archive;
+    int rc = owner->read_only ? 0 : check_features(archive);
+
+    if (!rc && owner->previous.pid)
+        rc = adopt_leftovers(archive, owner->read_only);
+    if (rc || owner->read_only)
+        return rc;
+    rc = take_record(owner);
+    owner->recorded = rc == 0;
+    if (!rc && owner->previous.pid)
+        note_stale(archive, &owner->previous);
+    return rc;
+}
+
+int owner_take(struct owner *owner, const struct archive *archive, const char *mountpoint,
+               bool read_only)
+{
+    int rc = owner_lock(owner, archive, mountpoint, read_only);
+
+    if (!rc) {
+        rc = owner_enter(owner);
+        if (rc)
+            owner_drop(owner);
+    }
+    return rc;
+}
+
+int owner_made_mountpoint(struct owner *owner)
+{
+    owner->record.made_mountpoint = true;
+    return write_record(owner->archive, &owner->record, IO_OVER);
+}
+
+/* For a new lock, when this one is gone. */
+static bool has_room(const struct archive *archive)
+{
+    struct statvfs vfs;
+
+    return fstatvfs(archive->dirfd, &vfs) == 0 && vfs.f_bavail > 0 && vfs.f_favail > 0;
+}
+
+static void remove_record(const struct archive *archive, bool keep)
+{
+    int fd;
+    int rc = archive_private(archive, false, &fd);
+
+    if (!rc) {
+        /* Its block serves the next writer when there is no other. A short use has none to leave.
+         */
+        rc = keep && renameat(fd, LOCK, fd, SPARE) == 0 ? 0 : -ENOENT;
+        if (rc)
+            rc = unlinkat(fd, LOCK, 0) ? -errno : 0;
+        close(fd);
+    }
+    if (rc)
+        log_warn("cannot remove the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
+                 strerror(-rc));
+}
+
+void owner_drop(struct owner *owner)
+{
+    const struct archive *archive = owner->archive;
+    int rc = owner->recorded ? check_ours(owner) : 0;
+
+    if (rc == -EBUSY) {
+        log_error("the lock '%s/%s' was removed or replaced by somebody else while the archive was "
+                  "in use",
+                  archive->path, FORMAT_LOCK_NAME);
+        log_note(
+            "if another host wrote to the archive meanwhile, check the file system in the drive");
+    }
+    if (!rc && owner->recorded)
+        remove_record(archive, owner->record.mountpoint[0] || !has_room(archive));
+    if (owner->locked)
+        flock(archive->dirfd, LOCK_UN);
+    owner->recorded = owner->locked = false;
+}
