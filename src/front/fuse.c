@@ -19,7 +19,6 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "front/fuse_ops.h"
-#include "front/signals.h"
 #include "front/uring.h"
 
 #define THREADS_MIN 4
@@ -185,7 +184,6 @@ int fuse_front_mount(struct fuse_front *front, const char *mountpoint)
     front->mountpoint = strdup(mountpoint);
     if (!front->mountpoint)
         return -ENOMEM;
-    signals_block();
     errno = 0;
     if (fuse_session_mount(front->session, mountpoint) == 0)
         return 0;
@@ -333,19 +331,14 @@ static int start_parking(struct fuse_front *front)
 
 int fuse_front_run(struct fuse_front *front, struct image *img, void (*ready)(void *arg), void *arg)
 {
-    struct signals signals;
     int rc;
 
     front->img = img;
     front->ready = ready;
     front->ready_arg = arg;
-    rc = signals_start(&signals, front->mountpoint);
-    if (rc)
-        return rc;
     rc = start_parking(front);
     if (!rc)
         rc = run_loop(front);
-    signals_stop(&signals);
     image_count_stop(img);
     if (front->counting)
         pthread_join(front->counter, NULL);

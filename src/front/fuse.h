@@ -46,9 +46,7 @@ MUST_CHECK int fuse_front_mount(struct fuse_front *front, const char *mountpoint
 
 /*
  * Serves img until it is unmounted. ready(arg) is called once, from any thread,
- * when the kernel has said hello. SIGTERM, SIGINT and SIGHUP unmount if the file
- * is not in use; else they are ignored, with a line in the log, for the sake of
- * whoever uses it. Writes that wait for space when the mount is gone have
+ * when the kernel has said hello. Writes that wait for space when the mount is gone have
  * failed. 0 or -errno, logged.
  */
 MUST_CHECK int fuse_front_run(struct fuse_front *front, struct image *img, void (*ready)(void *arg),

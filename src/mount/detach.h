@@ -7,8 +7,8 @@
 #define MOUNT_DETACH_H
 
 #include "base/compiler.h"
-#include "front/unmount.h"
 #include "mount/mounts.h"
+#include "mount/unmount.h"
 
 /*
  * Would umount(2) by path take another mount away, one that came on top of this

@@ -13,9 +13,9 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "front/unmount.h"
 #include "mount/mounts.h"
 #include "mount/server.h"
+#include "mount/unmount.h"
 
 int mountpoint_resolve(const char *path, char out[PATH_MAX])
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "front/unmount.h"
+#include "mount/unmount.h"
 
 #include <errno.h>
 #include <fcntl.h>

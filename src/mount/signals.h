@@ -3,8 +3,8 @@
  * SIGTERM, SIGINT and SIGHUP unmount, if the file is not in use; else they are
  * ignored, with a line in the log, for the sake of whoever uses it.
  */
-#ifndef FRONT_SIGNALS_H
-#define FRONT_SIGNALS_H
+#ifndef MOUNT_SIGNALS_H
+#define MOUNT_SIGNALS_H
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -3,8 +3,8 @@
  * Takes a mount away: by umount2(2), and by fusermount3(1) for those who may
  * not call that.
  */
-#ifndef FRONT_UNMOUNT_H
-#define FRONT_UNMOUNT_H
+#ifndef MOUNT_UNMOUNT_H
+#define MOUNT_UNMOUNT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "front/signals.h"
+#include "mount/signals.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "front/janitor.h"
-#include "front/unmount.h"
+#include "mount/janitor.h"
+#include "mount/unmount.h"
 
 static void of_interest(sigset_t *set)
 {

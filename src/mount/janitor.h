@@ -7,13 +7,13 @@
  * Order: start, use, stop; all by one thread, except that janitor_unmount() may
  * come from another one, while the first waits for that.
  */
-#ifndef FRONT_JANITOR_H
-#define FRONT_JANITOR_H
+#ifndef MOUNT_JANITOR_H
+#define MOUNT_JANITOR_H
 
 #include <stdbool.h>
 
 #include "base/compiler.h"
-#include "front/unmount.h"
+#include "mount/unmount.h"
 
 /*
  * Forks it. mountpoint is absolute; remove(mountpoint) is what janitor_remove()

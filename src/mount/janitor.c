@@ -20,7 +20,7 @@
  * The signals that end the daemon do not end the janitor: from a terminal, or
  * from a service manager that stops a group, they reach both.
  */
-#include "front/janitor.h"
+#include "mount/janitor.h"
 
 #include <errno.h>
 #include <fcntl.h>
