@@ -177,8 +177,8 @@ static int complain_index(const struct archive *archive, const char *name, const
 {
     bool foreign = strcmp(name, FORMAT_INDEX_NAME) != 0;
 
-    if (rc == -ENOENT && settle_bundle_likely(archive))
-        return settle_bundle_without(archive);
+    if (rc == -ENOENT && detect_bundle_likely(archive))
+        return detect_bundle_without(archive);
     if (rc == -ENOENT) {
         log_error("'%s' is not an archive: it has no file '%s'", archive->path, name);
         return rc;
@@ -270,7 +270,7 @@ int archive_read(struct archive *archive)
 
     if (!rc)
         rc = refuse_unfinished(archive);
-    return rc ? rc : settle_archive(archive);
+    return rc ? rc : detect_archive(archive);
 }
 
 int archive_open(const char *path, struct archive *archive)

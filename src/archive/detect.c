@@ -165,21 +165,21 @@ static int count_names(const struct archive *archive, struct count *a, struct co
 static int measure_heads(struct archive *archive, const struct count *pictures)
 {
     uint64_t heads[LOOKED] = {0};
-    enum head_trust trust;
+    enum tile_head_trust trust;
     uint32_t most = 1;
 
     for (uint32_t i = 0; i < pictures->n && i < LOOKED; i++) {
         uint32_t alike = 1;
 
-        if (head_measure(archive, pictures->first[i], &heads[i], &trust))
+        if (tile_head_measure(archive, pictures->first[i], &heads[i], &trust))
             continue;
         for (uint32_t other = 0; other < i; other++)
             alike += heads[other] == heads[i];
-        if (alike == 1 && trust == HEAD_LIKELY)
+        if (alike == 1 && trust == TILE_HEAD_LIKELY)
             alike = 2;
-        if (alike > most || trust == HEAD_SURE)
+        if (alike > most || trust == TILE_HEAD_SURE)
             archive->head = heads[i];
-        if (trust == HEAD_SURE)
+        if (trust == TILE_HEAD_SURE)
             return 0;
         most = alike > most ? alike : most;
     }
@@ -263,16 +263,16 @@ static int settle_jpeg(const struct archive *archive)
     return rc ? rc : refuse_spelling(archive, &pictures);
 }
 
-int settle_archive(struct archive *archive)
+int detect_archive(struct archive *archive)
 {
     if (archive->index.layout == &layout_bundle)
-        return settle_bundle(archive);
+        return detect_bundle(archive);
     if (archive->index.layout == &layout_jpeg)
         return settle_jpeg(archive);
     return archive->index.layout == &layout_original ? settle_original(archive, false) : 0;
 }
 
-void settle_likely(struct archive *archive)
+void detect_likely(struct archive *archive)
 {
     if (archive->index.layout == &layout_original)
         (void)!settle_original(archive, true);
@@ -288,12 +288,12 @@ static bool has_tag(const struct archive *archive, uint32_t tile)
     layout_jpeg.tile_path(tile, path);
     if (io_open_file(archive->dirfd, path, O_RDONLY, &fd))
         return false;
-    rc = head_read_tag(fd, &tag);
+    rc = tile_head_read_tag(fd, &tag);
     close(fd);
     return rc == 0;
 }
 
-const struct layout *settle_guess(const struct archive *archive)
+const struct layout *detect_guess(const struct archive *archive)
 {
     struct count bare = {.layout = &layout_original};
     struct count pictures = {.layout = &layout_original_jpeg};

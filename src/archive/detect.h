@@ -13,15 +13,15 @@
  * it: tiles whose names this layout does not read would look like zeros. Looks
  * at the names of tiles, but not in layout plain. 0 or -errno, logged.
  */
-MUST_CHECK int settle_archive(struct archive *archive);
+MUST_CHECK int detect_archive(struct archive *archive);
 
 /*
  * The same for who looks at damaged archives: of two kinds of names the more
  * frequent decides. Refuses and logs nothing.
  */
-void settle_likely(struct archive *archive);
+void detect_likely(struct archive *archive);
 
 /* The layout of an archive without an index, by the names in it. Logs nothing. */
-const struct layout *settle_guess(const struct archive *archive);
+const struct layout *detect_guess(const struct archive *archive);
 
 #endif

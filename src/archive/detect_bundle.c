@@ -40,7 +40,7 @@ static int has_at(int fd, uint64_t off, const char *magic, bool *found)
     return rc;
 }
 
-int settle_bundle_encrypted(const struct archive *archive, bool *encrypted)
+int detect_bundle_encrypted(const struct archive *archive, bool *encrypted)
 {
     struct stat st;
     int rc, fd;
@@ -62,7 +62,7 @@ int settle_bundle_encrypted(const struct archive *archive, bool *encrypted)
 static int check_token(const struct archive *archive)
 {
     bool encrypted;
-    int rc = settle_bundle_encrypted(archive, &encrypted);
+    int rc = detect_bundle_encrypted(archive, &encrypted);
 
     /* An SMB server keeps it to itself while a Mac uses the bundle. */
     if (rc == -EBUSY || rc == -EAGAIN || rc == -ETXTBSY) {
@@ -140,7 +140,7 @@ static int check_bands(const struct archive *archive)
     return rc;
 }
 
-int settle_bundle(const struct archive *archive)
+int detect_bundle(const struct archive *archive)
 {
     int rc = check_token(archive);
 
@@ -155,14 +155,14 @@ static bool has(const struct archive *archive, const char *name, mode_t type)
            (st.st_mode & S_IFMT) == type;
 }
 
-bool settle_bundle_likely(const struct archive *archive)
+bool detect_bundle_likely(const struct archive *archive)
 {
     return has(archive, FORMAT_BUNDLE_BANDS, S_IFDIR) ||
            (has(archive, FORMAT_BUNDLE_TOKEN, S_IFREG) &&
             has(archive, FORMAT_BUNDLE_LOCK, S_IFREG));
 }
 
-int settle_bundle_without(const struct archive *archive)
+int detect_bundle_without(const struct archive *archive)
 {
     log_error("'%s' is not an archive: it looks like a sparse bundle, and has neither '%s' nor its "
               "copy '%s'",

@@ -18,7 +18,7 @@
 #define BUILT_IN FORMAT_TAIL_HEAD
 #define BUILT_IN_BEHIND 64 /* at most */
 
-int head_read_tag(int fd, struct jpeg_tag *tag)
+int tile_head_read_tag(int fd, struct jpeg_tag *tag)
 {
     unsigned char bytes[BEGINNING];
     uint64_t off;
@@ -43,10 +43,10 @@ static int damaged(const char **why, const char *reason)
     return -EBADMSG;
 }
 
-int head_look_tag(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
-                  struct jpeg_tag *tag, const char **why)
+int tile_head_look_tag(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
+                       struct jpeg_tag *tag, const char **why)
 {
-    int rc = head_read_tag(fd, tag);
+    int rc = tile_head_read_tag(fd, tag);
 
     *why = NULL;
     if (rc == -ENODATA)
@@ -70,14 +70,14 @@ static int look_at_picture(const struct archive *archive, uint32_t tile, int fd,
                            uint64_t *payload, const char **why)
 {
     struct jpeg_tag tag;
-    int rc = head_look_tag(archive, tile, fd, size, &tag, why);
+    int rc = tile_head_look_tag(archive, tile, fd, size, &tag, why);
 
     *payload = rc ? 0 : tag.payload;
     return rc;
 }
 
-int head_look(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
-              uint64_t *payload, const char **why)
+int tile_head_look(const struct archive *archive, uint32_t tile, int fd, uint64_t size,
+                   uint64_t *payload, const char **why)
 {
     *why = NULL;
     *payload = 0;
@@ -98,7 +98,7 @@ int head_look(const struct archive *archive, uint32_t tile, int fd, uint64_t siz
     return 0;
 }
 
-int head_read(int fd, const struct jpeg_tag *tag, void *head)
+int tile_head_read(int fd, const struct jpeg_tag *tag, void *head)
 {
     unsigned char digest[HASH_CHECK];
     size_t len;
@@ -109,16 +109,16 @@ int head_read(int fd, const struct jpeg_tag *tag, void *head)
     return !rc && memcmp(digest, tag->cover, HASH_CHECK) != 0 ? -EBADMSG : rc;
 }
 
-int head_verify(int fd, const struct jpeg_tag *tag)
+int tile_head_verify(int fd, const struct jpeg_tag *tag)
 {
     void *head = malloc(tag->payload);
-    int rc = head ? head_read(fd, tag, head) : -ENOMEM;
+    int rc = head ? tile_head_read(fd, tag, head) : -ENOMEM;
 
     free(head);
     return rc;
 }
 
-uint64_t head_picture(int fd, uint64_t max)
+uint64_t tile_head_picture(int fd, uint64_t max)
 {
     unsigned char *bytes = max <= FORMAT_COVER_LIMIT ? malloc(max) : NULL;
     const char *why;
@@ -130,18 +130,18 @@ uint64_t head_picture(int fd, uint64_t max)
     return len;
 }
 
-static enum head_trust judge_length(int fd, uint64_t head)
+static enum tile_head_trust judge_length(int fd, uint64_t head)
 {
-    uint64_t picture = head_picture(fd, head);
+    uint64_t picture = tile_head_picture(fd, head);
 
     if (picture == head)
-        return HEAD_SURE;
-    return head == BUILT_IN && picture && head - picture <= BUILT_IN_BEHIND ? HEAD_LIKELY
-                                                                            : HEAD_CLAIM;
+        return TILE_HEAD_SURE;
+    return head == BUILT_IN && picture && head - picture <= BUILT_IN_BEHIND ? TILE_HEAD_LIKELY
+                                                                            : TILE_HEAD_CLAIM;
 }
 
-int head_measure(const struct archive *archive, uint32_t tile, uint64_t *head,
-                 enum head_trust *trust)
+int tile_head_measure(const struct archive *archive, uint32_t tile, uint64_t *head,
+                      enum tile_head_trust *trust)
 {
     uint64_t tile_len = geometry_tile_len(&archive->index.geometry, tile);
     char path[LAYOUT_PATH];

@@ -29,14 +29,14 @@
 #define REINDEX "reindex"
 #define YOUNG_S 60 /* a temporary file of a live writer may take so long */
 
-uint32_t judge_ntiles(const struct scan *scan)
+uint32_t inspect_ntiles(const struct scan *scan)
 {
     return scan->indexed ? scan->archive->index.geometry.ntiles : scan->layout->tiles_max;
 }
 
-uint32_t judge_nfolders(const struct scan *scan)
+uint32_t inspect_nfolders(const struct scan *scan)
 {
-    return (judge_ntiles(scan) - 1) / scan->layout->tiles_per_folder + 1;
+    return (inspect_ntiles(scan) - 1) / scan->layout->tiles_per_folder + 1;
 }
 
 /* For people, and from a file that anybody may have written. */
@@ -138,7 +138,7 @@ static bool is_lone(const struct scan *scan, const struct scan_finding *f)
     case NAMES_THE_INDEX:
         return !is_index(scan, f->of);
     case NAMES_A_TILE:
-        return !judge_tile_is_good(scan, f->tile);
+        return !inspect_tile_is_good(scan, f->tile);
     case NAMES_A_FOLDER:
     case NAMES_A_FILE:
     case NAMES_A_DIRECTORY:
@@ -169,7 +169,7 @@ static void judge_stranger_name(const struct scan *scan, const struct judge_plac
     }
     /* A tile of the image is called so; else four letters are just a word. */
     if ((f->kind == SCAN_TILE_MISPLACED || f->kind == SCAN_SPELLING || f->kind == SCAN_LAYOUT) &&
-        names.what == NAMES_A_TILE && names.tile >= judge_ntiles(scan)) {
+        names.what == NAMES_A_TILE && names.tile >= inspect_ntiles(scan)) {
         f->kind = SCAN_FOREIGN;
         return;
     }
@@ -193,7 +193,7 @@ static void judge_stranger(const struct scan *scan, const struct judge_place *pl
         f->lone && S_ISREG(st->st_mode) && f->what == NAMES_THE_INDEX && is_index(scan, name);
     if (place->where != NAMES_PRIVATE && S_ISREG(st->st_mode) && f->kind != SCAN_FINE &&
         !scan_is_note(f->kind))
-        judge_tile_claim(scan, place, name, f);
+        inspect_tile_claim(scan, place, name, f);
 }
 
 /* A name of a tile that the image has not. */
@@ -203,7 +203,7 @@ static void judge_outside(const struct scan *scan, const struct judge_place *pla
     f->kind = SCAN_TILE_OUTSIDE;
     f->directory = S_ISDIR(st->st_mode);
     if (S_ISREG(st->st_mode))
-        judge_tile_claim(scan, place, name, f);
+        inspect_tile_claim(scan, place, name, f);
 }
 
 /* A folder that is one is judged when it is walked. */
@@ -212,7 +212,7 @@ static void judge_folder(const struct scan *scan, uint32_t folder, const struct 
 {
     if (S_ISDIR(st->st_mode))
         return;
-    if (folder * scan->layout->tiles_per_folder < judge_ntiles(scan))
+    if (folder * scan->layout->tiles_per_folder < inspect_ntiles(scan))
         f->kind = SCAN_FOLDER_TYPE;
     else
         f->kind = SCAN_FOREIGN;
@@ -235,8 +235,8 @@ static void judge_there(const struct scan *scan, const struct judge_place *place
     uint32_t number;
 
     if (place->where == NAMES_FOLDER && layout->tile_number(place->folder, name, &number) &&
-        number < judge_ntiles(scan))
-        judge_tile(scan, place, name, number, st, f);
+        number < inspect_ntiles(scan))
+        inspect_tile(scan, place, name, number, st, f);
     else if (place->where == NAMES_FOLDER && layout->tile_number(place->folder, name, &number))
         judge_outside(scan, place, name, st, f);
     else if (place->where == NAMES_TOP && layout->folder_number(name, &number))
@@ -261,7 +261,7 @@ static void judge_there(const struct scan *scan, const struct judge_place *place
         judge_stranger(scan, place, name, st, f);
 }
 
-int judge_writable(int dirfd, const char *name)
+int inspect_writable(int dirfd, const char *name)
 {
     return faccessat(dirfd, name, W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) ? -errno : 0;
 }
@@ -282,19 +282,19 @@ static void judge_access(const struct scan *scan, const struct judge_place *plac
 {
     if (f->kind != SCAN_FINE || scan->write_err || !is_written(scan, place, name))
         return;
-    f->err = -judge_writable(place->fd, name);
+    f->err = -inspect_writable(place->fd, name);
     if (f->err == ENOENT)
         f->err = 0; /* it has just gone */
     if (f->err)
         f->kind = SCAN_UNWRITABLE;
 }
 
-void judge_name(const struct scan *scan, const struct judge_place *place, const char *name,
-                struct scan_finding *f, struct stat *st)
+void inspect_name(const struct scan *scan, const struct judge_place *place, const char *name,
+                  struct scan_finding *f, struct stat *st)
 {
     *f = (struct scan_finding){.where = place->where, .folder = place->folder};
-    if (place->where == NAMES_TOP && judge_index_has(scan, name))
-        judge_index(scan, name, f);
+    if (place->where == NAMES_TOP && inspect_index_has(scan, name))
+        inspect_index(scan, name, f);
     else if (fstatat(place->fd, name, st, AT_SYMLINK_NOFOLLOW) == 0) {
         judge_there(scan, place, name, st, f);
         judge_access(scan, place, name, f);

@@ -22,46 +22,46 @@ struct judge_place {
 };
 
 /* Tiles of the image; without an index, of any. */
-uint32_t judge_ntiles(const struct scan *scan);
+uint32_t inspect_ntiles(const struct scan *scan);
 
 /* And its folders. */
-uint32_t judge_nfolders(const struct scan *scan);
+uint32_t inspect_nfolders(const struct scan *scan);
 
 /*
  * Sets f, without a path; SCAN_FINE also when the name is gone. *st is that of
  * the file, which is not followed; unchanged when there is none.
  */
-void judge_name(const struct scan *scan, const struct judge_place *place, const char *name,
-                struct scan_finding *f, struct stat *st);
+void inspect_name(const struct scan *scan, const struct judge_place *place, const char *name,
+                  struct scan_finding *f, struct stat *st);
 
 /* 0, or -errno: why we may not write to name, or make and remove files in it. */
-int judge_writable(int dirfd, const char *name);
+int inspect_writable(int dirfd, const char *name);
 
 /* The part of it for what bears the name of a tile of the image, in the right place. */
-void judge_tile(const struct scan *scan, const struct judge_place *place, const char *name,
-                uint32_t tile, const struct stat *st, struct scan_finding *f);
+void inspect_tile(const struct scan *scan, const struct judge_place *place, const char *name,
+                  uint32_t tile, const struct stat *st, struct scan_finding *f);
 
 /* Nothing is wrong with that tile; without its length, who knows. */
-bool judge_tile_is_good(const struct scan *scan, uint32_t tile);
+bool inspect_tile_is_good(const struct scan *scan, uint32_t tile);
 
 /* What f is about is, or is a copy of, that tile. */
-void judge_tile_name(const struct scan *scan, uint32_t tile, struct scan_finding *f);
+void inspect_tile_name(const struct scan *scan, uint32_t tile, struct scan_finding *f);
 
 /*
  * Reads what a file says of itself that has no business where it lies, and
  * corrects what its name has told about it. f->lone is set already.
  */
-void judge_tile_claim(const struct scan *scan, const struct judge_place *place, const char *name,
-                      struct scan_finding *f);
+void inspect_tile_claim(const struct scan *scan, const struct judge_place *place, const char *name,
+                        struct scan_finding *f);
 
 /*
  * The nth file that must be at the top of such an archive, the index first, or
- * NULL. judge_name() judges it also when it is missing.
+ * NULL. inspect_name() judges it also when it is missing.
  */
-const char *judge_index_nth(const struct scan *scan, unsigned n);
-bool judge_index_has(const struct scan *scan, const char *name);
+const char *inspect_index_nth(const struct scan *scan, unsigned n);
+bool inspect_index_has(const struct scan *scan, const char *name);
 
 /* The part of it for such a file. */
-void judge_index(const struct scan *scan, const char *name, struct scan_finding *f);
+void inspect_index(const struct scan *scan, const char *name, struct scan_finding *f);
 
 #endif

@@ -28,7 +28,7 @@ static void judge_token(const struct scan *scan, struct scan_finding *f)
 {
     struct stat st;
     bool encrypted;
-    int rc = settle_bundle_encrypted(scan->archive, &encrypted);
+    int rc = detect_bundle_encrypted(scan->archive, &encrypted);
 
     if (rc) {
         f->err = -rc;
@@ -63,7 +63,7 @@ static void judge_spare(const struct scan *scan, int rc, const struct index *spa
         f->kind = SCAN_SPARE_DIFFERS;
 }
 
-void judge_index(const struct scan *scan, const char *name, struct scan_finding *f)
+void inspect_index(const struct scan *scan, const char *name, struct scan_finding *f)
 {
     struct index index;
     const char *why;
@@ -82,7 +82,7 @@ void judge_index(const struct scan *scan, const char *name, struct scan_finding 
         judge_proper(rc, f);
 }
 
-const char *judge_index_nth(const struct scan *scan, unsigned n)
+const char *inspect_index_nth(const struct scan *scan, unsigned n)
 {
     const char *names[] = {scan->layout->index, scan->layout->spare_index, NULL, NULL};
 
@@ -91,11 +91,11 @@ const char *judge_index_nth(const struct scan *scan, unsigned n)
     return n < ARRAY_LEN(names) ? names[n] : NULL;
 }
 
-bool judge_index_has(const struct scan *scan, const char *name)
+bool inspect_index_has(const struct scan *scan, const char *name)
 {
     const char *file;
 
-    for (unsigned n = 0; (file = judge_index_nth(scan, n)); n++)
+    for (unsigned n = 0; (file = inspect_index_nth(scan, n)); n++)
         if (!strcmp(file, name))
             return true;
     return false;

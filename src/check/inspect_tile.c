@@ -16,7 +16,7 @@
 #include "check/inspect.h"
 #include "format/format.h"
 
-void judge_tile_name(const struct scan *scan, uint32_t tile, struct scan_finding *f)
+void inspect_tile_name(const struct scan *scan, uint32_t tile, struct scan_finding *f)
 {
     f->what = NAMES_A_TILE;
     f->tile = tile;
@@ -47,7 +47,7 @@ static void judge_tail(const struct scan *scan, uint32_t tile, int fd, uint64_t 
 
     judge_size(scan, tile, head, size, f);
     if (f->kind != SCAN_FINE)
-        f->picture = head_picture(fd, size > head + len ? size - len : head);
+        f->picture = tile_head_picture(fd, size > head + len ? size - len : head);
 }
 
 /* Too short for any head, and no whole picture that somebody wrote anew. */
@@ -66,7 +66,7 @@ static void explain_picture(const struct scan *scan, uint32_t tile, int fd, uint
                             const char *said, struct scan_finding *f)
 {
     struct jpeg_tag tag;
-    int rc = head_read_tag(fd, &tag);
+    int rc = tile_head_read_tag(fd, &tag);
 
     f->why = said;
     f->size = size;
@@ -81,7 +81,7 @@ static void explain_picture(const struct scan *scan, uint32_t tile, int fd, uint
         f->kind = SCAN_TILE_STRANGER;
     } else if (tag.tile != tile) {
         f->kind = SCAN_TILE_SWAPPED;
-        judge_tile_name(scan, tag.tile, f);
+        inspect_tile_name(scan, tag.tile, f);
     } else if (size < tag.payload) {
         f->kind = SCAN_TILE_CUT;
         f->want = tag.payload;
@@ -98,7 +98,7 @@ static void judge_picture(const struct scan *scan, uint32_t tile, int fd, uint64
     int rc = 0;
 
     if (scan->indexed)
-        rc = head_look(scan->archive, tile, fd, size, &payload, &why);
+        rc = tile_head_look(scan->archive, tile, fd, size, &payload, &why);
     if (!scan->indexed || rc == -EBADMSG) {
         explain_picture(scan, tile, fd, size, why, f);
     } else if (rc) {
@@ -109,8 +109,8 @@ static void judge_picture(const struct scan *scan, uint32_t tile, int fd, uint64
     }
 }
 
-void judge_tile(const struct scan *scan, const struct judge_place *place, const char *name,
-                uint32_t tile, const struct stat *st, struct scan_finding *f)
+void inspect_tile(const struct scan *scan, const struct judge_place *place, const char *name,
+                  uint32_t tile, const struct stat *st, struct scan_finding *f)
 {
     int rc, fd;
 
@@ -133,7 +133,7 @@ void judge_tile(const struct scan *scan, const struct judge_place *place, const 
     close(fd);
 }
 
-bool judge_tile_is_good(const struct scan *scan, uint32_t tile)
+bool inspect_tile_is_good(const struct scan *scan, uint32_t tile)
 {
     struct judge_place place = {.where = NAMES_FOLDER};
     struct scan_finding f = {.kind = SCAN_FINE};
@@ -142,7 +142,7 @@ bool judge_tile_is_good(const struct scan *scan, uint32_t tile)
     char *slash;
     bool there;
 
-    if (!scan->indexed || tile >= judge_ntiles(scan))
+    if (!scan->indexed || tile >= inspect_ntiles(scan))
         return false;
     place.folder = tile / scan->layout->tiles_per_folder;
     scan->layout->tile_path(tile, place.path);
@@ -153,7 +153,7 @@ bool judge_tile_is_good(const struct scan *scan, uint32_t tile)
         return false;
     there = fstatat(place.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
     if (there)
-        judge_tile(scan, &place, name, tile, &st, &f);
+        inspect_tile(scan, &place, name, tile, &st, &f);
     close(place.fd);
     return there && f.kind == SCAN_FINE;
 }
@@ -168,7 +168,7 @@ static int read_claim(const struct judge_place *place, const char *name, struct 
 
     if (rc)
         return rc;
-    rc = head_read_tag(fd, tag);
+    rc = tile_head_read_tag(fd, tag);
     *filled = !rc && (fstat(fd, &st) || (uint64_t)st.st_size > tag->payload);
     close(fd);
     return rc;
@@ -180,19 +180,19 @@ static void correct_name(const struct scan *scan, const struct jpeg_tag *tag,
 {
     bool named = f->what == NAMES_A_TILE && f->tile == tag->tile;
 
-    if (tag->tile >= judge_ntiles(scan)) {
+    if (tag->tile >= inspect_ntiles(scan)) {
         f->kind = SCAN_TILE_OUTSIDE;
         f->what = NAMES_NOTHING;
         f->of[0] = '\0';
     } else if (!named || f->kind == SCAN_LAYOUT) {
         f->kind = SCAN_TILE_MISPLACED;
         f->program = NULL;
-        judge_tile_name(scan, tag->tile, f);
+        inspect_tile_name(scan, tag->tile, f);
     }
 }
 
-void judge_tile_claim(const struct scan *scan, const struct judge_place *place, const char *name,
-                      struct scan_finding *f)
+void inspect_tile_claim(const struct scan *scan, const struct judge_place *place, const char *name,
+                        struct scan_finding *f)
 {
     struct jpeg_tag tag;
     bool ours, filled;
@@ -210,5 +210,5 @@ void judge_tile_claim(const struct scan *scan, const struct judge_place *place, 
     if (scan->layout->head == LAYOUT_PICTURE)
         correct_name(scan, &tag, f);
     /* Of a new tile that a crash kept from getting its name, there is the picture alone. */
-    f->lone = !judge_tile_is_good(scan, tag.tile) && (filled || f->kind != SCAN_TEMPORARY);
+    f->lone = !inspect_tile_is_good(scan, tag.tile) && (filled || f->kind != SCAN_TEMPORARY);
 }

@@ -91,9 +91,9 @@ static int verify_head(struct reread *re, int fd, struct scan_finding *f)
     struct jpeg_tag tag;
     int rc;
 
-    if (re->scan->layout->head != LAYOUT_PICTURE || head_read_tag(fd, &tag))
+    if (re->scan->layout->head != LAYOUT_PICTURE || tile_head_read_tag(fd, &tag))
         return 0;
-    rc = head_verify(fd, &tag);
+    rc = tile_head_verify(fd, &tag);
     if (rc == -EBADMSG)
         f->kind = SCAN_PICTURE_CHANGED;
     return rc == -ENOMEM ? rc : 0; /* what cannot be read is found by who reads all of it */
@@ -133,7 +133,7 @@ int reread_tiles(struct scan *scan, void (*tell)(uint64_t done, void *arg), void
     struct reread re = {.scan = scan, .block = malloc(BLOCK), .tell = tell, .arg = arg};
     int rc = re.block ? 0 : -ENOMEM;
 
-    for (uint32_t tile = 0; !rc && tile < judge_ntiles(scan); tile++)
+    for (uint32_t tile = 0; !rc && tile < inspect_ntiles(scan); tile++)
         if (scan->present[tile / 8] >> tile % 8 & 1)
             rc = read_tile(&re, tile);
     free(re.block);

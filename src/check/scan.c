@@ -101,7 +101,7 @@ static int descend(struct scan *scan, const char *name)
         return walk(scan, NAMES_PRIVATE, 0, name);
     if (!scan->layout->folder_number(name, &folder))
         return 0;
-    scan->folders += folder < judge_nfolders(scan);
+    scan->folders += folder < inspect_nfolders(scan);
     return walk(scan, NAMES_FOLDER, folder, name);
 }
 
@@ -116,7 +116,7 @@ static int take(struct scan *scan, const struct judge_place *place, const char *
     struct scan_finding f;
     struct stat st = {0};
 
-    judge_name(scan, place, name, &f, &st);
+    inspect_name(scan, place, name, &f, &st);
     count_rival(scan, place, name, &st, &f);
     scan->reindexing = scan->reindexing || f.kind == SCAN_REINDEX_UNFINISHED;
     if (f.kind != SCAN_FINE) {
@@ -139,7 +139,7 @@ static int take_all(struct scan *scan, const struct judge_place *place, DIR *dir
 
     while (!rc && (errno = 0, entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
-            (place->where != NAMES_TOP || !judge_index_has(scan, entry->d_name)))
+            (place->where != NAMES_TOP || !inspect_index_has(scan, entry->d_name)))
             rc = take(scan, place, entry->d_name);
     return rc ? rc : -errno;
 }
@@ -179,13 +179,13 @@ static void read_index(struct scan *scan)
     scan->index_err = archive_find_index(archive, &archive->index, &name, &scan->why);
     scan->indexed = scan->index_err == 0;
     if (scan->indexed) {
-        settle_likely(archive);
+        detect_likely(archive);
         scan->layout = archive->index.layout;
         scan->unsure = strcmp(name, scan->layout->index) != 0;
     } else if (strcmp(name, layout_bundle.index) == 0) {
         scan->layout = &layout_bundle;
     } else {
-        scan->layout = settle_guess(archive);
+        scan->layout = detect_guess(archive);
     }
 }
 
@@ -197,7 +197,7 @@ static int take_index(struct scan *scan)
     int rc = 0;
 
     read_index(scan);
-    for (unsigned n = 0; !rc && (name = judge_index_nth(scan, n)); n++)
+    for (unsigned n = 0; !rc && (name = inspect_index_nth(scan, n)); n++)
         rc = take(scan, &top, name);
     for (size_t i = 0; i < scan->n; i++)
         scan->unsure = scan->unsure || scan->list[i].kind == SCAN_SPARE_DIFFERS;
@@ -215,7 +215,7 @@ static struct scan_finding count_mixture(const struct scan *scan)
 {
     struct scan_finding f = {.kind = SCAN_FINE};
 
-    for (uint32_t tile = 0; tile < judge_ntiles(scan); tile++) {
+    for (uint32_t tile = 0; tile < inspect_ntiles(scan); tile++) {
         if (!has_bit(scan->rivals, tile))
             continue;
         if (has_bit(scan->present, tile))
@@ -279,7 +279,7 @@ int scan_run(struct archive *archive, struct scan *scan)
         .present = calloc(TILES_MAX / 8, 1),
         .rivals = calloc(TILES_MAX / 8, 1),
     };
-    scan->write_err = -judge_writable(archive->dirfd, ".");
+    scan->write_err = -inspect_writable(archive->dirfd, ".");
     scan->in_use = owner_look(archive, &record, &state) == 0 && state == OWNER_ALIVE;
     rc = scan->present && scan->rivals ? take_index(scan) : -ENOMEM;
     if (!rc)
@@ -356,7 +356,7 @@ bool scan_still(const struct scan *scan, const struct scan_finding *finding)
         strcpy(place.path, FORMAT_PRIVATE_DIR);
     if (io_open(scan->archive->dirfd, place.path, O_RDONLY | O_DIRECTORY, 0, &place.fd))
         return false; /* with all that was in it */
-    judge_name(scan, &place, name, &f, &st);
+    inspect_name(scan, &place, name, &f, &st);
     close(place.fd);
     return f.kind == finding->kind;
 }
@@ -398,7 +398,7 @@ bool scan_is_note(enum scan_kind kind)
 static bool may_hold_tiles(const struct scan *scan, const struct scan_finding *finding)
 {
     return finding->directory &&
-           (scan->layout->head == LAYOUT_PICTURE || scan->folders < judge_nfolders(scan));
+           (scan->layout->head == LAYOUT_PICTURE || scan->folders < inspect_nfolders(scan));
 }
 
 /*

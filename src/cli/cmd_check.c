@@ -207,7 +207,7 @@ static int move_some(struct check *check, struct repair *repair, bool locks)
  */
 static int take_archive(struct check *check, struct owner *owner, struct repair *repair, bool locks)
 {
-    int rc = locks ? adopt_leftovers(&check->archive, false) : 0;
+    int rc = locks ? leftovers_adopt(&check->archive, false) : 0;
 
     if (!rc && locks)
         rc = repair_open(&check->archive, repair);
@@ -288,8 +288,8 @@ static int is_archive(const struct check *check)
     }
     if (scan->indexed || scan->index_err != -ENOENT || scan->tiles)
         return 0;
-    if (settle_bundle_likely(&check->archive))
-        return settle_bundle_without(&check->archive);
+    if (detect_bundle_likely(&check->archive))
+        return detect_bundle_without(&check->archive);
     log_error("'%s' is not an archive: it has no file '%s' and no tiles", check->archive.path,
               FORMAT_INDEX_NAME);
     return -ENOENT;

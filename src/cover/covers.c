@@ -200,12 +200,12 @@ static int read_head(const struct covers *covers, int fd, size_t *len)
 {
     struct jpeg_tag tag;
     const char *why;
-    int rc = head_read_tag(fd, &tag);
+    int rc = tile_head_read_tag(fd, &tag);
 
     if (!rc && tag.payload > covers->buf_size)
         rc = -EFBIG;
     if (!rc)
-        rc = head_read(fd, &tag, covers->buf);
+        rc = tile_head_read(fd, &tag, covers->buf);
     return rc ? rc : jpeg_length(covers->buf, tag.payload, len, &why);
 }
 
@@ -250,7 +250,7 @@ static size_t longest_head(const struct covers *covers)
 
         if (open_tile(covers, covers->known[i], &fd))
             continue;
-        if (!head_read_tag(fd, &tag) && tag.payload > longest)
+        if (!tile_head_read_tag(fd, &tag) && tag.payload > longest)
             longest = tag.payload;
         close(fd);
     }
@@ -347,7 +347,7 @@ static int open_pictures(struct covers *covers, const struct covers_source *sour
     return rc || covers->spare ? rc : open_tiles(covers);
 }
 
-/* What stands before a tile, of which settle_archive() has found one. */
+/* What stands before a tile, of which detect_archive() has found one. */
 static int open_tail(struct covers *covers)
 {
     uint64_t head = covers->archive->head;

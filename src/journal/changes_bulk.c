@@ -11,15 +11,15 @@
 
 #define NOTE_MAX 1024 /* tiles noted at once */
 
-struct notes {
+struct changes_bulk {
     struct changes *changes;
     uint32_t tiles[NOTE_MAX];
     size_t n;
 };
 
-int notes_open(const struct archive *archive, struct notes **out)
+int changes_bulk_open(const struct archive *archive, struct changes_bulk **out)
 {
-    struct notes *notes = calloc(1, sizeof(*notes));
+    struct changes_bulk *notes = calloc(1, sizeof(*notes));
     int rc = notes ? changes_open(archive, &notes->changes) : -ENOMEM;
 
     if (rc == -ENOMEM)
@@ -28,7 +28,7 @@ int notes_open(const struct archive *archive, struct notes **out)
     return rc;
 }
 
-static int note_rest(struct notes *notes)
+static int note_rest(struct changes_bulk *notes)
 {
     int rc = notes->n ? changes_note(notes->changes, notes->tiles, notes->n) : 0;
 
@@ -38,13 +38,13 @@ static int note_rest(struct notes *notes)
     return rc;
 }
 
-int notes_add(struct notes *notes, uint32_t tile)
+int changes_bulk_add(struct changes_bulk *notes, uint32_t tile)
 {
     notes->tiles[notes->n++] = tile;
     return notes->n == NOTE_MAX ? note_rest(notes) : 0;
 }
 
-int notes_close(struct notes *notes, int rc)
+int changes_bulk_close(struct changes_bulk *notes, int rc)
 {
     if (!notes)
         return rc;

@@ -11,18 +11,18 @@
 #include "archive/archive.h"
 #include "base/compiler.h"
 
-struct notes;
+struct changes_bulk;
 
-/* For who holds the archive. 0 or -errno, logged; notes_close() in either case. */
-MUST_CHECK int notes_open(const struct archive *archive, struct notes **out);
+/* For who holds the archive. 0 or -errno, logged; changes_bulk_close() in either case. */
+MUST_CHECK int changes_bulk_open(const struct archive *archive, struct changes_bulk **out);
 
-/* 0 or -errno, logged. It is durable after notes_close(). */
-MUST_CHECK int notes_add(struct notes *notes, uint32_t tile);
+/* 0 or -errno, logged. It is durable after changes_bulk_close(). */
+MUST_CHECK int changes_bulk_add(struct changes_bulk *notes, uint32_t tile);
 
 /*
  * Notes what is left, unless rc tells that something has failed already. Returns
  * rc, or -errno, logged: then none of the tiles may be changed.
  */
-MUST_CHECK int notes_close(struct notes *notes, int rc);
+MUST_CHECK int changes_bulk_close(struct changes_bulk *notes, int rc);
 
 #endif

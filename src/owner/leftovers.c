@@ -48,7 +48,7 @@ static int drop_all_pages(const struct archive *archive)
     return rc;
 }
 
-int adopt_leftovers(const struct archive *archive, bool read_only)
+int leftovers_adopt(const struct archive *archive, bool read_only)
 {
     int rc = read_only || syncfs(archive->dirfd) == 0 ? 0 : -errno;
 

@@ -15,6 +15,6 @@
  * now on is what the disk holds. Nobody writes to the archive. The archive's
  * index may be missing. 0 or -errno, logged.
  */
-MUST_CHECK int adopt_leftovers(const struct archive *archive, bool read_only);
+MUST_CHECK int leftovers_adopt(const struct archive *archive, bool read_only);
 
 #endif

@@ -401,7 +401,7 @@ int owner_enter(struct owner *owner)
     int rc = owner->read_only ? 0 : check_features(archive);
 
     if (!rc && owner->previous.pid)
-        rc = adopt_leftovers(archive, owner->read_only);
+        rc = leftovers_adopt(archive, owner->read_only);
     if (rc || owner->read_only)
         return rc;
     rc = take_record(owner);

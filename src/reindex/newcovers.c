@@ -34,9 +34,9 @@ static int cover_file(const struct archive *archive, struct covers *covers, uint
 
     if (fstat(fd, &st))
         return -errno;
-    rc = head_look_tag(archive, tile, fd, (uint64_t)st.st_size, &tag, why);
+    rc = tile_head_look_tag(archive, tile, fd, (uint64_t)st.st_size, &tag, why);
     if (!rc)
-        rc = head_verify(fd, &tag);
+        rc = tile_head_verify(fd, &tag);
     if (rc == -EBADMSG && !*why)
         *why = "its picture is not the one that was made, which is not to be covered up";
     if (rc)
@@ -81,17 +81,17 @@ static int cover_tile(void *arg, uint32_t tile, int folder)
 
 static int note_tile(void *arg, uint32_t tile, int folder)
 {
-    return notes_add(arg, tile);
+    return changes_bulk_add(arg, tile);
 }
 
 static int note_present(const struct folders *folders, const struct archive *archive)
 {
-    struct notes *notes;
-    int rc = notes_open(archive, &notes);
+    struct changes_bulk *notes;
+    int rc = changes_bulk_open(archive, &notes);
 
     if (!rc)
         rc = folders_each(folders, 0, folders->ntiles, note_tile, notes);
-    return notes_close(notes, rc);
+    return changes_bulk_close(notes, rc);
 }
 
 int newcovers_give(const struct archive *archive, struct covers *covers,

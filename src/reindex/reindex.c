@@ -109,27 +109,28 @@ int reindex_write(const struct archive *archive, struct repair *repair)
 /* --- the journal ----------------------------------------------------------- */
 
 /* The tile that it is, and the one whose place it leaves. */
-static int note_stray(struct notes *notes, const struct stray *stray, const struct index *index)
+static int note_stray(struct changes_bulk *notes, const struct stray *stray,
+                      const struct index *index)
 {
     uint32_t tile;
     int rc = 0;
 
     if (stray->fate == STRAY_PUT)
-        rc = notes_add(notes, stray->tag.tile);
+        rc = changes_bulk_add(notes, stray->tag.tile);
     if (!rc && (stray->fate == STRAY_PUT || stray->fate == STRAY_DISPLACED) &&
         strays_place(stray, index->layout, &tile) && tile < index->geometry.ntiles)
-        rc = notes_add(notes, tile);
+        rc = changes_bulk_add(notes, tile);
     return rc;
 }
 
 static int note_strays(const struct strays *strays, const struct archive *archive)
 {
-    struct notes *notes;
-    int rc = notes_open(archive, &notes);
+    struct changes_bulk *notes;
+    int rc = changes_bulk_open(archive, &notes);
 
     for (size_t i = 0; !rc && i < strays->n; i++)
         rc = note_stray(notes, &strays->list[i], &archive->index);
-    return notes_close(notes, rc);
+    return changes_bulk_close(notes, rc);
 }
 
 /* --- the mark -------------------------------------------------------------- */

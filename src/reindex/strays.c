@@ -62,7 +62,7 @@ static int look(int fd, struct stray *stray)
     stray->dev = st.st_dev;
     stray->ino = st.st_ino;
     stray->size = (uint64_t)st.st_size;
-    rc = head_read_tag(fd, &stray->tag);
+    rc = tile_head_read_tag(fd, &stray->tag);
     if (rc) {
         stray->kind = kind_of_tag(rc);
         return rc;
@@ -71,7 +71,7 @@ static int look(int fd, struct stray *stray)
         stray->kind = STRAY_CUT;
         return 0;
     }
-    rc = head_verify(fd, &stray->tag);
+    rc = tile_head_verify(fd, &stray->tag);
     stray->kind = kind_of_head(rc);
     return rc;
 }

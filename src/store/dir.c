@@ -408,21 +408,21 @@ static const struct store_ops dir_ops = {
  */
 static int find_keepers(struct dir *dir)
 {
-    enum head_trust trust = HEAD_CLAIM;
+    enum tile_head_trust trust = TILE_HEAD_CLAIM;
     uint32_t tile = 0;
     unsigned n = 0;
     uint64_t head;
     int rc = dir->layout->head == LAYOUT_TAIL && !dir->read_only ? 0 : -ENOENT;
 
     dir->keepers[0] = dir->keepers[1] = DIR_NOBODY;
-    while (!rc && n < ARRAY_LEN(dir->keepers) && trust == HEAD_CLAIM &&
+    while (!rc && n < ARRAY_LEN(dir->keepers) && trust == TILE_HEAD_CLAIM &&
            tile < dir->store.geometry.ntiles) {
         rc = folders_next(&dir->folders, tile, dir->folders.ntiles, &tile);
-        if (!rc && head_measure(dir->archive, tile, &head, &trust) == 0 &&
+        if (!rc && tile_head_measure(dir->archive, tile, &head, &trust) == 0 &&
             head == dir->archive->head)
             dir->keepers[n++] = tile;
         else
-            trust = HEAD_CLAIM;
+            trust = TILE_HEAD_CLAIM;
         tile++;
     }
     return rc == -ENOENT ? 0 : rc;

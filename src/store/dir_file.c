@@ -185,7 +185,7 @@ static int look_inside(const struct dir *dir, uint32_t tile, uint64_t size,
 {
     char path[LAYOUT_PATH];
     const char *why;
-    int rc = head_look(dir->archive, tile, file->fd, size, &file->payload, &why);
+    int rc = tile_head_look(dir->archive, tile, file->fd, size, &file->payload, &why);
 
     if (rc && rc != -EBADMSG)
         return dir_file_complain(dir, "open", tile, rc);

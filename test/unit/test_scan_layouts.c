@@ -523,7 +523,7 @@ static bool refused(struct fixture *fx)
     fd = openat(fx->archive->dirfd, path, O_RDONLY);
     assert_true(fd >= 0);
     assert_int_equal(fstat(fd, &st), 0);
-    rc = head_look(fx->archive, 2, fd, (uint64_t)st.st_size, &payload, &why);
+    rc = tile_head_look(fx->archive, 2, fd, (uint64_t)st.st_size, &payload, &why);
     close(fd);
     return rc != 0 || S_ISDIR(st.st_mode) ||
            (!fx->layout->short_tiles && (uint64_t)st.st_size < payload + TILE);
@@ -554,7 +554,7 @@ static void what_a_mount_refuses_is_found_and_stays(void **state)
         assert_int_equal(fx.scan.tiles, 2 + (kind == SCAN_FINE || kind == SCAN_TILE_LONG ||
                                              kind == SCAN_TILE_SHORT));
         if (fx.layout == BUNDLE && kind != SCAN_TILE_TYPE)
-            assert_int_equal(settle_archive(fx.archive), 0);
+            assert_int_equal(detect_archive(fx.archive), 0);
         /* Only behind pictures of one length does a longer file shift the bytes. */
         assert_int_equal(refused(&fx),
                          kind != SCAN_FINE && (kind != SCAN_TILE_LONG || fx.layout == OLDJPEG));

@@ -70,17 +70,17 @@ static void __attribute__((format(printf, 1, 2))) complain(const char *format, .
 
 /* --- notes -------------------------------------------------------------------------------- */
 
-struct notes {
+struct changes_bulk {
     int fd; /* of the file, or of /dev/mapper/control */
     const char *device;
     const char *word; /* NULL: a file */
 };
 
-static void notes_open(struct notes *notes, char *name)
+static void changes_bulk_open(struct changes_bulk *notes, char *name)
 {
     char *saved;
 
-    *notes = (struct notes){0};
+    *notes = (struct changes_bulk){0};
     if (strncmp(name, "mark:", 5) == 0) {
         notes->device = strtok_r(name + 5, ":", &saved);
         notes->word = strtok_r(NULL, ":", &saved);
@@ -93,7 +93,7 @@ static void notes_open(struct notes *notes, char *name)
 }
 
 /* What `dmsetup message DEVICE 0 mark WORD.NUMBER` does, without the cost of a program. */
-static void notes_mark(const struct notes *notes, uint64_t number)
+static void notes_mark(const struct changes_bulk *notes, uint64_t number)
 {
     _Alignas(struct dm_ioctl) char call[512] = "";
     struct dm_ioctl *head = (struct dm_ioctl *)call;
@@ -107,7 +107,7 @@ static void notes_mark(const struct notes *notes, uint64_t number)
         die("mark the log");
 }
 
-static void notes_add(const struct notes *notes, uint64_t number)
+static void changes_bulk_add(const struct changes_bulk *notes, uint64_t number)
 {
     char line[32];
     int len = snprintf(line, sizeof(line), "%ju\n", (uintmax_t)number);
@@ -164,7 +164,8 @@ static void blocks_write(int fd, off_t offset, uint64_t number)
         die("write a block");
 }
 
-static void blocks(const char *file, off_t offset, uint64_t rounds, const struct notes *notes)
+static void blocks(const char *file, off_t offset, uint64_t rounds,
+                   const struct changes_bulk *notes)
 {
     int fd = open(file, O_RDWR | O_CLOEXEC);
 
@@ -175,7 +176,7 @@ static void blocks(const char *file, off_t offset, uint64_t rounds, const struct
             blocks_write(fd, offset, (round - 1) * ROUND + i);
         if (fsync(fd))
             die("sync the file");
-        notes_add(notes, round);
+        changes_bulk_add(notes, round);
     }
 }
 
@@ -279,7 +280,7 @@ static int open_dir(const char *path)
     return dir;
 }
 
-static void files(const char *path, uint64_t rounds, const struct notes *notes)
+static void files(const char *path, uint64_t rounds, const struct changes_bulk *notes)
 {
     int dir = open_dir(path);
 
@@ -289,7 +290,7 @@ static void files(const char *path, uint64_t rounds, const struct notes *notes)
             file_remove(dir, round - KEPT);
         if (fsync(dir))
             die("sync the directory");
-        notes_add(notes, round);
+        changes_bulk_add(notes, round);
     }
 }
 
@@ -345,15 +346,15 @@ static uint64_t number_of(const char *text)
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
-    struct notes notes;
+    struct changes_bulk notes;
 
     if (strcmp(what, "blocks") == 0 && argc == 6) {
-        notes_open(&notes, argv[5]);
+        changes_bulk_open(&notes, argv[5]);
         blocks(argv[2], (off_t)number_of(argv[3]), number_of(argv[4]), &notes);
     } else if (strcmp(what, "check-blocks") == 0 && argc == 6) {
         check_blocks(argv[2], (off_t)number_of(argv[3]), number_of(argv[4]), number_of(argv[5]));
     } else if (strcmp(what, "files") == 0 && argc == 5) {
-        notes_open(&notes, argv[4]);
+        changes_bulk_open(&notes, argv[4]);
         files(argv[2], number_of(argv[3]), &notes);
     } else if (strcmp(what, "check-files") == 0 && argc == 5) {
         check_files(argv[2], number_of(argv[3]), number_of(argv[4]));
