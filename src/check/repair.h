@@ -30,4 +30,13 @@ void repair_close(struct repair *repair);
  */
 MUST_CHECK int repair_move(struct repair *repair, struct scan_finding *finding);
 
+/*
+ * Moves every finding of the scan that may be moved, in the order that stands in
+ * repair.c; tell() hears of each that was tried. The archive's flock was taken, by
+ * owner_exclude(), before the scan began. 0 or the first -errno, logged; what cannot be
+ * moved keeps no other from it.
+ */
+MUST_CHECK int repair_all(struct scan *scan,
+                          void (*tell)(void *arg, const struct scan_finding *finding), void *arg);
+
 #endif

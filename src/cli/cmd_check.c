@@ -2,9 +2,7 @@
 /*
  * A check takes no lock: it must not make a mount fail, and a mounted archive
  * can be checked as well, since every finding is looked at twice. A repair has
- * the archive to itself, with a record as a mount has. It moves and never
- * deletes, and leaves alone what stands in the place of a tile, a folder or the
- * index: without that the drive would show zeros instead of an error.
+ * the archive to itself; its order stands in check/repair.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -24,8 +22,6 @@
 #include "cli/progress.h"
 #include "format/format.h"
 #include "mount/served.h"
-#include "owner/leftovers.h"
-#include "owner/maclock.h"
 #include "owner/owner.h"
 
 struct check {
@@ -153,13 +149,6 @@ static int print_json(const struct check *check)
 
 /* --- repair ---------------------------------------------------------------- */
 
-/* What owner_take() would overwrite or remove. */
-static bool is_lock(const struct scan_finding *f)
-{
-    return f->kind == SCAN_LOCK_DAMAGED || f->kind == SCAN_LOCK_STALE ||
-           (f->kind == SCAN_TEMPORARY && f->where == NAMES_PRIVATE);
-}
-
 static void print_step(const struct scan_finding *f)
 {
     printf(f->moved ? "moved '" : "could not move '");
@@ -172,95 +161,23 @@ static void print_step(const struct scan_finding *f)
     fflush(stdout);
 }
 
-static int move_one(struct check *check, struct repair *repair, struct scan_finding *f)
+static void tell_step(void *arg, const struct scan_finding *f)
 {
-    int rc;
+    struct check *check = arg;
 
-    if (!scan_may_move(&check->scan, f) || !scan_still(&check->scan, f))
-        return 0;
-    rc = repair_move(repair, f);
-    check->moved += !rc;
+    check->moved += f->moved != NULL;
     if (!check->json)
         print_step(f);
-    return rc;
-}
-
-/* locks: those of is_lock(), else all the rest. What cannot be moved keeps no other from it. */
-static int move_some(struct check *check, struct repair *repair, bool locks)
-{
-    int first = 0;
-
-    for (size_t i = 0; i < check->scan.n && !repair->unsynced; i++) {
-        int rc = 0;
-
-        if (is_lock(&check->scan.list[i]) == locks)
-            rc = move_one(check, repair, &check->scan.list[i]);
-        first = first ? first : rc; /* it has said which one */
-    }
-    return first;
-}
-
-/*
- * The flock is held. A record that is damaged or of the dead is moved before our
- * own is written, else it would be gone. One of another machine stops us before
- * there is a trace of us.
- */
-static int take_archive(struct check *check, struct owner *owner, struct repair *repair, bool locks)
-{
-    int rc = locks ? leftovers_adopt(&check->archive, false) : 0;
-
-    if (!rc && locks)
-        rc = repair_open(&check->archive, repair);
-    if (!rc && locks)
-        rc = move_some(check, repair, true);
-    if (!rc)
-        rc = owner_take(owner, &check->archive, "", false);
-    return rc;
-}
-
-static int move_all(struct check *check, bool locks)
-{
-    struct repair repair = {.dirfd = -1};
-    struct maclock maclock = MACLOCK_NONE;
-    struct owner owner;
-    bool made;
-    int rc = maclock_take(&maclock, &check->archive);
-
-    if (!rc)
-        rc = maclock_make(&maclock, &check->archive, &made);
-    if (rc == -EBUSY)
-        log_error("cannot repair archive '%s': it is in use by another program, such as a Mac",
-                  check->archive.path);
-    if (!rc)
-        rc = take_archive(check, &owner, &repair, locks);
-    if (!rc) {
-        if (!locks)
-            rc = repair_open(&check->archive, &repair);
-        if (!rc)
-            rc = move_some(check, &repair, false);
-        owner_drop(&owner);
-    }
-    repair_close(&repair);
-    maclock_drop(&maclock);
-    return rc;
 }
 
 static int repair(struct check *check)
 {
-    bool any = false, locks = false, elsewhere = false;
-
-    if (check->scan.indexed && check->archive.index.read_only) {
-        log_error("cannot repair archive '%s': it uses a feature of a newer version",
-                  check->archive.path);
-        log_note("repair it with that version, or a later one");
-        return -EROFS;
-    }
-    for (size_t i = 0; i < check->scan.n; i++) {
-        any = any || scan_may_move(&check->scan, &check->scan.list[i]);
-        locks = locks || is_lock(&check->scan.list[i]);
-        elsewhere = elsewhere || check->scan.list[i].kind == SCAN_LOCK_ELSEWHERE;
-    }
-    return any ? move_all(check, locks && !elsewhere) : 0;
+    if (!check->scan.indexed || !check->archive.index.read_only)
+        return repair_all(&check->scan, tell_step, check);
+    log_error("cannot repair archive '%s': it uses a feature of a newer version",
+              check->archive.path);
+    log_note("repair it with that version, or a later one");
+    return -EROFS;
 }
 
 /* --- all ------------------------------------------------------------------- */
