@@ -41,6 +41,18 @@ static const struct opt *nth(const struct command *command, unsigned i)
     return i < n ? &command->opts[i] : i == n ? &help_opt : NULL;
 }
 
+/* A name that is misspelt in a command's code ends the program: it would never be given. */
+static const struct opt *named(const struct command *command, const char *name)
+{
+    const struct opt *opt;
+
+    for (unsigned i = 0; (opt = nth(command, i)); i++)
+        if (strcmp(opt->name, name) == 0)
+            return opt;
+    log_error("%s: bug: it has no option '--%s'", command->name, name);
+    abort();
+}
+
 static struct option long_option(const char *name, const struct opt *opt, int value)
 {
     return (struct option){name, opt->arg ? required_argument : no_argument, NULL, value};
@@ -183,10 +195,12 @@ void opt_release(struct args *args)
 
 const char *opt_next(const struct args *args, const char *name, unsigned *pos)
 {
+    const struct opt *opt = named(args->command, name);
+
     while (*pos < args->ngiven) {
         const struct given *given = &args->given[(*pos)++];
 
-        if (strcmp(given->opt->name, name) == 0)
+        if (given->opt == opt)
             return given->value;
     }
     return NULL;
@@ -204,20 +218,19 @@ const char *opt_value(const struct args *args, const char *name)
 
 bool opt_given(const struct args *args, const char *name)
 {
+    const struct opt *opt = named(args->command, name);
+
     for (unsigned i = 0; i < args->ngiven; i++)
-        if (strcmp(args->given[i].opt->name, name) == 0)
+        if (args->given[i].opt == opt)
             return true;
     return false;
 }
 
 void opt_name(const struct command *command, const char *name, char text[OPT_NAME])
 {
-    const struct opt *opt;
+    const struct opt *opt = named(command, name);
 
-    for (unsigned i = 0; (opt = nth(command, i)); i++)
-        if (strcmp(opt->name, name) == 0)
-            break;
-    if (opt && opt->letter)
+    if (opt->letter)
         snprintf(text, OPT_NAME, "-%c, --%s", opt->letter, name);
     else
         snprintf(text, OPT_NAME, "--%s", name);

@@ -62,7 +62,7 @@ struct args {
 MUST_CHECK int opt_parse(const struct command *command, int argc, char **argv, struct args *args);
 void opt_release(struct args *args);
 
-/* name: the long name of an option in the command's table. */
+/* name: the long name of an option in the command's table; any other ends the program. */
 bool opt_given(const struct args *args, const char *name);
 
 /* The value given last, or NULL. */
