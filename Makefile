@@ -63,14 +63,16 @@ jpeg_cflags := $(shell $(PKG_CONFIG) --cflags libjpeg) -DHAVE_LIBJPEG=1
 jpeg_libs := $(shell $(PKG_CONFIG) --libs libjpeg)
 endif
 
-all_cflags := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Isrc -pthread \
+all_cflags := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Isrc -pthread -fvisibility=hidden \
 	$(fuse_cflags) $(crypto_cflags) $(jansson_cflags) $(plist_cflags) $(jpeg_cflags) $(warnings) \
 	$(sanitize) $(CFLAGS)
 all_libs := $(fuse_libs) $(crypto_libs) $(jansson_libs) $(plist_libs) $(jpeg_libs)
 
 sources := $(wildcard src/*/*.c)
 objects := $(sources:%.c=$(BUILD)/%.o)
-core := $(filter-out $(BUILD)/src/cli/main.o,$(objects))
+program := $(filter-out $(BUILD)/src/cli/main.o,$(objects))
+# What another front end links: drives, and all below them.
+library := $(filter-out $(foreach d,front mount cli,$(BUILD)/src/$d/%),$(objects))
 
 unit := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/test_*.c))
 model := $(patsubst test/model/%.c,$(BUILD)/test/model/%,$(wildcard test/model/*.c))
@@ -84,13 +86,14 @@ helpers += $(patsubst test/vm/%.c,$(BUILD)/test/vm/%,$(wildcard test/vm/*.c))
 helpers += $(patsubst test/bench/%.c,$(BUILD)/test/bench/%,$(wildcard test/bench/*.c))
 helpers := $(filter-out $(preloads:.so=),$(helpers)) $(preloads)
 perf := $(BUILD)/test/perf/requests
+link := $(BUILD)/test/link/plugin
 
 .PHONY: all tests calls check crash crash-bugs fuzz fuzzers lint perf-check install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/mosaicfs
 
-tests: all $(unit) $(model) $(sys) $(replays) $(helpers) $(perf)
+tests: all $(unit) $(model) $(sys) $(replays) $(helpers) $(perf) $(link)
 
 # Without root and without FUSE, in under a minute. It ends with its count, also when nothing
 # could be built.
@@ -122,39 +125,45 @@ crash-bugs: $(BUILD)/test/crash/crash
 perf-check: $(perf)
 	BUILD=$(BUILD) scripts/dev/perf-check
 
-$(BUILD)/mosaicfs: $(BUILD)/src/cli/main.o $(BUILD)/libmosaicfs.a
+$(BUILD)/mosaicfs: $(BUILD)/src/cli/main.o $(BUILD)/program.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 
-$(BUILD)/libmosaicfs.a: $(core)
+$(BUILD)/program.a: $(program)
+$(BUILD)/libmosaicfs.a: $(library)
+$(BUILD)/%.a:
 	rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/test/unit/%: $(BUILD)/test/unit/%.o $(BUILD)/libmosaicfs.a
+# Without libfuse and jansson: nothing of the library knows them.
+$(BUILD)/test/link/%: $(BUILD)/test/link/%.o $(BUILD)/libmosaicfs.a
+	$(CC) $(all_cflags) $(LDFLAGS) -rdynamic -o $@ $^ $(crypto_libs) $(plist_libs) $(jpeg_libs)
+
+$(BUILD)/test/unit/%: $(BUILD)/test/unit/%.o $(BUILD)/program.a
 	$(CC) $(all_cflags) $(LDFLAGS) $(unit_ldflags) -o $@ $^ $(all_libs) -lcmocka
 
 # The stores share one suite.
 $(BUILD)/test/unit/test_store_%: $(BUILD)/test/unit/test_store_%.o $(BUILD)/test/unit/conformance.o \
-		$(BUILD)/libmosaicfs.a
+		$(BUILD)/program.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 
-$(BUILD)/test/model/%: $(BUILD)/test/model/%.o $(BUILD)/libmosaicfs.a
+$(BUILD)/test/model/%: $(BUILD)/test/model/%.o $(BUILD)/program.a
 	$(CC) $(all_cflags) $(LDFLAGS) $(model_ldflags) -o $@ $^ $(all_libs)
 
 $(BUILD)/test/fuzz/replay-%: $(BUILD)/test/fuzz/%.o $(BUILD)/test/fuzz/replay.o \
-		$(BUILD)/libmosaicfs.a
+		$(BUILD)/program.a
 	$(CC) $(all_cflags) $(LDFLAGS) $(fuzz_ldflags) -o $@ $^ $(all_libs)
 
-$(BUILD)/test/fuzz/fuzz-%: $(BUILD)/test/fuzz/%.o $(BUILD)/libmosaicfs.a
+$(BUILD)/test/fuzz/fuzz-%: $(BUILD)/test/fuzz/%.o $(BUILD)/program.a
 	$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) $(fuzz_ldflags) -o $@ $^ $(all_libs)
 
-$(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/libmosaicfs.a
+$(BUILD)/test/e2e/%: $(BUILD)/test/e2e/%.o $(BUILD)/program.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 
 $(BUILD)/test/bench/rings: all_libs += $(shell $(PKG_CONFIG) --libs liburing 2>/dev/null)
-$(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(BUILD)/libmosaicfs.a
+$(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(BUILD)/program.a
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 
-$(BUILD)/test/perf/%: $(BUILD)/test/perf/%.o $(BUILD)/libmosaicfs.a
+$(BUILD)/test/perf/%: $(BUILD)/test/perf/%.o $(BUILD)/program.a
 	$(CC) $(all_cflags) $(LDFLAGS) -Wl,--wrap=syscall,--wrap=hash_check -o $@ $^ $(all_libs)
 
 # Counts are compared for the same flags only.
@@ -166,7 +175,7 @@ $(BUILD)/test/vm/%: $(BUILD)/test/vm/%.o
 # Libraries for LD_PRELOAD.
 $(preloads): $(BUILD)/%.so: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(all_cflags) $(CPPFLAGS) -fPIC -shared $(LDFLAGS) -o $@ $<
+	$(CC) $(all_cflags) $(CPPFLAGS) -fPIC -shared -fvisibility=default $(LDFLAGS) -o $@ $<
 
 # test/NAME/*.c is one program, NAME, which sees every file system call of the program.
 sys_wraps := $(foreach call,$(shell sed '/^\#/d' test/sys/wrapped),-Wl,--wrap=$(call),--wrap=$(call)64)
@@ -174,7 +183,7 @@ sys_wraps := $(foreach call,$(shell sed '/^\#/d' test/sys/wrapped),-Wl,--wrap=$(
 said_wraps := -Wl,--wrap=log_error,--wrap=log_warn,--wrap=log_note,--wrap=log_debug
 define sys_program
 $(BUILD)/test/$1/$1: $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/$1/*.c test/sys/*.c)) \
-		$(BUILD)/libmosaicfs.a
+		$(BUILD)/program.a
 	$$(CC) $$(all_cflags) $$(LDFLAGS) $$(sys_wraps) $$(said_wraps) $$($1_ldflags) -o $$@ $$^ $$(all_libs)
 endef
 # Mistakes are seeded between the modules of the program.

@@ -39,8 +39,6 @@
 #define DETACH_MS 1000 /* for what still belongs on the terminal */
 #define EXIT_MS 2000   /* for the last lines */
 
-enum level { LEVEL_ERROR, LEVEL_WARN, LEVEL_NOTE, LEVEL_DEBUG };
-
 static const char *const level_words[] = {"error", "warning", "note", "debug"};
 static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_DEBUG};
 
@@ -48,6 +46,8 @@ static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_DEBUG};
 static bool debugging;
 static bool queued; /* lines go into the ring */
 static int file = -1;
+static void (*sink)(void *arg, enum log_level level, const char *text);
+static void *sink_arg;
 
 static struct mutex lock = {PTHREAD_MUTEX_INITIALIZER};
 static bool detached GUARDED; /* by lock */
@@ -61,7 +61,7 @@ static uint64_t held_back GUARDED; /* by lock */
 struct head {
     time_t time;
     uint32_t len;
-    enum level level;
+    enum log_level level;
 };
 
 static char ring[RING] GUARDED;  /* by lock */
@@ -82,12 +82,12 @@ static void put(int fd, const char *prefix, const char *text)
         return;
 }
 
-static void put_stderr(enum level level, const char *text)
+static void put_stderr(enum log_level level, const char *text)
 {
-    put(STDERR_FILENO, level == LEVEL_DEBUG ? "mosaicfs: debug: " : "mosaicfs: ", text);
+    put(STDERR_FILENO, level == LOG_LEVEL_DEBUG ? "mosaicfs: debug: " : "mosaicfs: ", text);
 }
 
-static void put_file(enum level level, time_t when, const char *text)
+static void put_file(enum log_level level, time_t when, const char *text)
 {
     char prefix[PREFIX];
     struct tm tm;
@@ -100,9 +100,11 @@ static void put_file(enum level level, time_t when, const char *text)
 }
 
 /* May wait. */
-static void put_any(bool away, enum level level, time_t when, const char *text)
+static void put_any(bool away, enum log_level level, time_t when, const char *text)
 {
-    if (!away)
+    if (sink)
+        sink(sink_arg, level, text);
+    else if (!away)
         put_stderr(level, text);
     else if (file >= 0)
         put_file(level, when, text);
@@ -127,7 +129,7 @@ static void copy_out_locked(void *bytes, size_t len) REQUIRES(lock)
     used -= len;
 }
 
-static void enqueue_locked(enum level level, const char *text) REQUIRES(lock)
+static void enqueue_locked(enum log_level level, const char *text) REQUIRES(lock)
 {
     struct head head = {.time = time(NULL), .len = (uint32_t)strlen(text), .level = level};
 
@@ -149,7 +151,7 @@ static void dequeue_locked(struct head *head, char text[TEXT]) REQUIRES(lock)
         text[head->len] = '\0';
         return;
     }
-    *head = (struct head){.time = time(NULL), .level = LEVEL_WARN};
+    *head = (struct head){.time = time(NULL), .level = LOG_LEVEL_WARN};
     snprintf(text, TEXT, "%llu lines were dropped here: the log could not be written in time",
              (unsigned long long)dropped);
     dropped = 0;
@@ -188,7 +190,7 @@ static void drain_locked(unsigned ms) REQUIRES(lock)
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
-static void out_locked(enum level level, const char *text) REQUIRES(lock)
+static void out_locked(enum log_level level, const char *text) REQUIRES(lock)
 {
     if (queued)
         enqueue_locked(level, text);
@@ -204,7 +206,7 @@ static void tell_held_back_locked(void) REQUIRES(lock)
         return;
     snprintf(text, sizeof(text), "%llu more errors were held back", (unsigned long long)held_back);
     held_back = 0;
-    out_locked(LEVEL_ERROR, text);
+    out_locked(LOG_LEVEL_ERROR, text);
 }
 
 /* Counts an error; false when this second has had its share. */
@@ -230,12 +232,12 @@ static void next_second_locked(void) REQUIRES(lock)
     tell_held_back_locked();
 }
 
-static void emit(enum level level, const char *text)
+static void emit(enum log_level level, const char *text)
 {
     mutex_lock(&lock);
     if (detached)
         next_second_locked();
-    if (!detached || level != LEVEL_ERROR || may_pass_locked())
+    if (!detached || level != LOG_LEVEL_ERROR || may_pass_locked())
         out_locked(level, text);
     mutex_unlock(&lock);
 }
@@ -266,7 +268,7 @@ static void defuse(char *text)
     }
 }
 
-static void PRINTF(2, 0) message(enum level level, const char *fmt, va_list args)
+static void PRINTF(2, 0) message(enum log_level level, const char *fmt, va_list args)
 {
     int saved = errno;
     char text[TEXT];
@@ -282,7 +284,7 @@ void log_error(const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    message(LEVEL_ERROR, fmt, args);
+    message(LOG_LEVEL_ERROR, fmt, args);
     va_end(args);
 }
 
@@ -291,7 +293,7 @@ void log_warn(const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    message(LEVEL_WARN, fmt, args);
+    message(LOG_LEVEL_WARN, fmt, args);
     va_end(args);
 }
 
@@ -300,7 +302,7 @@ void log_note(const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    message(LEVEL_NOTE, fmt, args);
+    message(LOG_LEVEL_NOTE, fmt, args);
     va_end(args);
 }
 
@@ -311,13 +313,19 @@ void log_debug(const char *fmt, ...)
     if (!debugging)
         return;
     va_start(args, fmt);
-    message(LEVEL_DEBUG, fmt, args);
+    message(LOG_LEVEL_DEBUG, fmt, args);
     va_end(args);
 }
 
 void log_debug_on(void)
 {
     debugging = true;
+}
+
+void log_sink(void (*fn)(void *arg, enum log_level level, const char *text), void *arg)
+{
+    sink = fn;
+    sink_arg = arg;
 }
 
 int log_open(const char *path)

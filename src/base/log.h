@@ -16,6 +16,8 @@
 
 #define LOG_BURST 20
 
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_NOTE, LOG_LEVEL_DEBUG };
+
 /* Something failed. */
 void log_error(const char *fmt, ...) PRINTF(1, 2);
 /* It works, but the user should know. */
@@ -39,6 +41,12 @@ MUST_CHECK int log_open(const char *path);
  * start, and with no fork after it. 0 or -errno.
  */
 MUST_CHECK int log_queue(void);
+/*
+ * For a program that is not mosaicfs and links its library: fn takes every line,
+ * without a prefix or a newline, from any thread, one at a time; it must not log.
+ * NULL: stderr again. Before threads start.
+ */
+void log_sink(void (*fn)(void *arg, enum log_level level, const char *text), void *arg);
 /* The terminal is going away: from now on to the file of log_open(), else to syslog. */
 void log_detach(void);
 
