@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An archive directory: create it, open it, read its index. Errors are logged
+ * An archive directory: create it, open it, read what it is. Errors are logged
  * here, with the archive's name and what to do next.
  */
 #ifndef ARCHIVE_ARCHIVE_H
@@ -46,42 +46,16 @@ MUST_CHECK int archive_open_dir(const char *path, struct archive *archive);
 MUST_CHECK int archive_read(struct archive *archive);
 
 /*
- * Reads a file that may be an index, of whatever kind: its bytes tell. 0 or
- * -errno, not logged; -EBADMSG and -ENOTSUP as index_parse() and bundle_parse()
- * say them, then with *why, else NULL.
- */
-MUST_CHECK int archive_read_index(const struct archive *archive, const char *name,
-                                  struct index *index, const char **why);
-
-/* The same for the place of an index: one of another kind is -EBADMSG there. */
-MUST_CHECK int archive_read_named(const struct archive *archive, const char *name,
-                                  struct index *index, const char **why);
-
-/*
- * Reads the archive's index, or the copy of it that some kinds have. *name is the file that
- * it came from, or that is to blame. Results as archive_read_index(), and when
- * 0 came from the copy, *why tells what is wrong with the first; else NULL.
- */
-MUST_CHECK int archive_find_index(const struct archive *archive, struct index *index,
-                                  const char **name, const char **why);
-
-/*
  * Whether a directory above path, which is absolute and without links, is an archive; then
  * around is that one. What lies in it belongs to it.
  */
 bool archive_within(const char *path, char around[PATH_MAX]);
-
-/* Whether the directory has the index of any kind of archive, or its copy, good or bad. */
-bool archive_has_index(int dirfd);
 
 /*
  * Opens the archive's private directory; create: makes it where it is missing.
  * 0 or -errno, not logged.
  */
 MUST_CHECK int archive_private(const struct archive *archive, bool create, int *fd);
-
-/* Writes archive->index where there is none. 0 or -errno, logged. */
-MUST_CHECK int archive_write_index(const struct archive *archive);
 
 /* All of it, and of its file system, is durable. 0 or -errno, logged. */
 MUST_CHECK int archive_sync_all(const struct archive *archive);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "archive/archive.h"
+#include "archive/archive_index.h"
 #include "base/inherit.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -92,7 +93,7 @@ static int check_empty(int dirfd, const char *path, const struct layout *layout)
     }
     if (!rc)
         rc = clear_leftovers(dirfd, layout);
-    if (rc && archive_has_index(dirfd)) {
+    if (rc && archive_index_exists(dirfd)) {
         rc = -EEXIST;
         log_error("'%s' is an archive already; it was left as it is", path);
     } else if (rc) {
@@ -150,7 +151,7 @@ static int fill(const struct archive *archive)
     if (layout == &layout_bundle)
         rc = prepare_bundle(dirfd, archive->path);
     if (!rc)
-        rc = archive_write_index(archive);
+        rc = archive_index_write(archive);
     if (!rc)
         rc = sync_parent(dirfd, archive->path);
     if (rc && rc != -EEXIST) {

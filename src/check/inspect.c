@@ -8,6 +8,7 @@
  * permissions.
  */
 #include "check/inspect.h"
+#include "archive/archive_index.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -128,7 +129,7 @@ static bool is_index(const struct scan *scan, const char *name)
     struct index index;
     const char *why;
 
-    return archive_read_index(scan->archive, name, &index, &why) == 0;
+    return archive_index_read(scan->archive, name, &index, &why) == 0;
 }
 
 /* Is there nothing good under the name that this is a copy of? */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "archive/archive_index.h"
 #include "archive/detect_bundle.h"
 #include "check/inspect.h"
 #include "format/format.h"
@@ -55,7 +56,7 @@ static void judge_spare(const struct scan *scan, int rc, const struct index *spa
         f->kind = SCAN_SPARE_DAMAGED;
         return;
     }
-    if (archive_read_named(scan->archive, scan->layout->index, &index, &why))
+    if (archive_index_read_named(scan->archive, scan->layout->index, &index, &why))
         return;
     f->size = spare->geometry.size;
     f->want = index.geometry.size;
@@ -73,7 +74,7 @@ void inspect_index(const struct scan *scan, const char *name, struct scan_findin
         judge_token(scan, f);
         return;
     }
-    rc = archive_read_named(scan->archive, name, &index, &why);
+    rc = archive_index_read_named(scan->archive, name, &index, &why);
     f->err = -rc;
     f->why = why;
     if (scan->layout->spare_index && !strcmp(name, scan->layout->spare_index))

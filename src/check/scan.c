@@ -5,6 +5,7 @@
  * wrong, not with the size of the image.
  */
 #include "check/scan.h"
+#include "archive/archive_index.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -176,7 +177,7 @@ static void read_index(struct scan *scan)
     struct archive *archive = scan->archive;
     const char *name;
 
-    scan->index_err = archive_find_index(archive, &archive->index, &name, &scan->why);
+    scan->index_err = archive_index_find(archive, &archive->index, &name, &scan->why);
     scan->indexed = scan->index_err == 0;
     if (scan->indexed) {
         detect_likely(archive);

@@ -118,7 +118,7 @@ struct scan {
     bool indexed;    /* archive->index is good; else sizes and numbers are not known */
     bool unsure;     /* there is another index that says otherwise, or only a spare one */
     bool reindexing; /* places of tiles may be empty that are not to be */
-    int index_err;   /* of archive_find_index() */
+    int index_err;   /* of archive_index_find() */
     const char *why; /* likewise, or NULL */
     const struct layout *layout; /* the index's or, without one, the likeliest */
     uint32_t tiles;              /* of the image that can be opened */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "archive/archive.h"
+#include "archive/archive_index.h"
 #include "archive/detect_bundle.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -189,7 +190,7 @@ static bool has_good_spare(const struct scan *scan)
     const char *why;
 
     return scan->layout->spare_index &&
-           !archive_read_index(scan->archive, scan->layout->spare_index, &index, &why);
+           !archive_index_read(scan->archive, scan->layout->spare_index, &index, &why);
 }
 
 /* What there is can be looked at: an archive, of a version that we know. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "archive/archive.h"
+#include "archive/archive_index.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -155,7 +156,7 @@ static int guess_index(struct reindex *re, const char *uuid)
 static int get_index(struct reindex *re, const char *uuid)
 {
     const char *why;
-    int rc = archive_read_index(&re->archive, FORMAT_INDEX_NAME, &re->archive.index, &why);
+    int rc = archive_index_read(&re->archive, FORMAT_INDEX_NAME, &re->archive.index, &why);
 
     if (!rc && re->archive.index.layout->head != LAYOUT_PICTURE)
         return refuse_layout(&re->archive);

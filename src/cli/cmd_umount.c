@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/archive_index.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "mount/busy.h"
@@ -394,7 +395,7 @@ static void complain_not_mounted(const char *path, const struct archive *archive
 static int unmount_by_lock(const struct mounts *mounts, const char *path)
 {
     struct archive archive;
-    bool found = open_dir(path, &archive) && archive_has_index(archive.dirfd);
+    bool found = open_dir(path, &archive) && archive_index_exists(archive.dirfd);
     pid_t pid = found ? owner_holder(&archive) : 0;
     int rc = CLI_FAILED;
 

@@ -19,6 +19,7 @@
  * missing for the next writer, too.
  */
 #include "drive/drive.h"
+#include "archive/archive_index.h"
 
 #include <errno.h>
 #include <string.h>
@@ -38,7 +39,7 @@ static int lock_mac(struct drive *drive, const struct drive_config *config)
 
     if (drive->read_only || config->reach < DRIVE_IMAGE)
         return 0;
-    rc = archive_find_index(&drive->archive, &drive->archive.index, &name, &why);
+    rc = archive_index_find(&drive->archive, &drive->archive.index, &name, &why);
     return rc ? 0 : maclock_take(&drive->maclock, &drive->archive);
 }
 

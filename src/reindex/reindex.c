@@ -19,6 +19,7 @@
  * and ends the work.
  */
 #include "reindex/reindex.h"
+#include "archive/archive_index.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -103,7 +104,7 @@ int reindex_write(const struct archive *archive, struct repair *repair)
     if (faccessat(archive->dirfd, FORMAT_INDEX_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         rc = repair_move(repair, &there);
     free(there.moved);
-    return rc ? rc : archive_write_index(archive);
+    return rc ? rc : archive_index_write(archive);
 }
 
 /* --- the journal ----------------------------------------------------------- */

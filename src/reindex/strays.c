@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "reindex/strays.h"
+#include "archive/archive_index.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -169,7 +170,7 @@ static bool crosses(const struct place *place, int fd)
 /* Tiles that are being written to are not to be copied. */
 static int check_unused(int fd, const char *path)
 {
-    if (!archive_has_index(fd) || io_flock(fd, LOCK_SH | LOCK_NB) != -EWOULDBLOCK)
+    if (!archive_index_exists(fd) || io_flock(fd, LOCK_SH | LOCK_NB) != -EWOULDBLOCK)
         return 0;
     log_error("cannot look into '%s': it is an archive that is in use; unmount it first", path);
     return -EBUSY;
@@ -182,7 +183,7 @@ static int enter(struct strays *strays, const struct place *place, struct place 
 
     if (!below->inside && is_archive(strays, below->fd)) {
         close(below->fd);
-    } else if (below->inside && (archive_has_index(below->fd) || crosses(place, below->fd))) {
+    } else if (below->inside && (archive_index_exists(below->fd) || crosses(place, below->fd))) {
         close(below->fd);
         rc = add_bad(strays, strdup(below->path), true, STRAY_ARCHIVE, 0);
     } else {

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "../tempstore.h"
+#include "archive/archive_index.h"
 #include "archive/folders.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -255,12 +256,12 @@ static void the_copy_stands_in(void **state)
         spoil("Info.plist", sources[i].first);
         spoil("Info.bckup", sources[i].spare);
         assert_int_equal(archive_open_dir(temp.path, &archive), 0);
-        assert_int_equal(archive_find_index(&archive, &index, &name, &why), sources[i].err);
+        assert_int_equal(archive_index_find(&archive, &index, &name, &why), sources[i].err);
         assert_string_equal(name, sources[i].name);
         assert_true(!why == !sources[i].why);
         assert_true(!why || strstr(why, sources[i].why));
         assert_ptr_equal(index.layout, sources[i].err ? NULL : &layout_bundle);
-        assert_int_equal(archive_has_index(archive.dirfd), sources[i].err != -ENOENT);
+        assert_int_equal(archive_index_exists(archive.dirfd), sources[i].err != -ENOENT);
         archive_close(&archive);
         assert_int_equal(try_open(), sources[i].err);
     }
@@ -276,11 +277,11 @@ static void an_index_of_ours_comes_first(void **state)
     (void)state;
     put("mosaicfs.index", OURS);
     assert_int_equal(archive_open_dir(temp.path, &archive), 0);
-    assert_int_equal(archive_find_index(&archive, &index, &name, &why), 0);
+    assert_int_equal(archive_index_find(&archive, &index, &name, &why), 0);
     assert_string_equal(name, "mosaicfs.index");
     assert_ptr_equal(index.layout, &layout_original);
     put("mosaicfs.index", NEWER);
-    assert_int_equal(archive_find_index(&archive, &index, &name, &why), -ENOTSUP);
+    assert_int_equal(archive_index_find(&archive, &index, &name, &why), -ENOTSUP);
     archive_close(&archive);
 }
 

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "../tempstore.h"
+#include "archive/archive_index.h"
 #include "base/compiler.h"
 #include "base/log.h"
 #include "drive/drive.h"
@@ -97,7 +98,7 @@ static void write_index(uint64_t size)
     strcpy(other.path, temp.path);
     tempstore_must(layouts_index(&layout_plain, &geo, &other.index) == 0, "uuid");
     tempstore_must(unlink(in_archive(FORMAT_INDEX_NAME)) == 0, "unlink");
-    tempstore_must(archive_write_index(&other) == 0, "index");
+    tempstore_must(archive_index_write(&other) == 0, "index");
     close(other.dirfd);
 }
 
