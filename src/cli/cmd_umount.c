@@ -24,6 +24,7 @@
 #include "mount/served.h"
 #include "mount/server.h"
 #include "owner/owner.h"
+#include "owner/owner_record.h"
 
 #define APPEAR_TRIES 50 /* from taking the lock until it is mounted a second passes at most */
 #define APPEAR_PAUSE_MS 20
@@ -104,7 +105,7 @@ static void remove_mountpoint(const struct target *target)
 
     if (!served_dir(target->mount, &target->server, &archive))
         return;
-    if (owner_record(&archive, &record) == 0 && record.made_mountpoint &&
+    if (owner_record_read(&archive, &record) == 0 && record.made_mountpoint &&
         strcmp(record.mountpoint, mountpoint) == 0)
         mountpoint_remove(mountpoint);
     archive_close(&archive);
@@ -129,7 +130,7 @@ static int bury(const struct target *target)
 static bool left_record(struct archive *archive, pid_t pid)
 {
     struct record record;
-    bool left = pid && owner_record(archive, &record) == 0 && record.pid == pid;
+    bool left = pid && owner_record_read(archive, &record) == 0 && record.pid == pid;
 
     archive_close(archive);
     return left;
@@ -384,11 +385,9 @@ static int wait_for_holder(const struct mounts *mounts, const char *path, pid_t 
 static void complain_not_mounted(const char *path, const struct archive *archive, bool found)
 {
     struct record record;
-    enum owner_state state;
 
     log_error("'%s' is not mounted", path);
-    if (found && owner_look(archive, &record, &state) == 0 && state == OWNER_ALIVE &&
-        owner_holder_strange(archive, &record))
+    if (found && owner_record_read(archive, &record) == 0 && owner_holder_strange(archive, &record))
         owner_holder_note_copy(archive, &record);
 }
 

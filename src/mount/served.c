@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "mount/health.h"
 #include "owner/owner.h"
+#include "owner/owner_record.h"
 
 #define STRANGER_MS 1000 /* for an answer of who most likely serves something else */
 
@@ -36,7 +37,7 @@ static bool record_fits(const struct mounts *mounts, const struct mount *mount,
                         const struct archive *archive)
 {
     struct record record;
-    int rc = mount->read_only ? -EACCES : owner_record(archive, &record);
+    int rc = mount->read_only ? -EACCES : owner_record_read(archive, &record);
 
     if (rc)
         return rc != -ENOENT;
@@ -197,7 +198,7 @@ int served_all(const struct mounts *mounts, const struct archive *archive,
     int rc;
 
     *found = (struct served_list){0};
-    if (owner_record(archive, &record))
+    if (owner_record_read(archive, &record))
         record.mountpoint[0] = '\0';
     rc = look_through(&search, true, false);
     if (!rc && may_be_elsewhere(&search, &exclusive))

@@ -28,7 +28,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,106 +36,10 @@
 #include "base/log.h"
 #include "format/format.h"
 #include "owner/leftovers.h"
-
-#define LOCK "lock"   /* in the private directory */
-#define SPARE "spare" /* what a record can be written into when the disk is full */
+#include "owner/owner_record.h"
 
 #define FINISH_WAIT_MS 60000 /* for a process that is writing its last bytes */
 #define FINISH_POLL_MS 5
-
-/*
- * On a disk that is full to the last block or inode: a file that has its block is
- * written in place, the lock itself or, where there is none, the one that the last
- * writer left under the name of SPARE. That gets its name when it is whole and on disk; a
- * lock that is torn by a power cut is refused as damaged. full: the error to return where there
- * is no such file.
- */
-static int write_without_space(int dirfd, const char *text, size_t len, enum io_replace_mode mode,
-                               int full)
-{
-    unsigned links;
-    int fd;
-    int rc = io_open_file(dirfd, mode == IO_NEW ? SPARE : LOCK, O_WRONLY, &fd);
-
-    if (rc)
-        return rc == -ENOENT ? full : rc;
-    rc = io_links(fd, &links);
-    if (!rc && links != 1)
-        rc = full; /* it may be that of a copy, too */
-    if (!rc)
-        rc = io_pwrite(fd, text, len, 0);
-    if (!rc)
-        rc = io_truncate(fd, len);
-    if (!rc)
-        rc = io_fdatasync(fd);
-    close(fd);
-    if (!rc && mode == IO_NEW)
-        rc = io_rename_new(dirfd, SPARE, LOCK);
-    return rc ? rc : io_sync_dir(dirfd, ".");
-}
-
-/* The lock has this text already, and may lack the sync of its name alone. */
-static bool is_written(int dirfd, const char *text, size_t len)
-{
-    char there[RECORD_MAX];
-    size_t n;
-
-    return io_read_file(dirfd, LOCK, there, sizeof(there), &n) == 0 && n == len &&
-           memcmp(there, text, len) == 0;
-}
-
-static int write_record(const struct archive *archive, const struct record *record,
-                        enum io_replace_mode mode)
-{
-    char text[RECORD_MAX];
-    int fd;
-    int rc = archive_private(archive, true, &fd);
-
-    if (!rc) {
-        size_t len = record_print(record, text);
-
-        rc = io_replace(fd, LOCK, text, len, mode);
-        if (io_is_full(rc))
-            rc = is_written(fd, text, len) ? io_sync_dir(fd, ".")
-                                           : write_without_space(fd, text, len, mode, rc);
-        close(fd);
-    }
-    if (rc == -EEXIST)
-        return rc;
-    if (rc)
-        log_error("cannot write the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
-                  strerror(-rc));
-    if (rc == -EROFS || rc == -EACCES)
-        log_note("to mount without writing, use 'mosaicfs mount --read-only'");
-    if (io_is_full(rc))
-        log_note("free some space on that file system, a few KiB are enough; once it is mounted, "
-                 "deleting files in the drive and trimming it (fstrim) frees more");
-    return rc;
-}
-
-/* Reads the record as it stands. -ENOENT: none; -EBADMSG: not a record. */
-static int read_record(const struct archive *archive, struct record *record)
-{
-    char text[RECORD_MAX];
-    size_t len;
-    int fd;
-    int rc = archive_private(archive, false, &fd);
-
-    if (rc)
-        return rc;
-    rc = io_read_file(fd, LOCK, text, sizeof(text), &len);
-    close(fd);
-    if (!rc && len == 0)
-        rc = -ENOENT;
-    return rc ? rc : record_parse(text, len, record);
-}
-
-static int complain_unreadable(const struct archive *archive, int rc)
-{
-    log_error("cannot read the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
-              rc == -EBADMSG ? "it is damaged" : io_why(rc));
-    return rc;
-}
 
 /*
  * 0 when the record in the archive names this process, -EBUSY when it does not.
@@ -146,19 +49,14 @@ static int check_ours(const struct owner *owner)
 {
     const struct record *me = &owner->record;
     struct record there;
-    int rc = read_record(owner->archive, &there);
+    int rc = owner_record_read(owner->archive, &there);
 
     if (rc && rc != -ENOENT && rc != -EBADMSG)
-        return complain_unreadable(owner->archive, rc);
+        return owner_record_complain(owner->archive, rc);
     return !rc && strcmp(there.machine, me->machine) == 0 && strcmp(there.boot, me->boot) == 0 &&
                    there.pid == me->pid
                ? 0
                : -EBUSY;
-}
-
-int owner_record(const struct archive *archive, struct record *record)
-{
-    return read_record(archive, record);
 }
 
 /* Without a lock: what can be told by looking. */
@@ -169,7 +67,7 @@ static enum owner_state look_at(const struct archive *archive, const struct reco
 
 int owner_read(const struct archive *archive, struct record *record)
 {
-    int rc = read_record(archive, record);
+    int rc = owner_record_read(archive, record);
 
     if (!rc && look_at(archive, record) == OWNER_DEAD)
         rc = -ENOENT;
@@ -178,7 +76,7 @@ int owner_read(const struct archive *archive, struct record *record)
 
 int owner_look(const struct archive *archive, struct record *record, enum owner_state *state)
 {
-    int rc = read_record(archive, record);
+    int rc = owner_record_read(archive, record);
 
     if (rc == -ENOENT)
         *state = OWNER_NONE;
@@ -307,13 +205,13 @@ static int check_record(const struct owner *owner, struct record *stale)
 {
     const struct archive *archive = owner->archive;
     struct record record;
-    int rc = read_record(archive, &record);
+    int rc = owner_record_read(archive, &record);
 
     *stale = (struct record){0};
     if (rc == -ENOENT)
         return 0;
     if (rc) {
-        complain_unreadable(archive, rc);
+        owner_record_complain(archive, rc);
         if (rc == -EBADMSG || rc == -EINVAL || rc == -ELOOP || rc == -EFBIG) /* it is no record */
             log_note(
                 "if you are sure that no host uses the archive, remove that file and try again");
@@ -360,11 +258,11 @@ static int take_record(const struct owner *owner)
 {
     const struct archive *archive = owner->archive;
     struct record other;
-    int rc = write_record(archive, &owner->record, owner->previous.pid ? IO_OVER : IO_NEW);
+    int rc = owner_record_write(archive, &owner->record, owner->previous.pid ? IO_OVER : IO_NEW);
     bool lost;
 
-    if (rc == -EEXIST && read_record(archive, &other) == -ENOENT) /* an empty file */
-        rc = write_record(archive, &owner->record, IO_OVER);
+    if (rc == -EEXIST && owner_record_read(archive, &other) == -ENOENT) /* an empty file */
+        rc = owner_record_write(archive, &owner->record, IO_OVER);
     lost = rc == -EEXIST;
     if (!rc) {
         rc = check_ours(owner);
@@ -427,33 +325,7 @@ int owner_take(struct owner *owner, const struct archive *archive, const char *m
 int owner_made_mountpoint(struct owner *owner)
 {
     owner->record.made_mountpoint = true;
-    return write_record(owner->archive, &owner->record, IO_OVER);
-}
-
-/* For a new lock, when this one is gone. */
-static bool has_room(const struct archive *archive)
-{
-    struct statvfs vfs;
-
-    return fstatvfs(archive->dirfd, &vfs) == 0 && vfs.f_bavail > 0 && vfs.f_favail > 0;
-}
-
-static void remove_record(const struct archive *archive, bool keep)
-{
-    int fd;
-    int rc = archive_private(archive, false, &fd);
-
-    if (!rc) {
-        /* Its block serves the next writer when there is no other. A short use has none to leave.
-         */
-        rc = keep && renameat(fd, LOCK, fd, SPARE) == 0 ? 0 : -ENOENT;
-        if (rc)
-            rc = unlinkat(fd, LOCK, 0) ? -errno : 0;
-        close(fd);
-    }
-    if (rc)
-        log_warn("cannot remove the lock '%s/%s': %s", archive->path, FORMAT_LOCK_NAME,
-                 strerror(-rc));
+    return owner_record_write(owner->archive, &owner->record, IO_OVER);
 }
 
 void owner_drop(struct owner *owner)
@@ -469,7 +341,7 @@ void owner_drop(struct owner *owner)
             "if another host wrote to the archive meanwhile, check the file system in the drive");
     }
     if (!rc && owner->recorded)
-        remove_record(archive, owner->record.mountpoint[0] || !has_room(archive));
+        owner_record_remove(archive, owner->record.mountpoint[0]);
     if (owner->locked)
         flock(archive->dirfd, LOCK_UN);
     owner->recorded = owner->locked = false;

@@ -80,9 +80,6 @@ MUST_CHECK int owner_look(const struct archive *archive, struct record *record,
  */
 MUST_CHECK int owner_exclude(const struct archive *archive);
 
-/* Reads the record as it stands, also that of a dead process. 0; -ENOENT: none; else -errno. */
-MUST_CHECK int owner_record(const struct archive *archive, struct record *record);
-
 /* A process of this host that holds the archive's lock, or 0. Reads /proc/locks. */
 pid_t owner_holder(const struct archive *archive);
 

@@ -15,6 +15,7 @@
 #include "base/proc.h"
 #include "format/format.h"
 #include "owner/owner.h"
+#include "owner/owner_record.h"
 #include "owner/writer.h"
 
 /*
@@ -201,7 +202,7 @@ bool owner_holder_mounted(const struct archive *archive, pid_t pid)
     f = fopen(path, "re");
     if (!f) /* EINVAL: it is ending and has left its namespace already */
         return errno != ENOENT && errno != ESRCH && errno != EINVAL;
-    if (owner_record(archive, &record) || record.pid != pid)
+    if (owner_record_read(archive, &record) || record.pid != pid)
         record.mountpoint[0] = '\0';
     while (!found && getline(&line, &cap, f) > 0) {
         struct proc_mount mount;

@@ -15,6 +15,7 @@
 #include "../tempstore.h"
 #include "base/compiler.h"
 #include "owner/owner.h"
+#include "owner/owner_record.h"
 
 #define MOUNTPOINT "/mnt/drive"
 #define OTHERS "/mnt/elsewhere"
@@ -177,16 +178,16 @@ static void later_calls_need_the_archive_alone(void **state)
     struct record taken, noted;
 
     assert_int_equal(owner_take(&owner, &temp.archive, MOUNTPOINT, false), 0);
-    assert_int_equal(owner_record(&temp.archive, &taken), 0);
+    assert_int_equal(owner_record_read(&temp.archive, &taken), 0);
     confined = true;
     assert_int_equal(owner_made_mountpoint(&owner), 0);
-    assert_int_equal(owner_record(&temp.archive, &noted), 0);
+    assert_int_equal(owner_record_read(&temp.archive, &noted), 0);
     assert_true(noted.made_mountpoint);
     noted.made_mountpoint = false;
     assert_memory_equal(&noted, &taken, sizeof(taken));
     owner_drop(&owner);
     confined = false;
-    assert_int_equal(owner_record(&temp.archive, &noted), -ENOENT);
+    assert_int_equal(owner_record_read(&temp.archive, &noted), -ENOENT);
 }
 
 /* --- what a record tells ------------------------------------------------------ */
