@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What Info.plist does not say of a sparse bundle: a part of settle.h.
+ * What Info.plist does not say of a sparse bundle: a part of detect.h.
  */
 #ifndef ARCHIVE_DETECT_BUNDLE_H
 #define ARCHIVE_DETECT_BUNDLE_H

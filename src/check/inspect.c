@@ -256,7 +256,7 @@ static void judge_there(const struct scan *scan, const struct judge_place *place
         judge_cover(scan, f);
     else if (place->where == NAMES_PRIVATE && !strcmp(name, REINDEX))
         judge_reindex(scan, f);
-    else if (place->where == NAMES_PRIVATE && !strcmp(name, JUDGE_LOST))
+    else if (place->where == NAMES_PRIVATE && !strcmp(name, INSPECT_LOST))
         f->kind = S_ISDIR(st->st_mode) ? SCAN_FINE : SCAN_LOST_TYPE;
     else
         judge_stranger(scan, place, name, st, f);
@@ -274,7 +274,7 @@ static bool is_written(const struct scan *scan, const struct judge_place *place,
 
     if (place->where == NAMES_FOLDER)
         return scan->layout->tile_number(place->folder, name, &tile);
-    return place->where == NAMES_TOP || !strcmp(name, JOURNAL) || !strcmp(name, JUDGE_LOST);
+    return place->where == NAMES_TOP || !strcmp(name, JOURNAL) || !strcmp(name, INSPECT_LOST);
 }
 
 /* Where all of the archive is closed to us that is said once. */

@@ -11,7 +11,7 @@
 
 #include "check/scan.h"
 
-#define JUDGE_LOST "lost+found" /* in .mosaicfs: what a repair took away */
+#define INSPECT_LOST "lost+found" /* in .mosaicfs: what a repair took away */
 
 /* A directory whose names are judged. */
 struct judge_place {

@@ -68,9 +68,9 @@ static int make_own(int lost, struct repair *repair)
     if (!gmtime_r(&now, &tm) || !strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &tm))
         return -EOVERFLOW;
     for (int i = 1; i <= SAME_SECOND; i++) {
-        const char *name = repair->path + strlen(FORMAT_PRIVATE_DIR "/" JUDGE_LOST "/");
+        const char *name = repair->path + strlen(FORMAT_PRIVATE_DIR "/" INSPECT_LOST "/");
 
-        snprintf(repair->path, sizeof(repair->path), FORMAT_PRIVATE_DIR "/" JUDGE_LOST "/%s",
+        snprintf(repair->path, sizeof(repair->path), FORMAT_PRIVATE_DIR "/" INSPECT_LOST "/%s",
                  stamp);
         if (i > 1)
             snprintf(repair->path + strlen(repair->path),
@@ -92,7 +92,7 @@ int repair_open(const struct archive *archive, struct repair *repair)
     *repair = (struct repair){.archive = archive, .dirfd = -1};
     rc = make_dir(archive->dirfd, FORMAT_PRIVATE_DIR, &private);
     if (!rc)
-        rc = make_dir(private, JUDGE_LOST, &lost);
+        rc = make_dir(private, INSPECT_LOST, &lost);
     if (!rc)
         rc = make_own(lost, repair);
     if (private >= 0)
@@ -101,7 +101,7 @@ int repair_open(const struct archive *archive, struct repair *repair)
         close(lost);
     if (rc)
         log_error("cannot make a directory in '%s/%s/%s': %s", archive->path, FORMAT_PRIVATE_DIR,
-                  JUDGE_LOST, strerror(-rc));
+                  INSPECT_LOST, strerror(-rc));
     return rc;
 }
 
