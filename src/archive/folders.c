@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Opens and lists the folders of tiles, and remembers which of them have entries that
+ * are not synced yet. Knows no bytes of a tile.
+ */
 #include "archive/folders.h"
 
 #include <dirent.h>

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reads the head of a tile's file and checks that it is the one that the archive's
+ * layout asks for; measures heads whose length no index gives. Owns no descriptor and
+ * logs nothing; the bytes of the jpeg segment are format/jpeg.c's.
+ */
 #include "archive/tile_head.h"
 
 #include <errno.h>

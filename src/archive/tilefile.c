@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Makes, replaces, punches and blanks the file of one tile. A file that has to be
+ * whole at once is written as NAME.tmp, synced and then renamed.
+ */
 #include "archive/tilefile.h"
 
 #include <errno.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Copies a range by copy_file_range(2) and, where the kernel cannot, by hand; holes
+ * and runs of zeros are left out.
+ */
 #include "base/copy.h"
 
 #include <errno.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns the lists of file system types: those whose caches belong to this kernel alone,
+ * and the few among them that are known well. Types are the numbers of statfs(2).
+ */
 #include "base/fs.h"
 
 #include <linux/magic.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns the owner and the group that new files and directories of the archive are
+ * given. Both are set once, before there are threads.
+ */
 #include "base/inherit.h"
 
 #include <errno.h>

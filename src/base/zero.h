@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Whether bytes are zeros, and how many are left without the zeros at the end.
+ */
 #ifndef BASE_ZERO_H
 #define BASE_ZERO_H
 

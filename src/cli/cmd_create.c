@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The create command: its options, the choice of layout, size and tile size, and what
+ * it says about the new archive. How an archive is made stands in
+ * archive/archive_create.c.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

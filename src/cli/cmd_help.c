@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The help command: the list of commands, or the help of one.
+ */
 #include "cli/cli.h"
 
 static void list_commands(void)

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns the decision which bytes are printed as they are: valid UTF-8 without control
+ * characters, except backslashes.
+ */
 #include "cli/escape.h"
 
 #include <stddef.h>

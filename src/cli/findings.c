@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns the word of each kind of finding and the sentence that describes one. The next
+ * step is findings_advice.c's.
+ */
 #include "cli/findings.h"
 
 #include <inttypes.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns jansson, which is optional: without it every object fails with -ENOTSUP, and
+ * json_complain() says why.
+ */
 #include "cli/json.h"
 
 #include <errno.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Sorts the words of -o and --fuse into those of mosaicfs and those of libfuse, and
+ * refuses the others.
+ */
 #include "cli/mount_args.h"
 
 #include <stdio.h>

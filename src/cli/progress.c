@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns how often the line is drawn: at most four times a second.
+ */
 #include "cli/progress.h"
 
 #include <stdarg.h>

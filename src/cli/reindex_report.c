@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns the words that reindex has for the kinds and the fates of files, for people and
+ * in JSON.
+ */
 #include "cli/reindex_report.h"
 
 #include <stdio.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The version of the program.
+ */
 #ifndef CLI_VERSION_H
 #define CLI_VERSION_H
 

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Fills in the answer that tells which archive a mount serves. The calls themselves
+ * are answered in fuse_ops.c.
+ */
 #include "front/control.h"
 
 #include <errno.h>

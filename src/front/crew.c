@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Keeps the score that decides between the two ways, who leads, and who watches the
+ * leader.
+ */
 #include "front/crew.h"
 
 /*

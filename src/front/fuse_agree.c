@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is agreed with the kernel when a session begins: every feature that is not in
+ * the list below is turned off.
+ */
 #include "front/fuse_ops.h"
 
 /*

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Data and holes of the image: absent tiles are holes, and the others are asked under
+ * their stripe.
+ */
 #include <errno.h>
 
 #include "image/impl.h"

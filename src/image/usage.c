@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Keeps one number for each tile and the sums over them, so that a count needs no walk
+ * over the image.
+ */
 #include "image/usage.h"
 
 #include <errno.h>

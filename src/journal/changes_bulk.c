@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Collects tiles and notes up to NOTE_MAX of them at a time, so that many share a
+ * sync. The order of writes is that of changes.c.
+ */
 #include "journal/changes_bulk.h"
 
 #include <errno.h>

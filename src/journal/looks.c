@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Takes the looks, folder by folder, with one fstatat(2) for each tile that is there.
+ * What a look is made of stands in format/journal.c.
+ */
 #include "journal/looks.h"
 
 #include <errno.h>

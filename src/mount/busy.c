@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns the sentences about a busy mount and the commands that they advise. Who the
+ * holders are is found by holders.c.
+ */
 #include "mount/busy.h"
 
 #include <stdio.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Before each unmount, which unmount.c does, compares the id of the mount on top with
+ * that of the mount that is meant.
+ */
 #include "mount/detach.h"
 
 #include <errno.h>

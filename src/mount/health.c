@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reads /proc/PID and the files of control groups, and turns the state of a process
+ * into a word and advice.
+ */
 #include "mount/health.h"
 
 #include <ctype.h>

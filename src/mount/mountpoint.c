@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Makes, finds and removes the file that is mounted on. Two mounts that begin at once
+ * exclude each other by a lock on that file.
+ */
 #include "mount/mountpoint.h"
 
 #include <errno.h>

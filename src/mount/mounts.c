@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reads mountinfo into a list and answers questions about it: what is on top, what
+ * lies below, what goes along with an unmount.
+ */
 #include "mount/mounts.h"
 
 #include <errno.h>

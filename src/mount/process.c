@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns the limits of a daemon, its locked memory, its score for the OOM killer, its
+ * state as an I/O flusher, and its standard descriptors.
+ */
 #include "mount/process.h"
 
 #include <errno.h>

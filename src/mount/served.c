@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Finds the mounts of an archive, and the archive of a mount. Mounts that are likely
+ * by path or record are asked first; the others get less time to answer.
+ */
 #include "mount/served.h"
 
 #include <errno.h>

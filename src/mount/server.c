@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Asks the server of a mount by control calls, each in a process that can be given up,
+ * and waits for its end.
+ */
 #include "mount/server.h"
 
 #include <dirent.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Owns the thread that waits for these signals.
+ */
 #include "mount/signals.h"
 
 #include <errno.h>

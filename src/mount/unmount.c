@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Runs umount2(2), or fusermount3(1), and reads the reason out of what that prints.
+ */
 #include "mount/unmount.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Which process of this machine holds the archive's flock, as /proc/locks tells it.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

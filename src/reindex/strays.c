@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Walks the places that are to be searched and reads what each file says of itself.
+ * What is to become of the files is strays_decide.c's.
+ */
 #include "reindex/strays.h"
 #include "archive/archive_index.h"
 

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is to become of the files that strays.c has found: which one is put in the
+ * place of a tile, which are duplicates, and which have to make room.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

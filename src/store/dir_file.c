@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One tile's file: how it is found, opened, checked, synced and made, and how its
+ * errors are logged.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
