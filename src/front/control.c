@@ -1,33 +1,117 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Fills in the answer that tells which archive a mount serves. The calls themselves
- * are answered in fuse_ops.c.
+ * Answers control calls. A new one is a number and a structure in control.h, a function
+ * here, and a row in the table.
  */
 #include "front/control.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* Asks no disk: the file system of the archive may stand still. */
-int control_locate(int fd, struct control_archive *out)
+#include "front/parking.h"
+#include "image/image.h"
+
+static int answer_status(const struct control_server *server, const void *in, void *out)
 {
+    const struct geometry *geo = image_geometry(server->img);
+    struct control_status *status = out;
+    struct image_usage usage;
+
+    (void)!image_usage(server->img, 0, &usage);
+    *status = (struct control_status){
+        .size = geo->size,
+        .tile_size = geo->tile_size,
+        .blocks = usage.blocks,
+        .ntiles = geo->ntiles,
+        .tiles = usage.tiles,
+        .flags = (server->read_only ? CONTROL_READ_ONLY : 0) |
+                 (image_failed(server->img) ? CONTROL_FAILED : 0) |
+                 (usage.complete ? CONTROL_COMPLETE : 0),
+        .pid = getpid(),
+    };
+    return 0;
+}
+
+static int answer_mark(const struct control_server *server, const void *in, void *out)
+{
+    struct control_mark *mark = out;
+
+    static_assert(sizeof(mark->epoch) >= STORE_EPOCH, "room for the word");
+    *mark = (struct control_mark){0};
+    return image_mark(server->img, mark->epoch);
+}
+
+static int answer_waiting(const struct control_server *server, const void *in, void *out)
+{
+    struct control_waiting *waiting = out;
+    struct parking_state state;
+
+    parking_look(server->parking, &state);
+    *waiting = (struct control_waiting){
+        .requests = state.requests,
+        .bytes = state.bytes,
+        .since = state.requests ? (int64_t)state.since : 0,
+    };
+    return 0;
+}
+
+/* Asks no disk: the file system of the archive may stand still. */
+static int answer_archive(const struct control_server *server, const void *in, void *out)
+{
+    struct control_archive *archive = out;
     char link[sizeof("/proc/self/fd/") + 16];
     struct statx stx;
     ssize_t len;
 
-    *out = (struct control_archive){.pid = getpid()};
-    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx))
+    *archive = (struct control_archive){.pid = getpid()};
+    if (statx(server->archive_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stx))
         return -errno;
-    out->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
-    out->ino = stx.stx_ino;
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    len = readlink(link, out->path, sizeof(out->path) - 1);
-    if (len <= 0 || out->path[0] != '/')
+    archive->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+    archive->ino = stx.stx_ino;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", server->archive_fd);
+    len = readlink(link, archive->path, sizeof(archive->path) - 1);
+    if (len <= 0 || archive->path[0] != '/')
         len = 0;
-    out->path[len] = '\0';
+    archive->path[len] = '\0';
     return 0;
+}
+
+static int answer_replaced(const struct control_server *server, const void *in, void *out)
+{
+    struct control_replaced *replaced = out;
+    struct store_replaced found;
+    int rc = image_replaced(server->img, &found);
+
+    *replaced = (struct control_replaced){.tiles = found.tiles};
+    memcpy(replaced->first, found.first, sizeof(replaced->first));
+    return rc;
+}
+
+static const struct call {
+    unsigned cmd; /* its number tells how long in and out are, too */
+    bool writer;  /* for handles that may write */
+    int (*answer)(const struct control_server *server, const void *in, void *out);
+} calls[] = {
+    {CONTROL_STATUS, false, answer_status},     {CONTROL_MARK, true, answer_mark},
+    {CONTROL_WAITING, false, answer_waiting},   {CONTROL_ARCHIVE, false, answer_archive},
+    {CONTROL_REPLACED, false, answer_replaced},
+};
+
+int control_answer(const struct control_server *server, bool writer, unsigned cmd, const void *in,
+                   size_t in_len, void *out, size_t out_len)
+{
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        if (calls[i].cmd != cmd)
+            continue;
+        if (in_len != (_IOC_DIR(cmd) & _IOC_WRITE ? _IOC_SIZE(cmd) : 0) ||
+            out_len != (_IOC_DIR(cmd) & _IOC_READ ? _IOC_SIZE(cmd) : 0))
+            return -ENOTTY;
+        return calls[i].writer && !writer ? -EBADF : calls[i].answer(server, in, out);
+    }
+    return -ENOTTY;
 }

@@ -7,6 +7,8 @@
 #define FRONT_CONTROL_H
 
 #include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 
@@ -67,9 +69,6 @@ static_assert(sizeof(struct control_archive) == 4120, "fixed for ever");
 
 #define CONTROL_ARCHIVE _IOR('M', 5, struct control_archive)
 
-/* The answer to it, of the archive whose directory is fd. 0 or -errno. */
-MUST_CHECK int control_locate(int fd, struct control_archive *out);
-
 /*
  * Tiles that other programs have replaced or removed since they were in use. Looks
  * for up to some seconds at all of them.
@@ -83,5 +82,28 @@ struct control_replaced {
 static_assert(sizeof(struct control_replaced) == 72, "fixed for ever");
 
 #define CONTROL_REPLACED _IOR('M', 7, struct control_replaced)
+
+/* --- the server's side -------------------------------------------------------- */
+
+struct image;
+struct parking;
+
+/* What answers: a front end, whatever the way is by which calls reach it. */
+struct control_server {
+    struct image *img;
+    struct parking *parking; /* writes that wait for space */
+    int archive_fd;          /* the archive's directory; -1: none */
+    bool read_only;
+};
+
+#define CONTROL_MOST sizeof(struct control_archive) /* bytes of an answer, at most */
+
+/*
+ * Answers call cmd of a handle that may write or not. in and out are as long as the
+ * call's number says, else it is none of ours. 0; -ENOTTY: no such call; -EBADF: it is
+ * for those who may write; else the call's -errno. Any thread.
+ */
+MUST_CHECK int control_answer(const struct control_server *server, bool writer, unsigned cmd,
+                              const void *in, size_t in_len, void *out, size_t out_len);
 
 #endif

@@ -361,91 +361,27 @@ static void on_statfs(fuse_req_t req, fuse_ino_t ino)
         fuse_reply_statfs(req, &space);
 }
 
-static void status(struct fuse_front *front, struct control_status *out)
-{
-    const struct geometry *geo = image_geometry(front->img);
-    struct image_usage usage;
-
-    (void)!image_usage(front->img, 0, &usage);
-    *out = (struct control_status){
-        .size = geo->size,
-        .tile_size = geo->tile_size,
-        .blocks = usage.blocks,
-        .ntiles = geo->ntiles,
-        .tiles = usage.tiles,
-        .flags = (front->config.read_only ? CONTROL_READ_ONLY : 0) |
-                 (image_failed(front->img) ? CONTROL_FAILED : 0) |
-                 (usage.complete ? CONTROL_COMPLETE : 0),
-        .pid = getpid(),
-    };
-}
-
-static void waiting(struct fuse_front *front, struct control_waiting *out)
-{
-    struct parking_state state;
-
-    parking_look(front->parking, &state);
-    *out = (struct control_waiting){
-        .requests = state.requests,
-        .bytes = state.bytes,
-        .since = state.requests ? (int64_t)state.since : 0,
-    };
-}
-
-static int replaced(struct fuse_front *front, struct control_replaced *out)
-{
-    struct store_replaced found;
-    int rc = image_replaced(front->img, &found);
-
-    *out = (struct control_replaced){.tiles = found.tiles};
-    memcpy(out->first, found.first, sizeof(out->first));
-    return rc;
-}
-
-static int mark(struct fuse_front *front, const struct fuse_file_info *fi, struct control_mark *out)
-{
-    static_assert(sizeof(out->epoch) >= STORE_EPOCH, "room for the word");
-    *out = (struct control_mark){0};
-    return fi->fh ? image_mark(front->img, out->epoch) : -EBADF;
-}
-
 static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
                      struct fuse_file_info *fi, unsigned flags, const void *in_buf, size_t in_size,
                      size_t out_size)
 {
+    const struct fuse_front *front = front_of(req);
+    const struct control_server server = {
+        .img = front->img,
+        .parking = front->parking,
+        .archive_fd = front->config.archive_fd,
+        .read_only = front->config.read_only,
+    };
     union {
-        struct control_status status;
-        struct control_mark mark;
-        struct control_waiting waiting;
-        struct control_archive archive;
-        struct control_replaced replaced;
+        char bytes[CONTROL_MOST];
+        uint64_t aligned;
     } out;
-    size_t len = 0;
-    int rc = -ENOTTY;
+    int rc = control_answer(&server, fi->fh, cmd, in_buf, in_size, &out, out_size);
 
-    if (cmd == CONTROL_STATUS) {
-        len = sizeof(out.status);
-        status(front_of(req), &out.status);
-        rc = 0;
-    } else if (cmd == CONTROL_MARK) {
-        len = sizeof(out.mark);
-        rc = mark(front_of(req), fi, &out.mark);
-    } else if (cmd == CONTROL_WAITING) {
-        len = sizeof(out.waiting);
-        waiting(front_of(req), &out.waiting);
-        rc = 0;
-    } else if (cmd == CONTROL_ARCHIVE) {
-        len = sizeof(out.archive);
-        rc = control_locate(front_of(req)->config.archive_fd, &out.archive);
-    } else if (cmd == CONTROL_REPLACED) {
-        len = sizeof(out.replaced);
-        rc = replaced(front_of(req), &out.replaced);
-    }
-    /* The kernel made room for as much as the command's number says. */
-    if (rc || len != out_size)
-        answer(req, rc ? rc : -ENOTTY);
+    if (rc)
+        answer(req, rc);
     else
-        fuse_reply_ioctl(req, 0, &out, len);
+        fuse_reply_ioctl(req, 0, &out, out_size);
 }
 
 const struct fuse_lowlevel_ops fuse_ops = {

@@ -42,6 +42,7 @@ struct uring_job {
     off_t off;
     off_t len;
     const char *buf; /* the ring's, there until the request is answered */
+    size_t buf_len;  /* of an ioctl; of a write it is len */
     struct stat want;
 };
 

@@ -132,11 +132,10 @@ static void on_statfs(fuse_req_t req, fuse_ino_t ino)
     uring_do(&(struct uring_job){.run = run_statfs, .req = req, .ino = ino});
 }
 
-/* Ours bring no data. */
 static void run_ioctl(struct uring_job *job)
 {
-    fuse_ops.ioctl(job->req, job->ino, job->cmd, NULL, job->fip, (unsigned)job->number, NULL, 0,
-                   (size_t)job->len);
+    fuse_ops.ioctl(job->req, job->ino, job->cmd, NULL, job->fip, (unsigned)job->number, job->buf,
+                   job->buf_len, (size_t)job->len);
 }
 
 static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
@@ -148,6 +147,8 @@ static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
                                  .ino = ino,
                                  .cmd = cmd,
                                  .number = (int)flags,
+                                 .buf = in_buf,
+                                 .buf_len = in_size,
                                  .len = (off_t)out_size,
                                  .fip = fi});
 }
