@@ -13,16 +13,8 @@
 #include "image/tileset.h"
 #include "image/usage.h"
 
-/*
- * More than threads in practice; neighbouring tiles fall into different ones. The
- * thread sanitizer cannot follow a thread that holds 64 locks or more, and an
- * epoch begins under all of them.
- */
-#ifdef __SANITIZE_THREAD__
-#define STRIPES 32
-#else
+/* More than threads in practice; neighbouring tiles fall into different ones. */
 #define STRIPES 128
-#endif
 
 struct stripe {
     struct rwlock lock;
