@@ -8,7 +8,6 @@
  * permissions.
  */
 #include "check/inspect.h"
-#include "archive/archive_index.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "archive/archive_index.h"
 #include "base/io.h"
+#include "check/scan_kinds.h"
 #include "format/cover.h"
 #include "format/format.h"
 #include "journal/changes.h"
@@ -193,7 +194,7 @@ static void judge_stranger(const struct scan *scan, const struct judge_place *pl
     f->whole =
         f->lone && S_ISREG(st->st_mode) && f->what == NAMES_THE_INDEX && is_index(scan, name);
     if (place->where != NAMES_PRIVATE && S_ISREG(st->st_mode) && f->kind != SCAN_FINE &&
-        !scan_is_note(f->kind))
+        !scan_kinds_note(f->kind))
         inspect_tile_claim(scan, place, name, f);
 }
 

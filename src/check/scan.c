@@ -5,7 +5,6 @@
  * wrong, not with the size of the image.
  */
 #include "check/scan.h"
-#include "archive/archive_index.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,10 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/archive_index.h"
 #include "archive/detect.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "check/inspect.h"
+#include "check/scan_kinds.h"
 #include "format/format.h"
 #include "owner/owner.h"
 
@@ -386,11 +387,6 @@ void scan_spoiled(struct scan *scan, uint32_t tile)
             scan->list[i].lone = true;
 }
 
-bool scan_is_note(enum scan_kind kind)
-{
-    return kind >= SCAN_SERVICE;
-}
-
 /*
  * Where tiles say themselves what they are, names tell nothing: a directory may
  * hold some of them. Else it may be a folder of tiles that somebody has renamed,
@@ -415,31 +411,26 @@ bool scan_may_move(const struct scan *scan, const struct scan_finding *finding)
         return false;
     if (finding->claim == SCAN_CLAIMS_OTHER || finding->claim == SCAN_CLAIMS_SOME)
         return false; /* some archive may miss it */
-    switch (finding->kind) {
-    case SCAN_LOCK_DAMAGED:
-    case SCAN_LOCK_STALE:
-    case SCAN_JOURNAL_DAMAGED:
-    case SCAN_COVER_DAMAGED:
+    switch (scan_kinds_move(finding->kind)) {
+    case SCAN_KINDS_STAYS:
+        return false;
+    case SCAN_KINDS_GOES:
         return true;
-    case SCAN_TILE_OUTSIDE:
+    case SCAN_KINDS_OUTSIDE:
         return !scan->unsure && !finding->lone;
-    case SCAN_FOREIGN:
+    case SCAN_KINDS_FOREIGN:
         return !finding->lone && !may_hold_tiles(scan, finding);
-    case SCAN_UNFINISHED:
-    case SCAN_TEMPORARY:
+    case SCAN_KINDS_TRANSFER:
         return (inside || !finding->directory) && !finding->whole &&
                !(finding->claim == SCAN_CLAIMS_OURS && finding->lone);
-    case SCAN_TILE_MISPLACED:
-    case SCAN_SPELLING:
-    case SCAN_CONFLICT:
+    case SCAN_KINDS_COPY:
         return (inside || !finding->directory) && !finding->lone; /* who knows what is in it */
-    case SCAN_LAYOUT:
+    case SCAN_KINDS_LAYOUT:
         if (!scan->layout->rival_path) /* nobody ever took it for a tile */
             return finding->claim == SCAN_CLAIMS_NOTHING || !finding->lone;
         /* Of format 1 the whole archive is refused: which tiles are the good ones? */
         return scan->archive->index.format != FORMAT_ORIGINAL && !finding->directory &&
                !finding->lone;
-    default:
-        return false;
     }
+    return false;
 }

@@ -19,6 +19,7 @@
 #include "format/names.h"
 #include "format/record.h"
 
+/* What holds for each stands in scan_kinds.c. */
 enum scan_kind {
     SCAN_FINE,
     /* the archive as a whole */
@@ -152,9 +153,6 @@ MUST_CHECK int scan_add(struct scan *scan, const struct scan_finding *finding, c
 
 /* The tile turned out to be damaged: what may be a copy of it may be its only good one. */
 void scan_spoiled(struct scan *scan, uint32_t tile);
-
-/* Nothing wrong. */
-bool scan_is_note(enum scan_kind kind);
 
 /*
  * The file can be moved away: no byte that the image shows changes, and it is

@@ -16,6 +16,7 @@
 #include "check/repair.h"
 #include "check/reread.h"
 #include "check/scan.h"
+#include "check/scan_kinds.h"
 #include "cli/cli.h"
 #include "cli/escape.h"
 #include "cli/findings.h"
@@ -67,7 +68,7 @@ static void print_finding(const struct check *check, const struct scan_finding *
         return;
     findings_detail(&check->scan, f, detail);
     findings_advice(&check->scan, f, advice);
-    if (scan_is_note(f->kind))
+    if (scan_kinds_note(f->kind))
         printf("note: ");
     escape_print(f->path, stdout);
     printf("%s%s\n", f->path[0] ? ": " : "", detail);
@@ -113,11 +114,11 @@ static void add_finding(const struct check *check, const struct scan_finding *f,
 {
     char text[FINDINGS_TEXT];
 
-    json_add_text(json, "kind", findings_word(f->kind));
+    json_add_text(json, "kind", scan_kinds_word(f->kind));
     json_add_text(json, "path", f->path[0] ? f->path : NULL);
     findings_detail(&check->scan, f, text);
     json_add_text(json, "detail", text);
-    if (scan_is_note(f->kind))
+    if (scan_kinds_note(f->kind))
         return;
     findings_advice(&check->scan, f, text);
     json_add_text(json, "advice", text);
@@ -141,8 +142,9 @@ static int print_json(const struct check *check)
         findings = json_add_list(json, "findings");
         notes = json_add_list(json, "notes");
         for (size_t i = 0; i < scan->n; i++)
-            add_finding(check, &scan->list[i],
-                        json_list_add_group(scan_is_note(scan->list[i].kind) ? notes : findings));
+            add_finding(
+                check, &scan->list[i],
+                json_list_add_group(scan_kinds_note(scan->list[i].kind) ? notes : findings));
         rc = json_end(json, stdout);
     }
     return json_complain(rc);
@@ -249,7 +251,7 @@ static int tell(struct check *check)
     if (check->repair)
         repaired = repair(check);
     for (size_t i = 0; i < scan->n; i++)
-        check->left += !scan_is_note(scan->list[i].kind) && !scan->list[i].moved;
+        check->left += !scan_kinds_note(scan->list[i].kind) && !scan->list[i].moved;
     if (check->json)
         rc = print_json(check);
     else

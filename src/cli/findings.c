@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Owns the word of each kind of finding and the sentence that describes one. The next
- * step is findings_advice.c's.
+ * Says what is so: a row for each kind of finding, with the sentence that describes it, or a
+ * function that makes one. The next step is findings_advice.c's.
  */
 #include "cli/findings.h"
 
@@ -10,68 +10,11 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "check/scan_kinds.h"
 #include "cli/findings_impl.h"
 #include "format/format.h"
 
 #define FEW 8 /* so many times fewer than tiles */
-
-static const char *const words[SCAN_KINDS] = {
-    [SCAN_INDEX_MISSING] = "index-missing",
-    [SCAN_INDEX_DAMAGED] = "index-damaged",
-    [SCAN_INDEX_UNREADABLE] = "index-unreadable",
-    [SCAN_INDEX_UNUSABLE] = "index-unusable",
-    [SCAN_SPARE_MISSING] = "spare-index-missing",
-    [SCAN_SPARE_DAMAGED] = "spare-index-damaged",
-    [SCAN_SPARE_DIFFERS] = "spare-index-differs",
-    [SCAN_TOKEN_MISSING] = "token-missing",
-    [SCAN_TOKEN_UNREADABLE] = "token-unreadable",
-    [SCAN_TOKEN_ENCRYPTED] = "token-encrypted",
-    [SCAN_LOCK_DAMAGED] = "lock-damaged",
-    [SCAN_LOCK_STALE] = "lock-stale",
-    [SCAN_LOCK_UNREADABLE] = "lock-unreadable",
-    [SCAN_JOURNAL_DAMAGED] = "journal-damaged",
-    [SCAN_COVER_DAMAGED] = "cover-damaged",
-    [SCAN_COVER_UNREADABLE] = "cover-unreadable",
-    [SCAN_REINDEX_UNFINISHED] = "reindex-unfinished",
-    [SCAN_PRIVATE_TYPE] = "private-type",
-    [SCAN_LOST_TYPE] = "lost-found-type",
-    [SCAN_HARD_LINKS] = "hard-links",
-    [SCAN_LAYOUTS_MIXED] = "layouts-mixed",
-    [SCAN_HEADS_UNKNOWN] = "pictures-differ",
-    [SCAN_FOLDER_MISSING] = "folder-missing",
-    [SCAN_FOLDER_TYPE] = "folder-type",
-    [SCAN_FOLDER_UNREADABLE] = "folder-unreadable",
-    [SCAN_TILE_TYPE] = "tile-type",
-    [SCAN_TILE_UNREADABLE] = "tile-unreadable",
-    [SCAN_TILE_LONG] = "tile-too-long",
-    [SCAN_TILE_SHORT] = "tile-too-short",
-    [SCAN_TILE_CUT] = "tile-cut",
-    [SCAN_TILE_HEAD] = "tile-head-damaged",
-    [SCAN_TILE_NONE] = "tile-is-none",
-    [SCAN_TILE_STRANGER] = "tile-of-other-archive",
-    [SCAN_TILE_SWAPPED] = "tile-of-other-number",
-    [SCAN_UNWRITABLE] = "not-writable",
-    [SCAN_TILE_BYTES] = "tile-bytes-unreadable",
-    [SCAN_PICTURE_CHANGED] = "picture-changed",
-    [SCAN_TILE_OUTSIDE] = "tile-outside",
-    [SCAN_TILE_MISPLACED] = "tile-misplaced",
-    [SCAN_SPELLING] = "other-spelling",
-    [SCAN_LAYOUT] = "tile-of-other-layout",
-    [SCAN_CONFLICT] = "conflict-copy",
-    [SCAN_UNFINISHED] = "unfinished-transfer",
-    [SCAN_TEMPORARY] = "temporary-file",
-    [SCAN_FOREIGN] = "foreign-file",
-    [SCAN_SERVICE] = "service-file",
-    [SCAN_RESERVED] = "reserved-name",
-    [SCAN_LOCK_ELSEWHERE] = "lock-elsewhere",
-    [SCAN_JOURNAL_MISSING] = "journal-missing",
-    [SCAN_NOT_OURS] = "archive-not-writable",
-};
-
-const char *findings_word(enum scan_kind kind)
-{
-    return words[kind];
-}
 
 /* --- what is so -------------------------------------------------------------- */
 
@@ -139,105 +82,74 @@ static void detail_of_copy(const struct scan *scan, const struct scan_finding *f
             f->whole ? "; it is a whole index" : "", f->claim ? that_one : "");
 }
 
-/* In the place of a tile behind a picture. */
-static void detail_of_picture(const struct scan_finding *f, char text[FINDINGS_TEXT])
+static void detail_of_cut(const struct scan *scan, const struct scan_finding *f,
+                          char text[FINDINGS_TEXT])
+{
+    if (f->want)
+        put(text,
+            "it has been cut short: the picture before the tile has %" PRIu64
+            " bytes, the file %" PRIu64,
+            f->want, f->size);
+    else
+        put(text, "it has been cut short: the file has %" PRIu64 " bytes", f->size);
+}
+
+static void detail_of_swap(const struct scan *scan, const struct scan_finding *f,
+                           char text[FINDINGS_TEXT])
 {
     char of[FINDINGS_ORIGINAL];
 
-    switch (f->kind) {
-    case SCAN_TILE_CUT:
-        if (f->want)
-            put(text,
-                "it has been cut short: the picture before the tile has %" PRIu64
-                " bytes, the file %" PRIu64,
-                f->want, f->size);
-        else
-            put(text, "it has been cut short: the file has %" PRIu64 " bytes", f->size);
-        break;
-    case SCAN_TILE_HEAD:
-        put(text, "the tile cannot be used: %s",
-            f->why ? f->why : "what it says of itself is damaged");
-        break;
-    case SCAN_TILE_NONE:
-        put(text, "it says nowhere that it is a tile");
-        break;
-    case SCAN_TILE_STRANGER:
-        put(text, "it says that it is a tile of another archive");
-        break;
-    case SCAN_TILE_SWAPPED:
-        findings_original(f, of);
-        put(text, "it says that it is %s", of);
-        break;
-    default:
-        put(text, "the picture before the tile is not as it was written");
-    }
+    findings_original(f, of);
+    put(text, "it says that it is %s", of);
 }
 
-static void detail_of_tile(const struct scan_finding *f, char text[FINDINGS_TEXT])
+static void detail_of_length(const struct scan *scan, const struct scan_finding *f,
+                             char text[FINDINGS_TEXT])
 {
-    switch (f->kind) {
-    case SCAN_TILE_TYPE:
-        put(text, "it is in the place of a tile and is not a regular file");
-        break;
-    case SCAN_TILE_UNREADABLE:
-        put(text, "the tile cannot be opened: %s", io_why(-f->err));
-        break;
-    case SCAN_TILE_LONG:
-        put(text, "the file is longer than its tile: %" PRIu64 " bytes instead of %" PRIu64,
-            f->size, f->want);
-        break;
-    case SCAN_TILE_SHORT:
-        put(text, "the file is shorter than its tile: %" PRIu64 " bytes instead of %" PRIu64,
-            f->size, f->want);
-        break;
-    case SCAN_TILE_BYTES:
-        put(text, "%" PRIu64 " bytes of it cannot be read, the first at %" PRIu64 ": %s", f->size,
-            f->want, strerror(f->err));
-        break;
-    case SCAN_TILE_OUTSIDE:
-        put(text, "a tile behind the end of the image");
-        break;
-    default:
-        detail_of_picture(f, text);
-    }
+    put(text, "the file is %s than its tile: %" PRIu64 " bytes instead of %" PRIu64,
+        f->kind == SCAN_TILE_LONG ? "longer" : "shorter", f->size, f->want);
 }
 
-static void detail_of_index(const struct scan_finding *f, char text[FINDINGS_TEXT])
+static void detail_of_bytes(const struct scan *scan, const struct scan_finding *f,
+                            char text[FINDINGS_TEXT])
 {
-    switch (f->kind) {
-    case SCAN_INDEX_MISSING:
-        put(text, "the index is missing");
-        break;
-    case SCAN_INDEX_DAMAGED:
-        put(text, "the index is damaged: %s", f->why);
-        break;
-    case SCAN_INDEX_UNREADABLE:
-        put(text, "the index cannot be read: %s", io_why(-f->err));
-        break;
-    case SCAN_INDEX_UNUSABLE:
-        put(text, "the index cannot be used: %s; the copy of it can", f->why);
-        break;
-    case SCAN_SPARE_DAMAGED:
+    put(text, "%" PRIu64 " bytes of it cannot be read, the first at %" PRIu64 ": %s", f->size,
+        f->want, strerror(f->err));
+}
+
+static void detail_of_spare(const struct scan *scan, const struct scan_finding *f,
+                            char text[FINDINGS_TEXT])
+{
+    if (f->kind == SCAN_SPARE_DAMAGED)
         put(text, "the copy of the index cannot be used: %s", f->why ? f->why : io_why(-f->err));
-        break;
-    case SCAN_SPARE_DIFFERS:
-        if (f->size != f->want)
-            put(text,
-                "the copy of the index differs from it: there the image has %" PRIu64
-                " bytes, in the index %" PRIu64,
-                f->size, f->want);
-        else
-            put(text, "the copy of the index differs from it: its bands have another size");
-        break;
-    case SCAN_TOKEN_MISSING:
-        put(text, "the token is missing, which each sparse bundle has");
-        break;
-    case SCAN_TOKEN_UNREADABLE:
-        put(text, "the token cannot be read: %s", io_why(-f->err));
-        break;
-    default:
-        put(text, "the sparse bundle is encrypted, and cannot be used here");
-    }
+    else if (f->size != f->want)
+        put(text,
+            "the copy of the index differs from it: there the image has %" PRIu64
+            " bytes, in the index %" PRIu64,
+            f->size, f->want);
+    else
+        put(text, "the copy of the index differs from it: its bands have another size");
+}
+
+static void detail_of_links(const struct scan *scan, const struct scan_finding *f,
+                            char text[FINDINGS_TEXT])
+{
+    put(text,
+        "tiles that have other names, too (hard links): %" PRIu64 "; the drive shows them, and "
+        "writing to them fails",
+        f->size);
+}
+
+static void detail_of_unusable(const struct scan *scan, const struct scan_finding *f,
+                               char text[FINDINGS_TEXT])
+{
+    put(text, "the index cannot be used: %s; the copy of it can", f->why);
+}
+
+static void detail_of_head(const struct scan *scan, const struct scan_finding *f,
+                           char text[FINDINGS_TEXT])
+{
+    put(text, "the tile cannot be used: %s", f->why ? f->why : "what it says of itself is damaged");
 }
 
 /* Strays rather than half an archive. */
@@ -272,7 +184,8 @@ static void detail_of_mixture(const struct scan *scan, const struct scan_finding
         f->size, ours, f->want, other, f->both);
 }
 
-static void detail_of_journal(const struct scan_finding *f, char text[FINDINGS_TEXT])
+static void detail_of_journal(const struct scan *scan, const struct scan_finding *f,
+                              char text[FINDINGS_TEXT])
 {
     if (f->err)
         put(text, "the journal of changed tiles cannot be read: %s", strerror(f->err));
@@ -282,136 +195,138 @@ static void detail_of_journal(const struct scan_finding *f, char text[FINDINGS_T
         put(text, "the journal of changed tiles has damaged sectors: %" PRIu64, f->size);
 }
 
-static void detail_of_note(const struct scan_finding *f, char text[FINDINGS_TEXT])
+static void detail_of_no_journal(const struct scan *scan, const struct scan_finding *f,
+                                 char text[FINDINGS_TEXT])
 {
-    if (f->kind == SCAN_SERVICE)
-        put(text, "it belongs to %s and is left alone", f->program);
-    else if (f->kind == SCAN_RESERVED)
-        put(text, "its name is reserved for versions to come; it is left alone");
-    else if (f->kind == SCAN_LOCK_ELSEWHERE)
-        put(text, "host '%s' %s the archive%s (process %d), or %s when it ended", f->host,
-            f->mounted ? "has" : "works on", f->mounted ? " mounted" : "", (int)f->pid,
-            f->mounted ? "had" : "did");
-    else if (f->kind == SCAN_SPARE_MISSING)
-        put(text, "the bundle has no such copy of 'Info.plist', which it need not have");
-    else if (f->kind == SCAN_NOT_OURS)
-        put(text,
-            "this user may not write to the archive (%s): whether its owner can write to all tiles "
-            "was not looked at",
-            strerror(f->err));
-    else if (f->why)
+    if (f->why)
         put(text, "the journal of changed tiles %s: everything may have changed", f->why);
     else
         put(text, "there is no journal of changed tiles: everything may have changed");
 }
 
-/* In .mosaicfs. */
-static void detail_of_private(const struct scan_finding *f, char text[FINDINGS_TEXT])
+static void detail_of_service(const struct scan *scan, const struct scan_finding *f,
+                              char text[FINDINGS_TEXT])
 {
-    switch (f->kind) {
-    case SCAN_LOCK_DAMAGED:
-        put(text, "the record of the writer is damaged");
-        break;
-    case SCAN_LOCK_STALE:
-        put(text,
-            f->mounted
-                ? "process %d, which had the archive mounted, ended without unmounting"
-                : "process %d, which was at work on the archive without mounting it, ended early",
-            (int)f->pid);
-        break;
-    case SCAN_LOCK_UNREADABLE:
-        put(text, "the record of the writer cannot be read: %s", strerror(f->err));
-        break;
-    case SCAN_JOURNAL_DAMAGED:
-        detail_of_journal(f, text);
-        break;
-    case SCAN_COVER_DAMAGED:
-    case SCAN_COVER_UNREADABLE:
-        put(text, "the note where covers come from cannot be read: %s",
-            f->err ? io_why(-f->err) : "it is damaged");
-        break;
-    case SCAN_REINDEX_UNFINISHED:
-        put(text, "a reindex has not ended: places of tiles may be empty, so the archive cannot be "
-                  "mounted");
-        break;
-    default:
-        put(text, "it is not a directory");
-    }
+    put(text, "it belongs to %s and is left alone", f->program);
 }
 
-static void detail_of_folder(const struct scan_finding *f, char text[FINDINGS_TEXT])
+static void detail_of_stale(const struct scan *scan, const struct scan_finding *f,
+                            char text[FINDINGS_TEXT])
 {
-    switch (f->kind) {
-    case SCAN_FOLDER_MISSING:
-        put(text, "the folder of the tiles is missing");
-        break;
-    case SCAN_FOLDER_TYPE:
-        put(text, "it is in the place of a folder of tiles and is not a directory");
-        break;
-    default:
-        put(text, "the folder cannot be listed: %s", strerror(f->err));
-    }
+    put(text,
+        f->mounted
+            ? "process %d, which had the archive mounted, ended without unmounting"
+            : "process %d, which was at work on the archive without mounting it, ended early",
+        (int)f->pid);
 }
+
+static void detail_of_other_host(const struct scan *scan, const struct scan_finding *f,
+                                 char text[FINDINGS_TEXT])
+{
+    put(text, "host '%s' %s the archive%s (process %d), or %s when it ended", f->host,
+        f->mounted ? "has" : "works on", f->mounted ? " mounted" : "", (int)f->pid,
+        f->mounted ? "had" : "did");
+}
+
+static void detail_of_user(const struct scan *scan, const struct scan_finding *f,
+                           char text[FINDINGS_TEXT])
+{
+    put(text,
+        "this user may not write to the archive (%s): whether its owner can write to all tiles "
+        "was not looked at",
+        strerror(f->err));
+}
+
+static void detail_of_cover(const struct scan *scan, const struct scan_finding *f,
+                            char text[FINDINGS_TEXT])
+{
+    put(text, "the note where covers come from cannot be read: %s",
+        f->err ? io_why(-f->err) : "it is damaged");
+}
+
+#define NO_DIRECTORY "it is not a directory"
+
+/* What follows the sentence. */
+enum ending { NOTHING, WHY, OPENING, ERROR };
+
+static const struct row {
+    const char *text; /* NULL: tell() says it */
+    enum ending ending;
+    void (*tell)(const struct scan *scan, const struct scan_finding *f, char text[FINDINGS_TEXT]);
+} rows[SCAN_KINDS] = {
+    [SCAN_INDEX_MISSING] = {"the index is missing"},
+    [SCAN_INDEX_DAMAGED] = {"the index is damaged", WHY},
+    [SCAN_INDEX_UNREADABLE] = {"the index cannot be read", OPENING},
+    [SCAN_INDEX_UNUSABLE] = {.tell = detail_of_unusable},
+    [SCAN_SPARE_DAMAGED] = {.tell = detail_of_spare},
+    [SCAN_SPARE_DIFFERS] = {.tell = detail_of_spare},
+    [SCAN_TOKEN_MISSING] = {"the token is missing, which each sparse bundle has"},
+    [SCAN_TOKEN_UNREADABLE] = {"the token cannot be read", OPENING},
+    [SCAN_TOKEN_ENCRYPTED] = {"the sparse bundle is encrypted, and cannot be used here"},
+    [SCAN_LOCK_DAMAGED] = {"the record of the writer is damaged"},
+    [SCAN_LOCK_STALE] = {.tell = detail_of_stale},
+    [SCAN_LOCK_UNREADABLE] = {"the record of the writer cannot be read", ERROR},
+    [SCAN_JOURNAL_DAMAGED] = {.tell = detail_of_journal},
+    [SCAN_COVER_DAMAGED] = {.tell = detail_of_cover},
+    [SCAN_COVER_UNREADABLE] = {.tell = detail_of_cover},
+    [SCAN_REINDEX_UNFINISHED] = {"a reindex has not ended: places of tiles may be empty, so the "
+                                 "archive cannot be mounted"},
+    [SCAN_PRIVATE_TYPE] = {NO_DIRECTORY},
+    [SCAN_LOST_TYPE] = {NO_DIRECTORY},
+    [SCAN_HARD_LINKS] = {.tell = detail_of_links},
+    [SCAN_LAYOUTS_MIXED] = {.tell = detail_of_mixture},
+    [SCAN_HEADS_UNKNOWN] = {"how long the pictures before its tiles are cannot be told: no whole "
+                            "one was found, and no two of one length"},
+    [SCAN_FOLDER_MISSING] = {"the folder of the tiles is missing"},
+    [SCAN_FOLDER_TYPE] = {"it is in the place of a folder of tiles and is not a directory"},
+    [SCAN_FOLDER_UNREADABLE] = {"the folder cannot be listed", ERROR},
+    [SCAN_TILE_TYPE] = {"it is in the place of a tile and is not a regular file"},
+    [SCAN_TILE_UNREADABLE] = {"the tile cannot be opened", OPENING},
+    [SCAN_TILE_LONG] = {.tell = detail_of_length},
+    [SCAN_TILE_SHORT] = {.tell = detail_of_length},
+    [SCAN_TILE_CUT] = {.tell = detail_of_cut},
+    [SCAN_TILE_HEAD] = {.tell = detail_of_head},
+    [SCAN_TILE_NONE] = {"it says nowhere that it is a tile"},
+    [SCAN_TILE_STRANGER] = {"it says that it is a tile of another archive"},
+    [SCAN_TILE_SWAPPED] = {.tell = detail_of_swap},
+    [SCAN_UNWRITABLE] = {"this user may not write to it", ERROR},
+    [SCAN_TILE_BYTES] = {.tell = detail_of_bytes},
+    [SCAN_PICTURE_CHANGED] = {"the picture before the tile is not as it was written"},
+    [SCAN_TILE_OUTSIDE] = {"a tile behind the end of the image"},
+    [SCAN_TILE_MISPLACED] = {.tell = detail_of_copy},
+    [SCAN_SPELLING] = {.tell = detail_of_copy},
+    [SCAN_LAYOUT] = {.tell = detail_of_copy},
+    [SCAN_CONFLICT] = {.tell = detail_of_copy},
+    [SCAN_UNFINISHED] = {.tell = detail_of_copy},
+    [SCAN_TEMPORARY] = {.tell = detail_of_copy},
+    [SCAN_FOREIGN] = {"it does not belong to the archive"},
+    [SCAN_SERVICE] = {.tell = detail_of_service},
+    [SCAN_RESERVED] = {"its name is reserved for versions to come; it is left alone"},
+    [SCAN_LOCK_ELSEWHERE] = {.tell = detail_of_other_host},
+    [SCAN_JOURNAL_MISSING] = {.tell = detail_of_no_journal},
+    [SCAN_SPARE_MISSING] = {"the bundle has no such copy of 'Info.plist', which it need not have"},
+    [SCAN_NOT_OURS] = {.tell = detail_of_user},
+};
 
 static void detail(const struct scan *scan, const struct scan_finding *f, char text[FINDINGS_TEXT])
 {
-    switch (f->kind) {
-    case SCAN_INDEX_MISSING:
-    case SCAN_INDEX_DAMAGED:
-    case SCAN_INDEX_UNREADABLE:
-    case SCAN_INDEX_UNUSABLE:
-    case SCAN_SPARE_DAMAGED:
-    case SCAN_SPARE_DIFFERS:
-    case SCAN_TOKEN_MISSING:
-    case SCAN_TOKEN_UNREADABLE:
-    case SCAN_TOKEN_ENCRYPTED:
-        detail_of_index(f, text);
+    const struct row *row = &rows[f->kind];
+
+    switch (row->ending) {
+    case NOTHING:
+        if (row->tell)
+            row->tell(scan, f, text);
+        else
+            put(text, "%s", row->text);
         break;
-    case SCAN_LOCK_DAMAGED:
-    case SCAN_LOCK_STALE:
-    case SCAN_LOCK_UNREADABLE:
-    case SCAN_JOURNAL_DAMAGED:
-    case SCAN_COVER_DAMAGED:
-    case SCAN_COVER_UNREADABLE:
-    case SCAN_REINDEX_UNFINISHED:
-    case SCAN_PRIVATE_TYPE:
-    case SCAN_LOST_TYPE:
-        detail_of_private(f, text);
+    case WHY:
+        put(text, "%s: %s", row->text, f->why);
         break;
-    case SCAN_LAYOUTS_MIXED:
-        detail_of_mixture(scan, f, text);
+    case OPENING:
+        put(text, "%s: %s", row->text, io_why(-f->err));
         break;
-    case SCAN_HEADS_UNKNOWN:
-        put(text, "how long the pictures before its tiles are cannot be told: no whole one was "
-                  "found, and no two of one length");
-        break;
-    case SCAN_FOLDER_MISSING:
-    case SCAN_FOLDER_TYPE:
-    case SCAN_FOLDER_UNREADABLE:
-        detail_of_folder(f, text);
-        break;
-    case SCAN_TILE_MISPLACED:
-    case SCAN_SPELLING:
-    case SCAN_LAYOUT:
-    case SCAN_CONFLICT:
-    case SCAN_UNFINISHED:
-    case SCAN_TEMPORARY:
-        detail_of_copy(scan, f, text);
-        break;
-    case SCAN_UNWRITABLE:
-        put(text, "this user may not write to it: %s", strerror(f->err));
-        break;
-    case SCAN_FOREIGN:
-        put(text, "it does not belong to the archive");
-        break;
-    case SCAN_HARD_LINKS:
-        put(text,
-            "tiles that have other names, too (hard links): %" PRIu64 "; the drive shows them, and "
-            "writing to them fails",
-            f->size);
-        break;
-    default:
-        detail_of_tile(f, text);
+    case ERROR:
+        put(text, "%s: %s", row->text, strerror(f->err));
     }
 }
 
@@ -420,12 +335,10 @@ void findings_detail(const struct scan *scan, const struct scan_finding *f,
 {
     size_t len;
 
-    if (scan_is_note(f->kind)) {
-        detail_of_note(f, text);
-        return;
-    }
     detail(scan, f, text);
     len = strlen(text);
+    if (scan_kinds_note(f->kind))
+        return;
     if (f->claim == SCAN_CLAIMS_OTHER)
         snprintf(text + len, FINDINGS_TEXT - len, "; it says that it is a tile of another archive");
     else if (f->claim == SCAN_CLAIMS_SOME)

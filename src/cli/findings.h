@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What check says about each thing that it finds: a word for scripts, what is
- * so, and what to do next.
+ * What check says to people about each thing that it finds: what is so, and what to do next.
+ * Its word for scripts stands in check/scan_kinds.c.
  */
 #ifndef CLI_FINDINGS_H
 #define CLI_FINDINGS_H
@@ -10,9 +10,6 @@
 
 #define FINDINGS_TEXT 512
 #define FINDINGS_ORIGINAL 64
-
-/* "tile-too-long": stays what it is. */
-const char *findings_word(enum scan_kind kind);
 
 /* What is so, for people. Holds no foreign bytes. */
 void findings_detail(const struct scan *scan, const struct scan_finding *finding,

@@ -19,11 +19,11 @@
  * missing for the next writer, too.
  */
 #include "drive/drive.h"
-#include "archive/archive_index.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "archive/archive_index.h"
 #include "base/log.h"
 #include "format/layout.h"
 #include "store/dir.h"

@@ -19,7 +19,6 @@
  * and ends the work.
  */
 #include "reindex/reindex.h"
-#include "archive/archive_index.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -30,6 +29,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/archive_index.h"
 #include "archive/folders.h"
 #include "archive/tilefile.h"
 #include "base/io.h"

@@ -4,7 +4,6 @@
  * What is to become of the files is strays_decide.c's.
  */
 #include "reindex/strays.h"
-#include "archive/archive_index.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/archive_index.h"
 #include "archive/tile_head.h"
 #include "base/compiler.h"
 #include "base/io.h"

@@ -1357,7 +1357,7 @@ END
 }
 
 @test "every kind of finding is in the manual" {
-    sed -nE 's/^    \[SCAN_[A-Z_]+\] = "([a-z-]+)",$/\1/p' "$root/src/cli/findings.c" | sort >kinds
+    sed -nE 's/^    \[SCAN_[A-Z_]+\] = \{"([a-z-]+)",.*/\1/p' "$root/src/check/scan_kinds.c" | sort >kinds
     less 'kinds' 40 "$(wc -l <kinds)"
     sed -n '/^The words for findings/,/^\.Pp/s/^\.Qq \([a-z-]*\).*/\1/p' "$root/man/mosaicfs.1" |
         sort | diff kinds -

@@ -4,6 +4,7 @@
  * in the way. The linker (--wrap) lets folders fail and go at the right moment.
  */
 #include "check/scan.h"
+#include "check/scan_kinds.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -134,7 +135,7 @@ static size_t count(const struct scan *scan)
     size_t n = 0;
 
     for (size_t i = 0; i < scan->n; i++)
-        n += !scan_is_note(scan->list[i].kind);
+        n += !scan_kinds_note(scan->list[i].kind);
     return n;
 }
 
@@ -251,7 +252,7 @@ static void many_strays_go_one_by_one(void **state)
         struct scan_finding *f = &fx->scan.list[i];
         struct stat st;
 
-        if (scan_is_note(f->kind))
+        if (scan_kinds_note(f->kind))
             continue;
         assert_true(scan_may_move(&fx->scan, f));
         assert_true(scan_still(&fx->scan, f));

@@ -5,6 +5,7 @@
  * tiles, of which 0 and 1 exist.
  */
 #include "check/scan.h"
+#include "check/scan_kinds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -251,7 +252,7 @@ static size_t count(const struct fixture *fx)
     size_t n = 0;
 
     for (size_t i = 0; i < fx->scan.n; i++)
-        n += !scan_is_note(fx->scan.list[i].kind);
+        n += !scan_kinds_note(fx->scan.list[i].kind);
     return n;
 }
 
@@ -457,7 +458,7 @@ static void try_stray(const struct stray *stray)
                  stray->content, f ? (int)f->kind : -1, f ? f->of : "", may ? "moves" : "stays");
     mixed = stray->kind == SCAN_LAYOUT && stray->layout->rival_path && strchr(stray->path, '/');
     assert_int_equal(has(&fx, SCAN_LAYOUTS_MIXED), mixed);
-    assert_int_equal(count(&fx), !scan_is_note(f->kind) + mixed);
+    assert_int_equal(count(&fx), !scan_kinds_note(f->kind) + mixed);
     if (may)
         move(&fx, f);
     end(&fx);
