@@ -72,7 +72,7 @@ sources := $(wildcard src/*/*.c)
 objects := $(sources:%.c=$(BUILD)/%.o)
 program := $(filter-out $(BUILD)/src/cli/main.o,$(objects))
 # What another front end links: drives, and all below them.
-library := $(filter-out $(foreach d,front mount cli,$(BUILD)/src/$d/%),$(objects))
+library := $(filter $(foreach d,$(shell sed '/^\#/d; /^front$$/,$$d' src/layers),$(BUILD)/src/$d/%),$(objects))
 
 unit := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/test_*.c))
 model := $(patsubst test/model/%.c,$(BUILD)/test/model/%,$(wildcard test/model/*.c))
