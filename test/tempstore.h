@@ -90,11 +90,18 @@ static inline struct store *tempstore_open(struct tempstore *temp, bool read_onl
     return st;
 }
 
-/* After the store was closed. */
-static inline void tempstore_remove(struct tempstore *temp)
+/* After the store was closed: the archive and its covers. Again is fine. */
+static inline void tempstore_close(struct tempstore *temp)
 {
     covers_free(temp->covers);
+    temp->covers = NULL;
     archive_close(&temp->archive);
+}
+
+/* Likewise, and all files go. */
+static inline void tempstore_remove(struct tempstore *temp)
+{
+    tempstore_close(temp);
     tempstore_must(tree_remove(temp->base) == 0, temp->base);
 }
 

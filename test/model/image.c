@@ -379,7 +379,7 @@ static bool close_and_reopen(struct model *m, struct worker *w, const char *kind
 
     if (!model_layout(kind))
         return ok;
-    archive_close(&temp->archive);
+    tempstore_close(temp);
     open_image(m, tempstore_open(temp, false, 64));
     compare_all(w);
     ok &= image_close(m->img) == 0;

@@ -42,7 +42,7 @@ static inline int dirimage_close(struct dirimage *d)
     int rc = d->img ? image_close(d->img) : 0;
 
     d->img = NULL;
-    archive_close(&d->temp.archive);
+    tempstore_close(&d->temp);
     return rc;
 }
 

@@ -39,7 +39,7 @@ static int teardown(void **state)
 {
     device_leave(&s.device);
     (void)!image_close(s.img);
-    archive_close(&s.temp.temp.archive);
+    tempstore_close(&s.temp.temp);
     tempstore_remove(&s.temp.temp);
     return 0;
 }

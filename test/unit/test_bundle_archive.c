@@ -365,7 +365,7 @@ static struct image *open_image(bool read_only)
 static void close_image(struct image *img)
 {
     assert_int_equal(image_close(img), 0);
-    archive_close(&temp.archive);
+    tempstore_close(&temp);
 }
 
 static int write_band(struct image *img, uint32_t band, int byte)

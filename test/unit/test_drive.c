@@ -158,7 +158,7 @@ static void end(void)
 {
     assert_null(while_waiting);
     assert_null(before_record);
-    archive_close(&temp.archive);
+    tempstore_close(&temp);
     tempstore_must(tree_remove(temp.base) == 0, temp.base);
 }
 

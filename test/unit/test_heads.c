@@ -104,7 +104,7 @@ static struct image *open_image(void)
 static void close_image(struct image *img)
 {
     assert_int_equal(image_close(img), 0);
-    archive_close(&temp.archive);
+    tempstore_close(&temp);
 }
 
 static void expect(struct image *img, uint32_t tile, int byte)
@@ -130,7 +130,7 @@ static void one_tile(void **state)
 
         begin(cases[i].head, 1);
         assert_int_equal(archive_open(temp.path, &temp.archive), cases[i].rc);
-        archive_close(&temp.archive);
+        tempstore_close(&temp);
         if (!cases[i].rc) {
             img = open_image();
             expect(img, 2, 'd');

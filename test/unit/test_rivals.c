@@ -100,7 +100,7 @@ static const struct {
 static void try_names(const struct layout *layout, size_t column)
 {
     store_close(begin(layout));
-    archive_close(&temp.archive);
+    tempstore_close(&temp);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const int *row = &names[i].jpeg;
         int rc;
@@ -110,7 +110,7 @@ static void try_names(const struct layout *layout, size_t column)
         plant(names[i].name);
         rc = archive_open(temp.path, &temp.archive);
         if (!rc)
-            archive_close(&temp.archive);
+            tempstore_close(&temp);
         if (rc != row[column])
             fail_msg("%s: '%s': %d", layout->name, names[i].name, rc);
         assert_int_equal(unlink(in_archive(names[i].name)), 0);
@@ -131,7 +131,7 @@ static void plain_tiles_are_not_listed(void **state)
 {
     (void)state;
     store_close(begin(&layout_plain));
-    archive_close(&temp.archive);
+    tempstore_close(&temp);
     plant("00/000A");
     plant("00/0001.JPG");
     assert_int_equal(archive_open(temp.path, &temp.archive), 0);

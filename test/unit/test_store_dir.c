@@ -348,7 +348,7 @@ static void tile_that_tells_the_layout_stays(void **state)
     assert_true(empty);
     assert_int_equal(store_remove(st, 1), 0);
     store_close(st);
-    archive_close(&temp.archive);
+    tempstore_close(&temp);
     st = tempstore_open(&temp, false, MAX_OPEN);
     assert_ptr_equal(temp.archive.index.layout, &layout_original_jpeg);
     close_dir(st);
@@ -457,7 +457,7 @@ static void no_permission_is_eacces(void **state)
     assert_int_equal(chmod(in_archive("mosaicfs.index"), 0644), 0);
     assert_int_equal(chmod(in_archive("00"), 0), 0);
     assert_int_equal(chmod(in_archive("01/0100"), 0), 0);
-    archive_close(&temp.archive);
+    tempstore_close(&temp);
     store_close(*state);
     assert_int_equal(as_nobody(read_without_permission), 0);
     assert_int_equal(chmod(in_archive("00"), 0755), 0);
@@ -474,7 +474,7 @@ static void content_survives_reopening(void **state)
         assert_int_equal(store_write(*state, tile, tile, &tile, sizeof(tile)), 0);
     }
     store_close(*state);
-    archive_close(&temp.archive);
+    tempstore_close(&temp);
     *state = tempstore_open(&temp, true, MAX_OPEN);
     for (tile = 0; tile < NTILES; tile += 99) {
         assert_int_equal(store_read(*state, tile, tile, &got, sizeof(got)), 0);
