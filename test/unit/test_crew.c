@@ -71,7 +71,7 @@ static void *serve(void *unused)
     return NULL;
 }
 
-static int start(void **unused)
+static int start_crew(void **unused)
 {
     crew_init(&crew);
     mutex_lock(&mutex);
@@ -88,7 +88,7 @@ static int start(void **unused)
     return 0;
 }
 
-static int stop(void **unused)
+static int stop_crew(void **unused)
 {
     atomic_store(&stuck, true); /* after a failure somebody may still wait */
     mutex_lock(&mutex);
@@ -209,13 +209,13 @@ static void each_request_is_answered_once(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(all_ask_at_first, start, stop),
-        cmocka_unit_test_setup_teardown(one_asks_when_calm, start, stop),
-        cmocka_unit_test_setup_teardown(a_large_request_makes_it_busy, start, stop),
-        cmocka_unit_test_setup_teardown(large_requests_never_make_it_calm, start, stop),
-        cmocka_unit_test_setup_teardown(a_stuck_leader_is_noticed, start, stop),
-        cmocka_unit_test_setup_teardown(the_watch_sleeps_when_idle, start, stop),
-        cmocka_unit_test_setup_teardown(each_request_is_answered_once, start, stop),
+        cmocka_unit_test_setup_teardown(all_ask_at_first, start_crew, stop_crew),
+        cmocka_unit_test_setup_teardown(one_asks_when_calm, start_crew, stop_crew),
+        cmocka_unit_test_setup_teardown(a_large_request_makes_it_busy, start_crew, stop_crew),
+        cmocka_unit_test_setup_teardown(large_requests_never_make_it_calm, start_crew, stop_crew),
+        cmocka_unit_test_setup_teardown(a_stuck_leader_is_noticed, start_crew, stop_crew),
+        cmocka_unit_test_setup_teardown(the_watch_sleeps_when_idle, start_crew, stop_crew),
+        cmocka_unit_test_setup_teardown(each_request_is_answered_once, start_crew, stop_crew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
