@@ -45,7 +45,7 @@ struct count {
 };
 
 /* A folder of tiles, by whatever name. */
-struct place {
+struct tile_folder {
     const char *path;
     uint32_t folder;
     bool misspelt;
@@ -65,7 +65,7 @@ static bool count_name(struct count *count, uint32_t folder, const char *name, u
 }
 
 /* A name that is right in a folder that is called wrong, or that is wrong itself. */
-static void count_misspelt(struct count *count, const struct place *place, const char *name,
+static void count_misspelt(struct count *count, const struct tile_folder *place, const char *name,
                            uint32_t ntiles)
 {
     struct names names;
@@ -106,7 +106,7 @@ static int list(const struct archive *archive, const char *path, each_name *fn, 
 /* a and b name their folders alike. b may be NULL. */
 struct counts {
     struct count *a, *b;
-    struct place place;
+    struct tile_folder place;
     bool likely; /* what cannot be listed is left out */
     int rc;
 };
@@ -136,7 +136,7 @@ static void count_in_archive(const struct archive *archive, const char *name, vo
     if (counts->rc || names.what != NAMES_A_FOLDER ||
         (names.kind != NAMES_OURS && names.kind != NAMES_SPELLING))
         return;
-    counts->place = (struct place){.path = name, .misspelt = names.kind == NAMES_SPELLING};
+    counts->place = (struct tile_folder){.path = name, .misspelt = names.kind == NAMES_SPELLING};
     if (!layout->folder_number(names.of, &counts->place.folder))
         return;
     rc = list(archive, name, count_in_folder, counts);

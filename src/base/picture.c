@@ -106,7 +106,7 @@ static void on_skip(j_decompress_ptr jpeg, long n)
     d->source.bytes_in_buffer -= left;
 }
 
-static void prepare(struct decoding *d)
+static void set_up_decoder(struct decoding *d)
 {
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
 
@@ -144,7 +144,7 @@ static void run(struct decoding *d)
     struct jpeg_decompress_struct *jpeg = &d->jpeg;
     JSAMPARRAY row;
 
-    prepare(d);
+    set_up_decoder(d);
     jpeg_read_header(jpeg, TRUE);
     if ((uint64_t)jpeg->image_width * jpeg->image_height > PICTURE_PIXELS)
         stop((j_common_ptr)jpeg, TOO_MANY_PIXELS);

@@ -158,7 +158,7 @@ static const enum scan_kind kinds[] = {
     [NAMES_SERVICE] = SCAN_SERVICE,       [NAMES_RESERVED] = SCAN_RESERVED,
 };
 
-static void judge_stranger_name(const struct scan *scan, const struct judge_place *place,
+static void judge_stranger_name(const struct scan *scan, const struct inspect_place *place,
                                 const char *name, struct scan_finding *f)
 {
     struct names names;
@@ -181,7 +181,7 @@ static void judge_stranger_name(const struct scan *scan, const struct judge_plac
     strcpy(f->of, names.of);
 }
 
-static void judge_stranger(const struct scan *scan, const struct judge_place *place,
+static void judge_stranger(const struct scan *scan, const struct inspect_place *place,
                            const char *name, const struct stat *st, struct scan_finding *f)
 {
     judge_stranger_name(scan, place, name, f);
@@ -199,7 +199,7 @@ static void judge_stranger(const struct scan *scan, const struct judge_place *pl
 }
 
 /* A name of a tile that the image has not. */
-static void judge_outside(const struct scan *scan, const struct judge_place *place,
+static void judge_outside(const struct scan *scan, const struct inspect_place *place,
                           const char *name, const struct stat *st, struct scan_finding *f)
 {
     f->kind = SCAN_TILE_OUTSIDE;
@@ -230,8 +230,8 @@ static bool is_of_a_mac(const struct layout *layout, const char *name, const str
 }
 
 /* f is as judge() has begun it: where it was found, and nothing wrong. */
-static void judge_there(const struct scan *scan, const struct judge_place *place, const char *name,
-                        const struct stat *st, struct scan_finding *f)
+static void judge_there(const struct scan *scan, const struct inspect_place *place,
+                        const char *name, const struct stat *st, struct scan_finding *f)
 {
     const struct layout *layout = scan->layout;
     uint32_t number;
@@ -269,7 +269,7 @@ int inspect_writable(int dirfd, const char *name)
 }
 
 /* What a mount writes to, or in. Of the rest of the private directory it makes new files. */
-static bool is_written(const struct scan *scan, const struct judge_place *place, const char *name)
+static bool is_written(const struct scan *scan, const struct inspect_place *place, const char *name)
 {
     uint32_t tile;
 
@@ -279,8 +279,8 @@ static bool is_written(const struct scan *scan, const struct judge_place *place,
 }
 
 /* Where all of the archive is closed to us that is said once. */
-static void judge_access(const struct scan *scan, const struct judge_place *place, const char *name,
-                         struct scan_finding *f)
+static void judge_access(const struct scan *scan, const struct inspect_place *place,
+                         const char *name, struct scan_finding *f)
 {
     if (f->kind != SCAN_FINE || scan->write_err || !is_written(scan, place, name))
         return;
@@ -291,7 +291,7 @@ static void judge_access(const struct scan *scan, const struct judge_place *plac
         f->kind = SCAN_UNWRITABLE;
 }
 
-void inspect_name(const struct scan *scan, const struct judge_place *place, const char *name,
+void inspect_name(const struct scan *scan, const struct inspect_place *place, const char *name,
                   struct scan_finding *f, struct stat *st)
 {
     *f = (struct scan_finding){.where = place->where, .folder = place->folder};

@@ -109,7 +109,7 @@ static void judge_picture(const struct scan *scan, uint32_t tile, int fd, uint64
     }
 }
 
-void inspect_tile(const struct scan *scan, const struct judge_place *place, const char *name,
+void inspect_tile(const struct scan *scan, const struct inspect_place *place, const char *name,
                   uint32_t tile, const struct stat *st, struct scan_finding *f)
 {
     int rc, fd;
@@ -135,7 +135,7 @@ void inspect_tile(const struct scan *scan, const struct judge_place *place, cons
 
 bool inspect_tile_is_good(const struct scan *scan, uint32_t tile)
 {
-    struct judge_place place = {.where = NAMES_FOLDER};
+    struct inspect_place place = {.where = NAMES_FOLDER};
     struct scan_finding f = {.kind = SCAN_FINE};
     const char *name;
     struct stat st;
@@ -159,7 +159,7 @@ bool inspect_tile_is_good(const struct scan *scan, uint32_t tile)
 }
 
 /* 0 and *tag when the file names itself a tile of some archive. *filled: there are bytes of it. */
-static int read_claim(const struct judge_place *place, const char *name, struct jpeg_tag *tag,
+static int read_claim(const struct inspect_place *place, const char *name, struct jpeg_tag *tag,
                       bool *filled)
 {
     struct stat st;
@@ -191,8 +191,8 @@ static void correct_name(const struct scan *scan, const struct jpeg_tag *tag,
     }
 }
 
-void inspect_tile_claim(const struct scan *scan, const struct judge_place *place, const char *name,
-                        struct scan_finding *f)
+void inspect_tile_claim(const struct scan *scan, const struct inspect_place *place,
+                        const char *name, struct scan_finding *f)
 {
     struct jpeg_tag tag;
     bool ours, filled;

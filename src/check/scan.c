@@ -61,7 +61,7 @@ static int by_path(const void *a, const void *b)
 
 /* --- the walk -------------------------------------------------------------- */
 
-static void count_tile(struct scan *scan, const struct judge_place *place, const char *name,
+static void count_tile(struct scan *scan, const struct inspect_place *place, const char *name,
                        const struct stat *st)
 {
     uint64_t blocks = (uint64_t)st->st_blocks * 512, size = (uint64_t)st->st_size;
@@ -76,7 +76,7 @@ static void count_tile(struct scan *scan, const struct judge_place *place, const
 }
 
 /* The archive, or that tile of it, is refused because of such a name. */
-static void count_rival(struct scan *scan, const struct judge_place *place, const char *name,
+static void count_rival(struct scan *scan, const struct inspect_place *place, const char *name,
                         const struct stat *st, const struct scan_finding *f)
 {
     char path[LAYOUT_PATH], *rival;
@@ -113,7 +113,7 @@ static bool can_be_read(enum scan_kind kind)
     return kind == SCAN_TILE_LONG || kind == SCAN_TILE_SHORT || kind == SCAN_UNWRITABLE;
 }
 
-static int take(struct scan *scan, const struct judge_place *place, const char *name)
+static int scan_name(struct scan *scan, const struct inspect_place *place, const char *name)
 {
     struct scan_finding f;
     struct stat st = {0};
@@ -134,7 +134,7 @@ static int take(struct scan *scan, const struct judge_place *place, const char *
     return 0;
 }
 
-static int take_all(struct scan *scan, const struct judge_place *place, DIR *dir)
+static int take_all(struct scan *scan, const struct inspect_place *place, DIR *dir)
 {
     struct dirent *entry;
     int rc = 0;
@@ -142,14 +142,14 @@ static int take_all(struct scan *scan, const struct judge_place *place, DIR *dir
     while (!rc && (errno = 0, entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
             (place->where != NAMES_TOP || !inspect_index_has(scan, entry->d_name)))
-            rc = take(scan, place, entry->d_name);
+            rc = scan_name(scan, place, entry->d_name);
     return rc ? rc : -errno;
 }
 
 static int walk(struct scan *scan, enum names_where where, uint32_t folder, const char *path)
 {
     struct scan_finding f = {SCAN_FOLDER_UNREADABLE, .where = NAMES_TOP};
-    struct judge_place place = {.where = where, .folder = folder};
+    struct inspect_place place = {.where = where, .folder = folder};
     DIR *dir = NULL;
     int rc;
 
@@ -194,13 +194,13 @@ static void read_index(struct scan *scan)
 /* What must be there: it is missed when it is not. */
 static int take_index(struct scan *scan)
 {
-    struct judge_place top = {.where = NAMES_TOP, .path = ".", .fd = scan->archive->dirfd};
+    struct inspect_place top = {.where = NAMES_TOP, .path = ".", .fd = scan->archive->dirfd};
     const char *name;
     int rc = 0;
 
     read_index(scan);
     for (unsigned n = 0; !rc && (name = inspect_index_nth(scan, n)); n++)
-        rc = take(scan, &top, name);
+        rc = scan_name(scan, &top, name);
     for (size_t i = 0; i < scan->n; i++)
         scan->unsure = scan->unsure || scan->list[i].kind == SCAN_SPARE_DIFFERS;
     return rc;
@@ -331,7 +331,7 @@ static bool still_unreadable(const struct scan *scan, const char *path)
 
 bool scan_still(const struct scan *scan, const struct scan_finding *finding)
 {
-    struct judge_place place = {.where = finding->where, .folder = finding->folder, .path = "."};
+    struct inspect_place place = {.where = finding->where, .folder = finding->folder, .path = "."};
     const char *name = strrchr(finding->path, '/');
     struct scan_finding f;
     struct stat st;

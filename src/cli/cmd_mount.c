@@ -104,7 +104,7 @@ static int make_plan(struct plan *plan, const struct args *args)
     return rc;
 }
 
-static int serve(const struct plan *plan)
+static int run_daemon(const struct plan *plan)
 {
     const struct daemon_config config = {
         .archive = plan->archive,
@@ -134,7 +134,7 @@ static int run(const struct args *args)
     process_begin();
     rc = make_plan(&plan, args);
     if (!rc)
-        rc = serve(&plan);
+        rc = run_daemon(&plan);
     mount_args_release(&plan.mount);
     return rc;
 }

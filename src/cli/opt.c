@@ -113,7 +113,7 @@ static int unknown_long(const struct command *command, const char *word)
 }
 
 /* getopt_long() returned c, '?' or ':', and left its reasons in optopt. */
-static int complain(const struct command *command, int c, char *const argv[])
+static int complain_usage(const struct command *command, int c, char *const argv[])
 {
     const struct opt *opt = find(command, optopt);
     char name[OPT_NAME];
@@ -141,7 +141,7 @@ static int parse_options(const struct command *command, int argc, char **argv, s
         const struct opt *opt = find(command, c);
 
         if (c == '?' || c == ':')
-            return complain(command, c, argv);
+            return complain_usage(command, c, argv);
         if (c >= LONG && !spelled_out(command, opt, argv))
             return unknown_long(command,
                                 optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1]);

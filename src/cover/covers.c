@@ -84,7 +84,7 @@ static bool passes(int rc)
     return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
 }
 
-static void complain(struct covers *covers, uint32_t i, const char *why)
+static void complain_picture(struct covers *covers, uint32_t i, const char *why)
 {
     if (covers->complaints++ < COMPLAINTS)
         log_warn("cannot use cover '%s%s%s': %s", PICTURES_NAME(&covers->pictures, i), why);
@@ -110,7 +110,7 @@ static void drop(struct covers *covers, uint32_t i, int rc, const char *why)
         pictures->n = 0;
         return;
     }
-    complain(covers, i, why);
+    complain_picture(covers, i, why);
     pictures_drop(pictures, i);
     if (!pictures->n && !pictures->single)
         log_warn("no cover is left in '%s'", pictures->path);

@@ -61,7 +61,7 @@ static size_t span(const struct text *t, const char *set)
     return (size_t)(p - t->pos);
 }
 
-static bool take(struct text *t, const char *literal)
+static bool take_literal(struct text *t, const char *literal)
 {
     size_t len = strlen(literal);
 
@@ -106,7 +106,7 @@ static bool take_gap(struct text *t, int format)
     size_t len = span(t, BLANKS);
 
     if (format != FORMAT_ORIGINAL)
-        return take(t, BLANK);
+        return take_literal(t, BLANK);
     t->pos += len;
     return len > 0;
 }
@@ -146,7 +146,7 @@ static int parse_original(struct text *t, struct index *index)
     if (err)
         return err;
     t->pos += span(t, BLANKS);
-    (void)take(t, "\n");
+    (void)take_literal(t, "\n");
     if (!at_end(t))
         return damaged(t, "something stands behind its three numbers");
     if (__builtin_mul_overflow(tile_size, ntiles, &size) || size > FORMAT_SIZE_MAX)
@@ -183,7 +183,7 @@ static int take_size(struct text *t, struct index *index, uint64_t tile_size, ui
     uint64_t size;
     int err;
 
-    if (!take(t, "size ") || take_number(t, &size) || !take(t, "\n"))
+    if (!take_literal(t, "size ") || take_number(t, &size) || !take_literal(t, "\n"))
         return damaged(t, "the line 'size' is missing or malformed");
     if (size % FORMAT_SECTOR || tile_size % FORMAT_SECTOR)
         return damaged(t, "a size is no multiple of " STRING(FORMAT_SECTOR));
@@ -195,8 +195,8 @@ static int take_size(struct text *t, struct index *index, uint64_t tile_size, ui
 
 static int take_uuid(struct text *t, struct index *index)
 {
-    if (!take(t, "uuid ") || !take_word(t, "0123456789abcdef-", index->uuid, HASH_UUID) ||
-        !hash_uuid_valid(index->uuid) || !take(t, "\n"))
+    if (!take_literal(t, "uuid ") || !take_word(t, "0123456789abcdef-", index->uuid, HASH_UUID) ||
+        !hash_uuid_valid(index->uuid) || !take_literal(t, "\n"))
         return damaged(t, "the line 'uuid' is missing or malformed");
     return 0;
 }
@@ -207,7 +207,8 @@ static int take_layout(struct text *t, struct index *index)
 {
     char name[FORMAT_FEATURE_MAX + 1];
 
-    if (!take(t, "layout ") || !take_word(t, WORD_BYTES, name, sizeof(name)) || !take(t, "\n"))
+    if (!take_literal(t, "layout ") || !take_word(t, WORD_BYTES, name, sizeof(name)) ||
+        !take_literal(t, "\n"))
         return damaged(t, "the line 'layout' is missing or malformed");
     index->layout = layout_find(name);
     if (!index->layout)
@@ -220,7 +221,7 @@ static bool take_value(struct text *t)
 {
     const char *start;
 
-    if (!take(t, BLANK))
+    if (!take_literal(t, BLANK))
         return true;
     start = t->pos;
     while (t->pos < t->end && (unsigned char)*t->pos >= ' ' && *t->pos != 0x7f)
@@ -243,13 +244,14 @@ static int take_feature(struct text *t, struct index *index)
     char key[FORMAT_FEATURE_MAX + 1];
     char feature[FORMAT_FEATURE_MAX + 1];
 
-    if (!take_word(t, WORD_BYTES, key, sizeof(key)) || !take(t, BLANK))
+    if (!take_word(t, WORD_BYTES, key, sizeof(key)) || !take_literal(t, BLANK))
         return damaged(t, "it has a malformed line");
     if (known_key(key))
         return damaged(t, "it says something twice");
     if (strcmp(key, "compat") != 0 && strcmp(key, "ro-compat") != 0 && strcmp(key, "incompat") != 0)
         return newer(t, "it has a key that this version does not know");
-    if (!take_word(t, WORD_BYTES, feature, sizeof(feature)) || !take_value(t) || !take(t, "\n"))
+    if (!take_word(t, WORD_BYTES, feature, sizeof(feature)) || !take_value(t) ||
+        !take_literal(t, "\n"))
         return damaged(t, "it has a malformed line");
     if (strcmp(key, "incompat") == 0)
         return newer(t, "it uses a feature that this version does not know");
@@ -266,7 +268,7 @@ static int parse_current(struct text *t, const char *start, struct index *index)
 
     if (!err)
         err = take_counts(t, FORMAT_CURRENT, &tile_size, &ntiles);
-    if (!err && !take(t, "\n"))
+    if (!err && !take_literal(t, "\n"))
         err = damaged(t, "something stands behind its three numbers");
     if (!err)
         err = take_size(t, index, tile_size, ntiles);

@@ -252,8 +252,8 @@ static bool take_from(const struct layout *layout, const struct base *bases, siz
     return false;
 }
 
-static bool take(const struct layout *layout, enum names_where where, const char *name,
-                 const struct tag *suffix, struct names *out)
+static bool match_base(const struct layout *layout, enum names_where where, const char *name,
+                       const struct tag *suffix, struct names *out)
 {
     const struct base *bases = bare;
     size_t n = ARRAY_LEN(bare);
@@ -278,7 +278,7 @@ static bool take_wrapped(const struct layout *layout, enum names_where where, co
     for (unsigned i = 0; (prefix = tags_wrap(i, &suffix)); i++) {
         size_t len = strlen(prefix);
 
-        if (!strncmp(name, prefix, len) && take(layout, where, name + len, suffix, out))
+        if (!strncmp(name, prefix, len) && match_base(layout, where, name + len, suffix, out))
             return true;
     }
     return false;
@@ -290,8 +290,8 @@ void names_recognise(const struct layout *layout, enum names_where where, const 
     *out = (struct names){.program = tags_service(layout, where, name)};
     if (out->program)
         out->kind = NAMES_SERVICE;
-    else if (!take(layout, where, name, NULL, out) && !take_wrapped(layout, where, name, out) &&
-             where == NAMES_TOP &&
+    else if (!match_base(layout, where, name, NULL, out) &&
+             !take_wrapped(layout, where, name, out) && where == NAMES_TOP &&
              (!strncmp(name, "mosaicfs.", 9) || !strncmp(name, FORMAT_PRIVATE_DIR, 9)))
         out->kind = NAMES_RESERVED;
 }

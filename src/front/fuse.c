@@ -237,7 +237,7 @@ static bool await(struct fuse_front *front, uint64_t start, uint64_t window)
 }
 
 /* One of the threads that serve, until the mount is gone. */
-static void *serve(void *arg)
+static void *serve_requests(void *arg)
 {
     struct fuse_front *front = arg;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -294,7 +294,7 @@ static int run_loop(struct fuse_front *front)
     int ended;
 
     crew_init(&front->crew);
-    while (!rc && n < front->nthreads && !pthread_create(&all[n], NULL, serve, front))
+    while (!rc && n < front->nthreads && !pthread_create(&all[n], NULL, serve_requests, front))
         n++;
     if (n == 0 && !rc)
         rc = -EAGAIN;

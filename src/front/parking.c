@@ -350,7 +350,7 @@ static void serve_want(struct parking *parking)
         tell_end(parking, &want);
 }
 
-static void *serve(void *arg)
+static void *serve_parked(void *arg)
 {
     struct parking *parking = arg;
 
@@ -382,7 +382,7 @@ int parking_new(const struct parking_config *config, struct parking **out) NO_TH
         lock_must(pthread_cond_init(&parking->changed, NULL));
     }
     if (!rc && config->wait) {
-        rc = -pthread_create(&parking->thread, NULL, serve, parking);
+        rc = -pthread_create(&parking->thread, NULL, serve_parked, parking);
         parking->started = !rc;
     }
     if (!rc) {

@@ -188,7 +188,7 @@ static void submit(struct uring *uring, const struct uring_job *job)
     mutex_unlock(&uring->mutex);
 }
 
-static struct uring_job *take(struct uring *uring, struct uring_job *done)
+static struct uring_job *next_job(struct uring *uring, struct uring_job *done)
 {
     struct uring_job *job;
 
@@ -210,12 +210,12 @@ static struct uring_job *take(struct uring *uring, struct uring_job *done)
     return job;
 }
 
-static void *serve(void *arg)
+static void *serve_jobs(void *arg)
 {
     struct uring *uring = arg;
     struct uring_job *job = NULL;
 
-    while ((job = take(uring, job)))
+    while ((job = next_job(uring, job)))
         job->run(job);
     return NULL;
 }
@@ -274,7 +274,7 @@ int uring_new(struct fuse_front *front, struct uring **out) NO_THREAD_SAFETY
             uring->idle = &uring->jobs[i];
         }
         while (!rc && uring->nthreads < front->nthreads) {
-            rc = -pthread_create(&uring->threads[uring->nthreads], NULL, serve, uring);
+            rc = -pthread_create(&uring->threads[uring->nthreads], NULL, serve_jobs, uring);
             uring->nthreads += !rc;
         }
     }

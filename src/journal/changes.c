@@ -262,7 +262,7 @@ static int start_or_resume(struct changes *changes, const struct changes_list *l
     return resume(changes, list);
 }
 
-static int prepare(struct changes *changes)
+static int start_table(struct changes *changes)
 {
     struct changes_list list;
     int rc = changes_read(changes->archive, false, &list);
@@ -296,7 +296,7 @@ int changes_open(const struct archive *archive, struct changes **out) NO_THREAD_
     mutex_init(&changes->telling);
     lock_must(pthread_cond_init(&changes->ended, NULL));
     changes->cells = calloc(changes->ntiles, sizeof(*changes->cells));
-    rc = changes->cells ? prepare(changes) : changes_file_complain(archive, "open", -ENOMEM);
+    rc = changes->cells ? start_table(changes) : changes_file_complain(archive, "open", -ENOMEM);
     if (rc)
         changes_close(changes);
     else

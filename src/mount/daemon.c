@@ -264,7 +264,7 @@ static int use_drive(struct daemon *d)
     return rc;
 }
 
-static int serve(const struct daemon_config *config, int ready_fd)
+static int run_daemon(const struct daemon_config *config, int ready_fd)
 {
     struct daemon d = {.config = config, .ready_fd = ready_fd, .mountpoint_fd = -1};
     unsigned max_open;
@@ -287,7 +287,7 @@ static int serve(const struct daemon_config *config, int ready_fd)
 
 int daemon_serve(const struct daemon_config *config)
 {
-    return serve(config, -1);
+    return run_daemon(config, -1);
 }
 
 /* --- in the background ------------------------------------------------------ */
@@ -348,7 +348,7 @@ int daemon_start(const struct daemon_config *config)
     if (child == 0) {
         close(fds[0]);
         setsid();
-        exit(to_status(serve(config, fds[1])));
+        exit(to_status(run_daemon(config, fds[1])));
     }
     close(fds[1]);
     rc = await_ready(config, fds[0], child);

@@ -142,7 +142,7 @@ static int make_or_open(const char *path, bool *made, int *fd)
 }
 
 /* One try. -EAGAIN: the file came or went meanwhile, or something was mounted on it. */
-static int prepare(const char *path, bool *made, int *fd)
+static int make_or_find(const char *path, bool *made, int *fd)
 {
     int rc = clear(path);
 
@@ -165,7 +165,7 @@ int mountpoint_prepare(const char *path, bool *made, int *fd)
     int rc;
 
     do
-        rc = prepare(path, made, fd);
+        rc = make_or_find(path, made, fd);
     while (rc == -EAGAIN);
     return rc;
 }

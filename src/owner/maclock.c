@@ -68,7 +68,7 @@ bool maclock_held(const struct archive *archive)
     return held;
 }
 
-static void complain(const struct archive *archive, const char *name, const char *what, int rc)
+static void complain_lock(const struct archive *archive, const char *name, const char *what, int rc)
 {
     log_error("cannot %s '%s/%s' to lock it: %s", what, archive->path, name, io_why(rc));
     log_note("to mount without writing, use 'mosaicfs mount --read-only'");
@@ -84,7 +84,7 @@ static int take_file(const struct archive *archive, const char *name, int *fd)
             return 0;
         if (refused(rc))
             return -EBUSY;
-        complain(archive, name, "open", rc);
+        complain_lock(archive, name, "open", rc);
         return rc;
     }
     rc = io_lock(*fd);
@@ -126,7 +126,7 @@ int maclock_make(struct maclock *lock, const struct archive *archive, bool *made
                  ? -EBUSY
                  : take_file(archive, FORMAT_BUNDLE_LOCK, &lock->fds[0]);
     else
-        complain(archive, FORMAT_BUNDLE_LOCK, "make", rc);
+        complain_lock(archive, FORMAT_BUNDLE_LOCK, "make", rc);
     if (rc)
         maclock_drop(lock);
     return rc;

@@ -189,7 +189,7 @@ struct work {
     struct folders folders;
 };
 
-static int complain(const struct stray *stray, const char *verb, int rc)
+static int complain_stray(const struct stray *stray, const char *verb, int rc)
 {
     if (rc)
         log_error("cannot %s '%s': %s", verb, stray->path, strerror(-rc));
@@ -277,7 +277,7 @@ static int bring_in(struct work *work, struct stray *stray, int folder)
         free(spare);
         if (rc == -ESTALE)
             log_error("cannot copy '%s': it has changed since it was looked at", stray->path);
-        return rc == -ESTALE ? rc : complain(stray, "copy", rc);
+        return rc == -ESTALE ? rc : complain_stray(stray, "copy", rc);
     }
     now_called(stray, spare);
     stray->inside = stray->copied = true;
@@ -292,7 +292,7 @@ static void take_copies_away(const struct work *work, const struct strays *stray
 }
 
 /* Whether there is a folder for its place, or can be, is known before anything moves. */
-static int prepare_one(struct work *work, struct stray *stray, size_t *left)
+static int make_room_and_copy(struct work *work, struct stray *stray, size_t *left)
 {
     char path[LAYOUT_PATH];
     const char *name;
@@ -300,7 +300,7 @@ static int prepare_one(struct work *work, struct stray *stray, size_t *left)
     int rc = folders_make(&work->folders, stray->tag.tile, path, &name, &folder);
 
     if (rc) {
-        (void)!complain(stray, "make a folder for", rc);
+        (void)!complain_stray(stray, "make a folder for", rc);
         stray->fate = STRAY_LEFT;
         ++*left;
         return 0;
@@ -312,13 +312,13 @@ static int prepare_one(struct work *work, struct stray *stray, size_t *left)
 }
 
 /* One that cannot be put stays, and keeps no other from it. */
-static int prepare(struct work *work, struct strays *strays, size_t *left)
+static int make_copies(struct work *work, struct strays *strays, size_t *left)
 {
     int rc = 0;
 
     for (size_t i = 0; !rc && i < strays->n; i++)
         if (strays->list[i].fate == STRAY_PUT)
-            rc = prepare_one(work, &strays->list[i], left);
+            rc = make_room_and_copy(work, &strays->list[i], left);
     if (rc)
         take_copies_away(work, strays);
     return rc;
@@ -338,7 +338,7 @@ static int step_aside(const struct archive *archive, struct stray *stray)
     }
     if (rc) {
         free(spare);
-        return complain(stray, "rename", rc);
+        return complain_stray(stray, "rename", rc);
     }
     now_called(stray, spare);
     return 0;
@@ -362,14 +362,14 @@ static int put(struct work *work, const struct stray *stray)
     int rc = open_parent(work->archive, stray->path, &from_name, &from);
 
     if (rc)
-        return complain(stray, "find", rc);
+        return complain_stray(stray, "find", rc);
     rc = folders_make(&work->folders, stray->tag.tile, path, &name, &folder);
     if (!rc) {
         rc = io_move_new(from, from_name, folder, name);
         close(folder);
     }
     close(from);
-    return complain(stray, "put in its place", rc);
+    return complain_stray(stray, "put in its place", rc);
 }
 
 /* A rename that were on disk before the one that makes way for it would have replaced a file. */
@@ -412,7 +412,7 @@ int reindex_put(struct strays *strays, const struct archive *archive, struct rep
     if (!rc)
         rc = note_strays(strays, archive);
     if (!rc)
-        rc = prepare(&work, strays, &left);
+        rc = make_copies(&work, strays, &left);
     if (!rc)
         rc = set_mark(archive);
     if (!rc) {

@@ -137,16 +137,16 @@ static int add_file(struct strays *strays, int dirfd, const char *name, char *pa
 
 /* --- the walk -------------------------------------------------------------- */
 
-struct place {
+struct walked {
     int fd;
     const char *path; /* "" for the archive itself */
     bool inside;
     unsigned depth;
 };
 
-static int walk(struct strays *strays, const struct place *place);
+static int walk(struct strays *strays, const struct walked *place);
 
-static char *join(const struct place *place, const char *name)
+static char *join(const struct walked *place, const char *name)
 {
     char *path;
 
@@ -164,7 +164,7 @@ static bool is_archive(const struct strays *strays, int fd)
            a.st_ino == b.st_ino;
 }
 
-static bool crosses(const struct place *place, int fd)
+static bool crosses(const struct walked *place, int fd)
 {
     struct stat a, b;
 
@@ -181,7 +181,7 @@ static int check_unused(int fd, const char *path)
 }
 
 /* What lies in a directory, open at below->fd, which is closed. */
-static int enter(struct strays *strays, const struct place *place, struct place *below)
+static int enter(struct strays *strays, const struct walked *place, struct walked *below)
 {
     int rc = 0;
 
@@ -200,9 +200,9 @@ static int enter(struct strays *strays, const struct place *place, struct place 
     return rc;
 }
 
-static int descend(struct strays *strays, const struct place *place, const char *name)
+static int descend(struct strays *strays, const struct walked *place, const char *name)
 {
-    struct place below = {.inside = place->inside, .depth = place->depth + 1};
+    struct walked below = {.inside = place->inside, .depth = place->depth + 1};
     char *path = join(place, name);
     int rc = path ? 0 : -ENOMEM;
 
@@ -237,7 +237,7 @@ static bool is_common(const char *name)
     return false;
 }
 
-static int take(struct strays *strays, const struct place *place, const char *name)
+static int look_at_name(struct strays *strays, const struct walked *place, const char *name)
 {
     struct stray other = {.inside = place->inside};
     struct stat st;
@@ -264,14 +264,14 @@ static int take(struct strays *strays, const struct place *place, const char *na
 }
 
 /* Closes place->fd. */
-static int walk(struct strays *strays, const struct place *place)
+static int walk(struct strays *strays, const struct walked *place)
 {
     DIR *dir = fdopendir(place->fd);
     struct dirent *entry;
     int rc = dir ? 0 : -errno;
 
     while (!rc && (errno = 0, entry = readdir(dir)))
-        rc = take(strays, place, entry->d_name);
+        rc = look_at_name(strays, place, entry->d_name);
     if (!rc)
         rc = -errno;
     if (rc && rc != -EBUSY)
@@ -285,7 +285,7 @@ static int walk(struct strays *strays, const struct place *place)
 
 int strays_find(struct strays *strays)
 {
-    struct place top = {.path = "", .inside = true};
+    struct walked top = {.path = "", .inside = true};
     int rc = io_open(strays->archive->dirfd, ".", O_RDONLY | O_DIRECTORY, 0, &top.fd);
 
     if (rc)
@@ -324,7 +324,7 @@ static int add_named(struct strays *strays, const char *path, char *real)
 
 static int add_real(struct strays *strays, const char *path, char *real)
 {
-    struct place top = {.path = path};
+    struct walked top = {.path = path};
     int rc;
 
     if (is_inside(strays, real))

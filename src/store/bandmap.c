@@ -25,7 +25,7 @@
 
 #define BITS 32
 
-static int complain(const struct archive *archive, const char *verb, const char *name, int rc)
+static int complain_map(const struct archive *archive, const char *verb, const char *name, int rc)
 {
     log_error("cannot %s '%s/%s%s%s': %s", verb, archive->path, archive->index.layout->maps,
               *name ? "/" : "", name, io_why(rc));
@@ -44,10 +44,10 @@ int bandmap_open(struct bandmap *map, const struct archive *archive)
     rc = io_open(archive->dirfd, layout->maps, O_RDONLY | O_DIRECTORY, 0, &map->fd);
     if (rc) {
         map->fd = -1;
-        return rc == -ENOENT ? 0 : complain(archive, "open", "", rc);
+        return rc == -ENOENT ? 0 : complain_map(archive, "open", "", rc);
     }
     map->done = calloc((ntiles - 1) / BITS + 1, sizeof(*map->done));
-    return map->done ? 0 : complain(archive, "open", "", -ENOMEM);
+    return map->done ? 0 : complain_map(archive, "open", "", -ENOMEM);
 }
 
 void bandmap_close(struct bandmap *map)
@@ -73,7 +73,7 @@ static int remove_one(const struct bandmap *map, uint32_t tile)
     map->archive->index.layout->tile_path(tile, path);
     name = strrchr(path, '/') + 1;
     if (unlinkat(map->fd, name, 0) && errno != ENOENT)
-        return complain(map->archive, "remove", name, -errno);
+        return complain_map(map->archive, "remove", name, -errno);
     return 0;
 }
 
@@ -86,7 +86,7 @@ static int sync_removals(struct bandmap *map)
     if (!rc)
         return 0;
     atomic_store(&map->failed, true);
-    return complain(map->archive, "bring to disk", "", rc);
+    return complain_map(map->archive, "bring to disk", "", rc);
 }
 
 int bandmap_forget(struct bandmap *map, const uint32_t *tiles, size_t n)

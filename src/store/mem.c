@@ -32,7 +32,7 @@ struct tile {
     unsigned char bytes[]; /* by its stripe */
 };
 
-struct place {
+struct slot {
     _Atomic(struct tile *) tile;
     atomic_int inside;      /* how many share it, or -1: one has it alone */
     _Atomic uint32_t noted; /* the last epoch in which it was */
@@ -49,7 +49,7 @@ struct mem {
     uint32_t ntiles GUARDED;
     struct timespec changed GUARDED;
 
-    struct place places[];
+    struct slot places[];
 };
 
 static struct mem *mem_of(struct store *st)
@@ -76,7 +76,7 @@ static struct timespec now(void)
  */
 static struct tile *enter_shared(struct mem *mem, uint32_t tile)
 {
-    struct place *place = &mem->places[tile];
+    struct slot *place = &mem->places[tile];
 
     lock_must(atomic_fetch_add_explicit(&place->inside, 1, memory_order_relaxed) < 0);
     return atomic_load_explicit(&place->tile, memory_order_relaxed);
@@ -90,7 +90,7 @@ static int leave_shared(struct mem *mem, uint32_t tile, int rc)
 
 static struct tile *enter_alone(struct mem *mem, uint32_t tile)
 {
-    struct place *place = &mem->places[tile];
+    struct slot *place = &mem->places[tile];
 
     lock_must(atomic_exchange_explicit(&place->inside, -1, memory_order_relaxed) != 0);
     return atomic_load_explicit(&place->tile, memory_order_relaxed);
