@@ -211,22 +211,15 @@ static struct sock_filter *put_giving(struct sock_filter *end, uid_t uid, gid_t 
     return mempcpy(end, code, sizeof(code));
 }
 
+/* Of a call, all but two requests. */
+#define BUT(call, one, other)                                                                    \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (call), 0, 6), LOAD(AT_ARG(1)), UNLESS_EQUAL(one), DENY, \
+        UNLESS_EQUAL(other), DENY, ALLOW
+
 /* Who owns a descriptor is sent signals of the kernel's, even SIGKILL. */
 static const struct sock_filter no_owner[] = {
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, 6),
-    LOAD(AT_ARG(1)),
-    UNLESS_EQUAL(F_SETOWN),
-    DENY,
-    UNLESS_EQUAL(F_SETOWN_EX),
-    DENY,
-    ALLOW,
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 6),
-    LOAD(AT_ARG(1)),
-    UNLESS_EQUAL(FIOSETOWN),
-    DENY,
-    UNLESS_EQUAL(SIOCSPGRP),
-    DENY,
-    ALLOW,
+    BUT(SYS_fcntl, F_SETOWN, F_SETOWN_EX),
+    BUT(SYS_ioctl, FIOSETOWN, SIOCSPGRP),
 };
 
 /* Of sockets, the one that syslog(3) makes when it connects anew. */
