@@ -63,8 +63,7 @@ int archive_open_dir(const char *path, struct archive *archive)
         log_error("'%s' is not an archive: it is not a directory", path);
     else if (rc)
         log_error("cannot open archive '%s': %s", path, strerror(-rc));
-    if (archive_index_gone(rc))
-        archive_index_note_gone();
+    archive_index_note_gone(rc);
     return rc;
 }
 

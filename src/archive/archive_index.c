@@ -137,17 +137,13 @@ int archive_index_find(const struct archive *archive, struct index *index, const
     return rc;
 }
 
-/* Not of one file that is damaged: of the disk, or of what serves the file system. */
-bool archive_index_gone(int rc)
+/* Not an error of one file that is damaged. */
+void archive_index_note_gone(int rc)
 {
-    return rc == -EIO || rc == -ENXIO || rc == -ENODEV || rc == -ESHUTDOWN || rc == -ENOTCONN ||
-           rc == -ESTALE;
-}
-
-void archive_index_note_gone(void)
-{
-    log_note("the disk may have failed or been removed, or the server of the file system is gone; "
-             "'dmesg' may tell. Nothing was changed");
+    if (rc == -EIO || rc == -ENXIO || rc == -ENODEV || rc == -ESHUTDOWN || rc == -ENOTCONN ||
+        rc == -ESTALE)
+        log_note("the disk may have failed or been removed, or the server of the file system is "
+                 "gone; 'dmesg' may tell. Nothing was changed");
 }
 
 static int complain_index(const struct archive *archive, const char *name, const char *why, int rc)
@@ -161,8 +157,7 @@ static int complain_index(const struct archive *archive, const char *name, const
         return rc;
     }
     log_error("cannot use '%s' of archive '%s': %s", name, archive->path, why ? why : io_why(rc));
-    if (archive_index_gone(rc))
-        archive_index_note_gone();
+    archive_index_note_gone(rc);
     if (rc == -EBADMSG && foreign)
         log_note("put back a good copy of '%s' or '%s', from a backup; the bands are untouched",
                  FORMAT_BUNDLE_INDEX, FORMAT_BUNDLE_SPARE);

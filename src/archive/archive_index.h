@@ -42,8 +42,7 @@ MUST_CHECK int archive_index_write(const struct archive *archive);
  */
 MUST_CHECK int archive_index_load(struct archive *archive);
 
-/* An error not of one damaged file, but of the disk or of what serves the file system. */
-bool archive_index_gone(int rc);
-void archive_index_note_gone(void);
+/* Says what it means when rc is an error of the disk, or of what serves the file system. */
+void archive_index_note_gone(int rc);
 
 #endif

@@ -253,7 +253,7 @@ static int mark_unmounted(const char *path, char epoch[STORE_EPOCH])
         .path = path,
         .mountpoint = "",
         .reach = DRIVE_STORE,
-        .max_open = DRIVE_OPEN_MIN,
+        .max_open = DIR_OPEN_MIN,
     };
     struct drive drive;
     int rc = drive_open(&drive, &config);

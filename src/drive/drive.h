@@ -17,8 +17,6 @@
 #include "owner/owner.h"
 #include "store/dir.h"
 
-#define DRIVE_OPEN_MIN DIR_OPEN_MIN /* tiles that may be open at once, at least */
-
 /* How far drive_open() goes. */
 enum drive_reach {
     DRIVE_STORE, /* to the store: for who changes no tile */
@@ -31,7 +29,7 @@ struct drive_config {
     enum drive_reach reach;
     bool read_only;
     bool yield;                         /* what a Mac uses is opened read-only, not refused */
-    unsigned max_open;                  /* tiles open at once */
+    unsigned max_open;                  /* tiles open at once, at least DIR_OPEN_MIN */
     const struct covers_source *covers; /* of new tiles; NULL or path "": as remembered */
 };
 

@@ -229,7 +229,7 @@ static void take_away(const struct daemon *d)
         log_error("cannot unmount '%s': %s", d->config->mountpoint, why);
 }
 
-/* Both exist, whatever has failed since. */
+/* The drive is open; whatever came after that may have failed. */
 static int close_drive(struct daemon *d)
 {
     int rc = drive_finish(&d->drive); /* logged */

@@ -44,7 +44,7 @@ static int open_drive(struct drive *drive, const char *path, bool read_only)
         .mountpoint = "",
         .reach = DRIVE_IMAGE,
         .read_only = read_only,
-        .max_open = DRIVE_OPEN_MIN,
+        .max_open = DIR_OPEN_MIN,
     };
 
     return drive_open(drive, &config);

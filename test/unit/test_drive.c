@@ -169,7 +169,7 @@ static int open_drive(struct drive *drive, enum drive_reach reach, bool read_onl
         .mountpoint = "",
         .reach = reach,
         .read_only = read_only,
-        .max_open = DRIVE_OPEN_MIN,
+        .max_open = DIR_OPEN_MIN,
     };
 
     return drive_open(drive, &config);
