@@ -106,23 +106,23 @@ static int list(const struct archive *archive, const char *path, each_name *fn, 
 /* a and b name their folders alike. b may be NULL. */
 struct counts {
     struct count *a, *b;
+    uint32_t ntiles; /* of the image, or as many as there can be */
     struct tile_folder place;
-    bool likely; /* what cannot be listed is left out */
-    int rc;
+    int rc; /* 0 or -errno: why the first folder that cannot be listed cannot be */
+    char unlisted[LAYOUT_PATH];
 };
 
 static void count_in_folder(const struct archive *archive, const char *name, void *arg)
 {
     struct counts *counts = arg;
-    uint32_t ntiles = archive->index.geometry.ntiles;
 
     if (!counts->place.misspelt &&
-        (count_name(counts->a, counts->place.folder, name, ntiles) ||
-         (counts->b && count_name(counts->b, counts->place.folder, name, ntiles))))
+        (count_name(counts->a, counts->place.folder, name, counts->ntiles) ||
+         (counts->b && count_name(counts->b, counts->place.folder, name, counts->ntiles))))
         return;
-    count_misspelt(counts->a, &counts->place, name, ntiles);
+    count_misspelt(counts->a, &counts->place, name, counts->ntiles);
     if (counts->b)
-        count_misspelt(counts->b, &counts->place, name, ntiles);
+        count_misspelt(counts->b, &counts->place, name, counts->ntiles);
 }
 
 static void count_in_archive(const struct archive *archive, const char *name, void *arg)
@@ -133,29 +133,41 @@ static void count_in_archive(const struct archive *archive, const char *name, vo
     int rc;
 
     names_recognise(layout, NAMES_TOP, name, &names);
-    if (counts->rc || names.what != NAMES_A_FOLDER ||
-        (names.kind != NAMES_OURS && names.kind != NAMES_SPELLING))
+    if (names.what != NAMES_A_FOLDER || (names.kind != NAMES_OURS && names.kind != NAMES_SPELLING))
         return;
     counts->place = (struct tile_folder){.path = name, .misspelt = names.kind == NAMES_SPELLING};
     if (!layout->folder_number(names.of, &counts->place.folder))
         return;
     rc = list(archive, name, count_in_folder, counts);
-    if (!rc || counts->likely)
-        return;
-    counts->rc = rc;
-    log_error("cannot list tile folder '%s' of archive '%s': %s", name, archive->path,
-              strerror(-rc));
+    if (rc && !counts->rc) {
+        counts->rc = rc;
+        snprintf(counts->unlisted, sizeof(counts->unlisted), "%s", name);
+    }
 }
 
-/* 0 or -errno, logged. */
-static int count_names(const struct archive *archive, struct count *a, struct count *b, bool likely)
+/* What can be listed is counted in any case. */
+static void count_names(const struct archive *archive, struct counts *counts)
 {
-    struct counts counts = {.a = a, .b = b, .likely = likely};
-    int rc = list(archive, ".", count_in_archive, &counts);
+    int rc = list(archive, ".", count_in_archive, counts);
 
-    if (rc && !likely)
-        log_error("cannot list archive '%s': %s", archive->path, strerror(-rc));
-    return likely ? 0 : rc ? rc : counts.rc;
+    if (rc) {
+        counts->rc = rc;
+        counts->unlisted[0] = '\0';
+    }
+}
+
+/* All of them. 0 or -errno, logged. */
+static int count_all_names(const struct archive *archive, struct count *a, struct count *b)
+{
+    struct counts counts = {.a = a, .b = b, .ntiles = archive->index.geometry.ntiles};
+
+    count_names(archive, &counts);
+    if (counts.rc && counts.unlisted[0])
+        log_error("cannot list tile folder '%s' of archive '%s': %s", counts.unlisted,
+                  archive->path, strerror(-counts.rc));
+    else if (counts.rc)
+        log_error("cannot list archive '%s': %s", archive->path, strerror(-counts.rc));
+    return counts.rc;
 }
 
 /* --- the length of the pictures -------------------------------------------- */
@@ -233,32 +245,33 @@ static int refuse_length(const struct archive *archive, const struct count *pict
     return -EBADMSG;
 }
 
-static int settle_original(struct archive *archive, bool likely)
+static bool are_pictures(const struct count *bare, const struct count *pictures)
+{
+    return pictures->n + pictures->misspelt > bare->n + bare->misspelt;
+}
+
+static int detect_original(struct archive *archive)
 {
     struct count bare = {.layout = &layout_original};
     struct count pictures = {.layout = &layout_original_jpeg};
-    int rc = count_names(archive, &bare, &pictures, likely);
+    int rc = count_all_names(archive, &bare, &pictures);
 
-    if (!rc && !likely)
-        rc = refuse_spelling(archive, &bare);
-    if (!rc && !likely)
-        rc = refuse_spelling(archive, &pictures);
+    rc = rc ? rc : refuse_spelling(archive, &bare);
+    rc = rc ? rc : refuse_spelling(archive, &pictures);
     if (rc)
         return rc;
-    if (bare.n && pictures.n && !likely)
+    if (bare.n && pictures.n)
         return refuse_mixture(archive, &bare, &pictures);
-    if (pictures.n + pictures.misspelt <= bare.n + bare.misspelt)
+    if (!are_pictures(&bare, &pictures))
         return 0;
     archive->index.layout = &layout_original_jpeg;
-    if (measure_heads(archive, &pictures) && !likely)
-        return refuse_length(archive, &pictures);
-    return 0;
+    return measure_heads(archive, &pictures) ? refuse_length(archive, &pictures) : 0;
 }
 
-static int settle_jpeg(const struct archive *archive)
+static int detect_jpeg(const struct archive *archive)
 {
     struct count pictures = {.layout = &layout_jpeg};
-    int rc = count_names(archive, &pictures, NULL, false);
+    int rc = count_all_names(archive, &pictures, NULL);
 
     return rc ? rc : refuse_spelling(archive, &pictures);
 }
@@ -268,14 +281,23 @@ int detect_archive(struct archive *archive)
     if (archive->index.layout == &layout_bundle)
         return detect_bundle(archive);
     if (archive->index.layout == &layout_jpeg)
-        return settle_jpeg(archive);
-    return archive->index.layout == &layout_original ? settle_original(archive, false) : 0;
+        return detect_jpeg(archive);
+    return archive->index.layout == &layout_original ? detect_original(archive) : 0;
 }
 
 void detect_likely(struct archive *archive)
 {
-    if (archive->index.layout == &layout_original)
-        (void)!settle_original(archive, true);
+    struct count bare = {.layout = &layout_original};
+    struct count pictures = {.layout = &layout_original_jpeg};
+    struct counts counts = {&bare, &pictures, .ntiles = archive->index.geometry.ntiles};
+
+    if (archive->index.layout != &layout_original)
+        return;
+    count_names(archive, &counts);
+    if (!are_pictures(&bare, &pictures))
+        return;
+    archive->index.layout = &layout_original_jpeg;
+    (void)!measure_heads(archive, &pictures); /* not known, then */
 }
 
 /* Of the tiles of layout jpeg each says that it is one. */
@@ -297,12 +319,11 @@ const struct layout *detect_guess(const struct archive *archive)
 {
     struct count bare = {.layout = &layout_original};
     struct count pictures = {.layout = &layout_original_jpeg};
-    struct archive whole = *archive;
+    struct counts counts = {&bare, &pictures, .ntiles = FORMAT_TILES_MAX};
     char bands[LAYOUT_PATH];
     struct stat st;
 
-    whole.index.geometry.ntiles = FORMAT_TILES_MAX;
-    (void)!count_names(&whole, &bare, &pictures, true);
+    count_names(archive, &counts);
     layout_bundle.folder_path(0, bands);
     if (!bare.n && !pictures.n && !fstatat(archive->dirfd, bands, &st, AT_SYMLINK_NOFOLLOW))
         return &layout_bundle;

@@ -9,7 +9,7 @@
 #include "base/compiler.h"
 
 /*
- * Settles layout and head of an archive whose index has been read, or refuses
+ * Sets layout and head of an archive whose index has been read, or refuses
  * it: tiles whose names this layout does not read would look like zeros. Looks
  * at the names of tiles, but not in layout plain. 0 or -errno, logged.
  */

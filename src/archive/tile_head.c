@@ -135,7 +135,7 @@ uint64_t tile_head_picture(int fd, uint64_t max)
     return len;
 }
 
-static enum tile_head_trust judge_length(int fd, uint64_t head)
+static enum tile_head_trust length_trust(int fd, uint64_t head)
 {
     uint64_t picture = tile_head_picture(fd, head);
 
@@ -163,7 +163,7 @@ int tile_head_measure(const struct archive *archive, uint32_t tile, uint64_t *he
         rc = -EBADMSG;
     if (!rc) {
         *head = (uint64_t)st.st_size - tile_len;
-        *trust = judge_length(fd, *head);
+        *trust = length_trust(fd, *head);
     }
     close(fd);
     return rc;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Each name is judged by itself, from what is on disk at that moment. So a
- * finding can be judged again later, and what was only passing (a tile that was
+ * Each name is inspected by itself, from what is on disk at that moment. So a
+ * finding can be inspected again later, and what was only passing (a tile that was
  * just trimmed, a temporary file, a lock that was given up) is found out.
  *
- * Without a good index the tiles are judged as far as that goes: names, types,
+ * Without a good index the tiles are inspected as far as that goes: names, types,
  * permissions.
  */
 #include "check/inspect.h"
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "archive/archive_index.h"
+#include "base/compiler.h"
 #include "base/io.h"
 #include "check/scan_kinds.h"
 #include "format/cover.h"
@@ -24,11 +25,7 @@
 #include "journal/changes.h"
 #include "owner/owner.h"
 
-#define LOCK "lock"
-#define SPARE "spare" /* a lock that was given up */
 #define JOURNAL "journal"
-#define COVER "cover"
-#define REINDEX "reindex"
 #define YOUNG_S 60 /* a temporary file of a live writer may take so long */
 
 uint32_t inspect_ntiles(const struct scan *scan)
@@ -50,7 +47,7 @@ static void take_host(const char *from, char host[RECORD_HOST])
             *host = '?';
 }
 
-static void judge_lock(const struct scan *scan, struct scan_finding *f)
+static void inspect_lock(const struct scan *scan, struct scan_finding *f)
 {
     struct record record;
     enum owner_state state;
@@ -74,7 +71,7 @@ static void judge_lock(const struct scan *scan, struct scan_finding *f)
 }
 
 /* Without an index nobody can say which image the journal is of. */
-static void judge_journal(const struct scan *scan, struct scan_finding *f)
+static void inspect_journal(const struct scan *scan, struct scan_finding *f)
 {
     struct changes_list list;
 
@@ -91,7 +88,7 @@ static void judge_journal(const struct scan *scan, struct scan_finding *f)
 }
 
 /* What stands in it may be a mount's to find wrong; that it is whole is ours. */
-static void judge_cover(const struct scan *scan, struct scan_finding *f)
+static void inspect_cover(const struct scan *scan, struct scan_finding *f)
 {
     struct cover cover;
     char text[COVER_TEXT];
@@ -108,7 +105,7 @@ static void judge_cover(const struct scan *scan, struct scan_finding *f)
 }
 
 /* One that is under way has a live writer. */
-static void judge_reindex(const struct scan *scan, struct scan_finding *f)
+static void inspect_reindex(const struct scan *scan, struct scan_finding *f)
 {
     struct record record;
     enum owner_state state;
@@ -158,15 +155,16 @@ static const enum scan_kind kinds[] = {
     [NAMES_SERVICE] = SCAN_SERVICE,       [NAMES_RESERVED] = SCAN_RESERVED,
 };
 
-static void judge_stranger_name(const struct scan *scan, const struct inspect_place *place,
-                                const char *name, struct scan_finding *f)
+static void inspect_stranger_name(const struct scan *scan, const struct inspect_place *place,
+                                  const char *name, struct scan_finding *f)
 {
     struct names names;
 
     names_recognise(scan->layout, place->where, name, &names);
     f->kind = kinds[names.kind];
     if (names.kind == NAMES_OURS && names.what != NAMES_A_TILE) {
-        f->kind = SCAN_FOREIGN; /* something else by that name: the right one is not judged here */
+        f->kind =
+            SCAN_FOREIGN; /* something else by that name: the right one is not looked at here */
         return;
     }
     /* A tile of the image is called so; else four letters are just a word. */
@@ -181,10 +179,10 @@ static void judge_stranger_name(const struct scan *scan, const struct inspect_pl
     strcpy(f->of, names.of);
 }
 
-static void judge_stranger(const struct scan *scan, const struct inspect_place *place,
-                           const char *name, const struct stat *st, struct scan_finding *f)
+static void inspect_stranger(const struct scan *scan, const struct inspect_place *place,
+                             const char *name, const struct stat *st, struct scan_finding *f)
 {
-    judge_stranger_name(scan, place, name, f);
+    inspect_stranger_name(scan, place, name, f);
     if (f->kind == SCAN_TEMPORARY && scan->in_use && time(NULL) - st->st_ctime < YOUNG_S)
         f->kind = SCAN_FINE;
     if (f->kind == SCAN_FOREIGN && place->where == NAMES_PRIVATE)
@@ -199,8 +197,8 @@ static void judge_stranger(const struct scan *scan, const struct inspect_place *
 }
 
 /* A name of a tile that the image has not. */
-static void judge_outside(const struct scan *scan, const struct inspect_place *place,
-                          const char *name, const struct stat *st, struct scan_finding *f)
+static void inspect_outside(const struct scan *scan, const struct inspect_place *place,
+                            const char *name, const struct stat *st, struct scan_finding *f)
 {
     f->kind = SCAN_TILE_OUTSIDE;
     f->directory = S_ISDIR(st->st_mode);
@@ -208,9 +206,9 @@ static void judge_outside(const struct scan *scan, const struct inspect_place *p
         inspect_tile_claim(scan, place, name, f);
 }
 
-/* A folder that is one is judged when it is walked. */
-static void judge_folder(const struct scan *scan, uint32_t folder, const struct stat *st,
-                         struct scan_finding *f)
+/* A folder that is one is inspected when it is walked. */
+static void inspect_folder(const struct scan *scan, uint32_t folder, const struct stat *st,
+                           struct scan_finding *f)
 {
     if (S_ISDIR(st->st_mode))
         return;
@@ -220,47 +218,74 @@ static void judge_folder(const struct scan *scan, uint32_t folder, const struct 
         f->kind = SCAN_FOREIGN;
 }
 
-/* What macOS makes in each sparse bundle as it needs it, and we do, too. */
-static bool is_of_a_mac(const struct layout *layout, const char *name, const struct stat *st)
+/*
+ * The names that are known, but for the index, folders and tiles: what may lie under them, and
+ * who looks further. The two of a Mac are made in each sparse bundle as they are needed.
+ */
+typedef void inspector(const struct scan *scan, struct scan_finding *f);
+
+static const struct known {
+    enum names_where where;
+    const char *name;
+    const struct layout *layout; /* NULL: any */
+    mode_t type;                 /* 0: any */
+    enum scan_kind otherwise;    /* of another type; SCAN_FOREIGN: the name is not known, then */
+    inspector *inspect;          /* NULL: all is fine */
+} known[] = {
+    {NAMES_TOP, FORMAT_PRIVATE_DIR, NULL, S_IFDIR, SCAN_PRIVATE_TYPE, NULL},
+    {NAMES_TOP, FORMAT_BUNDLE_LOCK, &layout_bundle, S_IFREG, SCAN_FOREIGN, NULL},
+    {NAMES_TOP, FORMAT_BUNDLE_MAPS, &layout_bundle, S_IFDIR, SCAN_FOREIGN, NULL},
+    {NAMES_PRIVATE, "lock", NULL, 0, SCAN_FINE, inspect_lock},
+    {NAMES_PRIVATE, "spare", NULL, S_IFREG, SCAN_FOREIGN, NULL}, /* a lock that was given up */
+    {NAMES_PRIVATE, JOURNAL, NULL, 0, SCAN_FINE, inspect_journal},
+    {NAMES_PRIVATE, "cover", NULL, 0, SCAN_FINE, inspect_cover},
+    {NAMES_PRIVATE, "reindex", NULL, 0, SCAN_FINE, inspect_reindex},
+    {NAMES_PRIVATE, INSPECT_LOST, NULL, S_IFDIR, SCAN_LOST_TYPE, NULL},
+};
+
+/* NULL: it is not known, or not as a file of this type. */
+static const struct known *find_known(const struct scan *scan, enum names_where where,
+                                      const char *name, mode_t type)
 {
-    if (layout != &layout_bundle)
-        return false;
-    return (S_ISREG(st->st_mode) && !strcmp(name, FORMAT_BUNDLE_LOCK)) ||
-           (S_ISDIR(st->st_mode) && !strcmp(name, FORMAT_BUNDLE_MAPS));
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        const struct known *it = &known[i];
+
+        if (it->where == where && !strcmp(it->name, name) &&
+            (!it->layout || it->layout == scan->layout) &&
+            (!it->type || it->type == type || it->otherwise != SCAN_FOREIGN))
+            return it;
+    }
+    return NULL;
 }
 
-/* f is as judge() has begun it: where it was found, and nothing wrong. */
-static void judge_there(const struct scan *scan, const struct inspect_place *place,
-                        const char *name, const struct stat *st, struct scan_finding *f)
+static void inspect_known(const struct scan *scan, const struct known *it, mode_t type,
+                          struct scan_finding *f)
+{
+    if (it->type && it->type != type)
+        f->kind = it->otherwise;
+    else if (it->inspect)
+        it->inspect(scan, f);
+}
+
+/* f is as inspect_name() has begun it: where it was found, and nothing wrong. */
+static void inspect_there(const struct scan *scan, const struct inspect_place *place,
+                          const char *name, const struct stat *st, struct scan_finding *f)
 {
     const struct layout *layout = scan->layout;
+    const struct known *it = find_known(scan, place->where, name, st->st_mode & S_IFMT);
     uint32_t number;
 
-    if (place->where == NAMES_FOLDER && layout->tile_number(place->folder, name, &number) &&
-        number < inspect_ntiles(scan))
-        inspect_tile(scan, place, name, number, st, f);
-    else if (place->where == NAMES_FOLDER && layout->tile_number(place->folder, name, &number))
-        judge_outside(scan, place, name, st, f);
-    else if (place->where == NAMES_TOP && layout->folder_number(name, &number))
-        judge_folder(scan, number, st, f);
-    else if (place->where == NAMES_TOP && is_of_a_mac(layout, name, st))
-        f->kind = SCAN_FINE;
-    else if (place->where == NAMES_TOP && !strcmp(name, FORMAT_PRIVATE_DIR))
-        f->kind = S_ISDIR(st->st_mode) ? SCAN_FINE : SCAN_PRIVATE_TYPE;
-    else if (place->where == NAMES_PRIVATE && !strcmp(name, LOCK))
-        judge_lock(scan, f);
-    else if (place->where == NAMES_PRIVATE && !strcmp(name, SPARE) && S_ISREG(st->st_mode))
-        f->kind = SCAN_FINE;
-    else if (place->where == NAMES_PRIVATE && !strcmp(name, JOURNAL))
-        judge_journal(scan, f);
-    else if (place->where == NAMES_PRIVATE && !strcmp(name, COVER))
-        judge_cover(scan, f);
-    else if (place->where == NAMES_PRIVATE && !strcmp(name, REINDEX))
-        judge_reindex(scan, f);
-    else if (place->where == NAMES_PRIVATE && !strcmp(name, INSPECT_LOST))
-        f->kind = S_ISDIR(st->st_mode) ? SCAN_FINE : SCAN_LOST_TYPE;
+    if (place->where == NAMES_FOLDER && layout->tile_number(place->folder, name, &number)) {
+        if (number < inspect_ntiles(scan))
+            inspect_tile(scan, place, name, number, st, f);
+        else
+            inspect_outside(scan, place, name, st, f);
+    } else if (place->where == NAMES_TOP && layout->folder_number(name, &number))
+        inspect_folder(scan, number, st, f);
+    else if (it)
+        inspect_known(scan, it, st->st_mode & S_IFMT, f);
     else
-        judge_stranger(scan, place, name, st, f);
+        inspect_stranger(scan, place, name, st, f);
 }
 
 int inspect_writable(int dirfd, const char *name)
@@ -279,8 +304,8 @@ static bool is_written(const struct scan *scan, const struct inspect_place *plac
 }
 
 /* Where all of the archive is closed to us that is said once. */
-static void judge_access(const struct scan *scan, const struct inspect_place *place,
-                         const char *name, struct scan_finding *f)
+static void inspect_access(const struct scan *scan, const struct inspect_place *place,
+                           const char *name, struct scan_finding *f)
 {
     if (f->kind != SCAN_FINE || scan->write_err || !is_written(scan, place, name))
         return;
@@ -298,7 +323,7 @@ void inspect_name(const struct scan *scan, const struct inspect_place *place, co
     if (place->where == NAMES_TOP && inspect_index_has(scan, name))
         inspect_index(scan, name, f);
     else if (fstatat(place->fd, name, st, AT_SYMLINK_NOFOLLOW) == 0) {
-        judge_there(scan, place, name, st, f);
-        judge_access(scan, place, name, f);
+        inspect_there(scan, place, name, st, f);
+        inspect_access(scan, place, name, f);
     }
 }

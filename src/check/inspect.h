@@ -13,7 +13,7 @@
 
 #define INSPECT_LOST "lost+found" /* in .mosaicfs: what a repair took away */
 
-/* A directory whose names are judged. */
+/* A directory whose names are inspected. */
 struct inspect_place {
     enum names_where where;
     uint32_t folder;
@@ -56,7 +56,7 @@ void inspect_tile_claim(const struct scan *scan, const struct inspect_place *pla
 
 /*
  * The nth file that must be at the top of such an archive, the index first, or
- * NULL. inspect_name() judges it also when it is missing.
+ * NULL. inspect_name() inspects it, too, when it is missing.
  */
 const char *inspect_index_nth(const struct scan *scan, unsigned n);
 bool inspect_index_has(const struct scan *scan, const char *name);

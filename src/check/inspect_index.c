@@ -13,7 +13,7 @@
 #include "check/inspect.h"
 #include "format/format.h"
 
-static void judge_proper(int rc, struct scan_finding *f)
+static void inspect_proper(int rc, struct scan_finding *f)
 {
     if (rc == -ENOENT)
         f->kind = SCAN_INDEX_MISSING;
@@ -25,7 +25,7 @@ static void judge_proper(int rc, struct scan_finding *f)
         f->kind = SCAN_INDEX_UNREADABLE;
 }
 
-static void judge_token(const struct scan *scan, struct scan_finding *f)
+static void inspect_token(const struct scan *scan, struct scan_finding *f)
 {
     struct stat st;
     bool encrypted;
@@ -42,8 +42,8 @@ static void judge_token(const struct scan *scan, struct scan_finding *f)
 }
 
 /* The index proper need not be good. */
-static void judge_spare(const struct scan *scan, int rc, const struct index *spare,
-                        struct scan_finding *f)
+static void inspect_spare(const struct scan *scan, int rc, const struct index *spare,
+                          struct scan_finding *f)
 {
     struct index index;
     const char *why;
@@ -71,16 +71,16 @@ void inspect_index(const struct scan *scan, const char *name, struct scan_findin
     int rc;
 
     if (!strcmp(name, FORMAT_BUNDLE_TOKEN)) {
-        judge_token(scan, f);
+        inspect_token(scan, f);
         return;
     }
     rc = archive_index_read_named(scan->archive, name, &index, &why);
     f->err = -rc;
     f->why = why;
     if (scan->layout->spare_index && !strcmp(name, scan->layout->spare_index))
-        judge_spare(scan, rc, &index, f);
+        inspect_spare(scan, rc, &index, f);
     else
-        judge_proper(rc, f);
+        inspect_proper(rc, f);
 }
 
 const char *inspect_index_nth(const struct scan *scan, unsigned n)

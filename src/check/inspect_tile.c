@@ -24,8 +24,8 @@ void inspect_tile_name(const struct scan *scan, uint32_t tile, struct scan_findi
 }
 
 /* payload: where the tile's bytes begin. */
-static void judge_size(const struct scan *scan, uint32_t tile, uint64_t payload, uint64_t size,
-                       struct scan_finding *f)
+static void inspect_size(const struct scan *scan, uint32_t tile, uint64_t payload, uint64_t size,
+                         struct scan_finding *f)
 {
     f->size = size;
     f->want = payload + geometry_tile_len(&scan->archive->index.geometry, tile);
@@ -39,13 +39,13 @@ static void judge_size(const struct scan *scan, uint32_t tile, uint64_t payload,
  * The bytes count from the end: behind a picture of another length they are all
  * there, and cutting the file at its end, or making it longer, would shift them.
  */
-static void judge_tail(const struct scan *scan, uint32_t tile, int fd, uint64_t size,
-                       struct scan_finding *f)
+static void inspect_tail(const struct scan *scan, uint32_t tile, int fd, uint64_t size,
+                         struct scan_finding *f)
 {
     uint64_t head = scan->archive->head;
     uint64_t len = geometry_tile_len(&scan->archive->index.geometry, tile);
 
-    judge_size(scan, tile, head, size, f);
+    inspect_size(scan, tile, head, size, f);
     if (f->kind != SCAN_FINE)
         f->picture = tile_head_picture(fd, size > head + len ? size - len : head);
 }
@@ -90,8 +90,8 @@ static void explain_picture(const struct scan *scan, uint32_t tile, int fd, uint
     }
 }
 
-static void judge_picture(const struct scan *scan, uint32_t tile, int fd, uint64_t size,
-                          struct scan_finding *f)
+static void inspect_picture(const struct scan *scan, uint32_t tile, int fd, uint64_t size,
+                            struct scan_finding *f)
 {
     const char *why = NULL;
     uint64_t payload;
@@ -105,7 +105,7 @@ static void judge_picture(const struct scan *scan, uint32_t tile, int fd, uint64
         f->kind = SCAN_TILE_UNREADABLE;
         f->err = -rc;
     } else {
-        judge_size(scan, tile, payload, size, f);
+        inspect_size(scan, tile, payload, size, f);
     }
 }
 
@@ -125,11 +125,11 @@ void inspect_tile(const struct scan *scan, const struct inspect_place *place, co
         return;
     }
     if (scan->layout->head == LAYOUT_PICTURE)
-        judge_picture(scan, tile, fd, (uint64_t)st->st_size, f);
+        inspect_picture(scan, tile, fd, (uint64_t)st->st_size, f);
     else if (scan->indexed && scan->layout->head == LAYOUT_BARE)
-        judge_size(scan, tile, 0, (uint64_t)st->st_size, f);
+        inspect_size(scan, tile, 0, (uint64_t)st->st_size, f);
     else if (scan->indexed && scan->archive->head)
-        judge_tail(scan, tile, fd, (uint64_t)st->st_size, f);
+        inspect_tail(scan, tile, fd, (uint64_t)st->st_size, f);
     close(fd);
 }
 

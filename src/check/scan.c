@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Walks the archive: the directory itself, the folders of tiles, the private
- * directory. What a name means is judged elsewhere. Memory grows with what is
+ * directory. What a name means is found out elsewhere. Memory grows with what is
  * wrong, not with the size of the image.
  */
 #include "check/scan.h"

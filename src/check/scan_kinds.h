@@ -10,7 +10,7 @@
 
 #include "check/scan.h"
 
-/* When a file may be moved away; scan_may_move() judges. */
+/* When a file may be moved away: scan_may_move(). */
 enum scan_kinds_move {
     SCAN_KINDS_STAYS,
     SCAN_KINDS_GOES,

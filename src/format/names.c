@@ -215,8 +215,8 @@ static const struct tag *find_tag(const struct base *base, const struct cut *cut
 }
 
 /* What a cut name is, by a wrap's suffix or, with NULL, by all tags. */
-static bool judge(const struct base *base, const struct cut *cut, const struct tag *suffix,
-                  struct names *out)
+static bool recognise(const struct base *base, const struct cut *cut, const struct tag *suffix,
+                      struct names *out)
 {
     const struct tag *tag = NULL;
 
@@ -247,7 +247,7 @@ static bool take_from(const struct layout *layout, const struct base *bases, siz
 
     for (size_t i = 0; i < n; i++)
         if (bases[i].where == where && cut_name(layout, &bases[i], name, &cut) &&
-            judge(&bases[i], &cut, suffix, out))
+            recognise(&bases[i], &cut, suffix, out))
             return true;
     return false;
 }
