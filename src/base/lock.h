@@ -13,14 +13,15 @@
  *   3. image: flush mutex      (flush.c)    not held across I/O; a flush needs no stripe
  *   4. image: usage mutex      (usage.c)
  *   5. dir:   telling          (changes_mark.c) held while all tiles are looked at
- *   6. dir:   journal          (changes.c)  not held across I/O
- *   7. dir:   covers           (covers.c)   held while a new tile gets its picture
- *   8. dir:   a set of the descriptor cache (fdcache.c)
- *   9. mem:   a tile           (mem.c)
- *  10. front: parking          (parking.c)  libfuse's own locks come below it
- *  11. front: jobs             (uring.c)
- *  12. front: libfuse's line   (fuse.c)
- *  13. log                    (log.c)
+ *   6. dir:   file             (changes.c)  the journal's; held across I/O
+ *   7. dir:   queue            (changes.c)  of tiles to be noted; not held across I/O
+ *   8. dir:   covers           (covers.c)   held while a new tile gets its picture
+ *   9. dir:   a set of the descriptor cache (fdcache.c)
+ *  10. mem:   a tile           (mem.c)
+ *  11. front: parking          (parking.c)  libfuse's own locks come below it
+ *  12. front: jobs             (uring.c)
+ *  13. front: libfuse's line   (fuse.c)
+ *  14. log                     (log.c)
  * Alone, as no thread that holds one of them asks for a request: front: crew (crew.c).
  */
 #ifndef BASE_LOCK_H

@@ -30,12 +30,23 @@
  * A sync that failed need not be final here: the callers were told, no cell of
  * theirs counts as noted, and a later note writes the sector anew. The next
  * writer cannot tell such a cell from others, and begins an epoch in memory.
+ *
+ * States, and what moves from one to another:
+ *
+ *   NOTING    the journal is on disk, and ours. A note writes cells; a mark writes the header.
+ *             -> DOUBTFUL when a new journal had to be begun and that failed half-way.
+ *   DOUBTFUL  there may be a journal that lacks something. Before a tile changes, a note
+ *             removes it -> NONE, or fails. A mark begins a new one -> NOTING.
+ *   NONE      there is no journal, durably, so everything counts as changed: nothing to note.
+ *             A mark begins a new one -> NOTING.
+ *
+ * changes_start.c finds the first of them: a journal that can be used is taken over, else a
+ * new one is begun, and where the disk has no space for that there is none.
  */
 #include "journal/changes.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,17 +74,11 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static int write_batch(struct changes *changes, uint32_t *batch, size_t n)
+static int write_batch(struct changes *changes, uint32_t *batch, size_t n) REQUIRES(changes->file)
 {
     uint32_t epoch = atomic_load(&changes->epoch);
     int rc = 0;
 
-    if (atomic_load(&changes->off))
-        return 0;
-    if (changes->doubtful) {
-        rc = changes_file_give_up(changes);
-        return rc ? changes_file_complain(changes->archive, "remove", rc) : 0;
-    }
     qsort(batch, n, sizeof(*batch), ascending);
     for (size_t i = 0, k; !rc && i < n; i += k) {
         k = in_one_sector(batch + i, n - i);
@@ -88,8 +93,29 @@ static int write_batch(struct changes *changes, uint32_t *batch, size_t n)
     return 0;
 }
 
-/* Takes what is pending and writes it. The mutex is given up meanwhile. */
-static void lead_locked(struct changes *changes) REQUIRES(changes->mutex)
+static int note_batch(struct changes *changes, uint32_t *batch, size_t n)
+{
+    int rc = 0;
+
+    mutex_lock(&changes->file);
+    switch (atomic_load(&changes->state)) {
+    case CHANGES_NOTING:
+        rc = write_batch(changes, batch, n);
+        break;
+    case CHANGES_DOUBTFUL:
+        rc = changes_file_give_up(changes);
+        if (rc)
+            changes_file_complain(changes->archive, "remove", rc);
+        break;
+    case CHANGES_NONE:
+        break;
+    }
+    mutex_unlock(&changes->file);
+    return rc;
+}
+
+/* Takes what is pending and writes it. The queue is given up meanwhile. */
+static void lead_locked(struct changes *changes) REQUIRES(changes->queue)
 {
     uint32_t batch[CHANGES_BATCH];
     size_t n = changes->npending;
@@ -98,28 +124,28 @@ static void lead_locked(struct changes *changes) REQUIRES(changes->mutex)
     memcpy(batch, changes->pending, n * sizeof(*batch));
     changes->npending = 0;
     changes->taken++;
-    changes->writing = true;
-    mutex_unlock(&changes->mutex);
-    rc = write_batch(changes, batch, n);
-    mutex_lock(&changes->mutex);
-    changes->writing = false;
+    changes->led = true;
+    mutex_unlock(&changes->queue);
+    rc = note_batch(changes, batch, n);
+    mutex_lock(&changes->queue);
+    changes->led = false;
     changes->done++;
     changes->error = rc ? rc : changes->error;
     lock_must(pthread_cond_broadcast(&changes->ended));
 }
 
-/* Leads when nobody writes, else waits for an end of it. */
-static void proceed_locked(struct changes *changes) REQUIRES(changes->mutex)
+/* Leads when nobody does, else waits until a batch has been written. */
+static void proceed_locked(struct changes *changes) REQUIRES(changes->queue)
 {
-    if (changes->writing)
-        mutex_wait(&changes->mutex, &changes->ended);
+    if (changes->led)
+        mutex_wait(&changes->queue, &changes->ended);
     else
         lead_locked(changes);
 }
 
 bool changes_noted(const struct changes *changes, uint32_t tile)
 {
-    return atomic_load(&changes->off) ||
+    return atomic_load(&changes->state) == CHANGES_NONE ||
            atomic_load(&changes->cells[tile]) == atomic_load(&changes->epoch);
 }
 
@@ -129,7 +155,7 @@ static int note_some(struct changes *changes, const uint32_t *tiles, size_t n)
     uint64_t ours;
     int rc = 0;
 
-    mutex_lock(&changes->mutex);
+    mutex_lock(&changes->queue);
     while (changes->npending + n > CHANGES_BATCH)
         proceed_locked(changes);
     memcpy(changes->pending + changes->npending, tiles, n * sizeof(*tiles));
@@ -139,7 +165,7 @@ static int note_some(struct changes *changes, const uint32_t *tiles, size_t n)
         proceed_locked(changes);
     for (size_t i = 0; i < n; i++)
         rc = changes_noted(changes, tiles[i]) ? rc : changes->error;
-    mutex_unlock(&changes->mutex);
+    mutex_unlock(&changes->queue);
     return rc;
 }
 
@@ -160,125 +186,6 @@ int changes_note(struct changes *changes, const uint32_t *tiles, size_t n)
     return rc;
 }
 
-/* What is read from the table is all on disk, or may be taken for it: see resume(). */
-static uint32_t take_cells(struct changes *changes, const struct changes_list *list)
-{
-    uint32_t epoch = list->header.epoch;
-
-    for (uint32_t tile = 0; tile < changes->ntiles; tile++)
-        if (list->cells[tile] > epoch && list->cells[tile] < UINT32_MAX)
-            epoch = list->cells[tile]; /* a header that did not reach the disk, see above */
-    for (uint32_t tile = 0; tile < changes->ntiles; tile++) {
-        uint32_t cell = list->cells[tile] == UINT32_MAX ? epoch : list->cells[tile];
-
-        if (cell)
-            atomic_store_explicit(&changes->cells[tile], cell, memory_order_relaxed);
-    }
-    return epoch;
-}
-
-/* Where the next one goes: behind the newest. */
-static void take_marks(struct changes *changes, const struct changes_list *list)
-{
-    uint32_t newest = 0;
-
-    memcpy(changes->marks, list->marks, sizeof(changes->marks));
-    for (unsigned i = 0; i < FORMAT_JOURNAL_MARKS; i++)
-        if (changes->marks[i].epoch > newest) {
-            newest = changes->marks[i].epoch;
-            changes->next_mark = (i + 1) % FORMAT_JOURNAL_MARKS;
-        }
-}
-
-/*
- * The sectors that were damaged say from now on that all of their tiles changed, or that
- * there were no marks.
- */
-static int mend(struct changes *changes, const struct changes_list *list)
-{
-    uint32_t end = list->damaged ? journal_cell_sectors(changes->ntiles) : 0;
-    int rc = 0;
-
-    for (uint32_t number = 1; !rc && number <= end; number++)
-        if (list->cells[(number - 1) * FORMAT_JOURNAL_CELLS] == UINT32_MAX)
-            rc = changes_file_cells(changes, number, NULL, 0, 0);
-    for (unsigned i = 0; !rc && list->marks_damaged && i < FORMAT_JOURNAL_MARKS;
-         i += FORMAT_JOURNAL_CELLS / 2)
-        rc = changes_file_marks(changes, i);
-    return rc || !list->damaged ? rc : io_fdatasync(changes->fd);
-}
-
-/*
- * Takes over the journal that is there, in an epoch of its own that nobody is
- * told: a cell that is read may be in the page cache alone, after a sync that
- * failed, so no tile counts as noted yet.
- */
-static int resume(struct changes *changes, const struct changes_list *list)
-{
-    uint32_t epoch = take_cells(changes, list);
-    int rc;
-
-    if (epoch >= CHANGES_EPOCH_MAX)
-        return changes_file_start_again(changes);
-    rc = changes_file_open(changes);
-    if (!rc)
-        rc = journal_put_header(&list->header, changes->header);
-    changes->id = list->header.id;
-    atomic_store(&changes->epoch, epoch + 1);
-    take_marks(changes, list);
-    return rc ? rc : mend(changes, list);
-}
-
-/*
- * A full disk must not keep an archive from being mounted, for a mount can give
- * space back. As long as there is no journal, everything counts as changed.
- */
-static int go_without(struct changes *changes, int why)
-{
-    const struct archive *archive = changes->archive;
-    int rc = changes_file_give_up(changes);
-
-    if (rc)
-        return rc;
-    log_warn("cannot begin the journal of changed tiles '%s/%s': %s", archive->path,
-             FORMAT_JOURNAL_NAME, strerror(-why));
-    log_note("until it is mounted with more space, every tile of the archive counts as changed");
-    return 0;
-}
-
-static int start_or_resume(struct changes *changes, const struct changes_list *list)
-{
-    const struct archive *archive = changes->archive;
-    const char *why = list->unusable ? list->unusable : list->linked ? "is a hard link" : NULL;
-
-    if (why) {
-        log_debug("'%s/%s' %s: a new one is begun", archive->path, FORMAT_JOURNAL_NAME, why);
-        return changes_file_start(changes);
-    }
-    if (list->damaged)
-        log_warn("the journal of changed tiles '%s/%s' is damaged: up to %" PRIu32
-                 " tiles more count as changed",
-                 archive->path, FORMAT_JOURNAL_NAME, list->damaged * FORMAT_JOURNAL_CELLS);
-    return resume(changes, list);
-}
-
-static int start_table(struct changes *changes)
-{
-    struct changes_list list;
-    int rc = changes_read(changes->archive, false, &list);
-
-    if (!rc) {
-        rc = start_or_resume(changes, &list);
-        if (io_is_full(rc))
-            rc = go_without(changes, rc);
-        rc = rc ? changes_file_complain(changes->archive, "open", rc) : 0;
-    }
-    changes_read_release(&list);
-    if (rc)
-        log_note("if this persists, remove that journal: every tile then counts as changed");
-    return rc;
-}
-
 int changes_open(const struct archive *archive, struct changes **out) NO_THREAD_SAFETY
 {
     struct changes *changes = calloc(1, sizeof(*changes));
@@ -292,11 +199,13 @@ int changes_open(const struct archive *archive, struct changes **out) NO_THREAD_
     changes->watched = now.tv_sec;
     changes->ntiles = archive->index.geometry.ntiles;
     changes->fd = -1;
-    mutex_init(&changes->mutex);
+    atomic_store(&changes->state, CHANGES_NONE);
+    mutex_init(&changes->file);
+    mutex_init(&changes->queue);
     mutex_init(&changes->telling);
     lock_must(pthread_cond_init(&changes->ended, NULL));
     changes->cells = calloc(changes->ntiles, sizeof(*changes->cells));
-    rc = changes->cells ? start_table(changes) : changes_file_complain(archive, "open", -ENOMEM);
+    rc = changes->cells ? changes_start(changes) : changes_file_complain(archive, "open", -ENOMEM);
     if (rc)
         changes_close(changes);
     else
@@ -304,7 +213,7 @@ int changes_open(const struct archive *archive, struct changes **out) NO_THREAD_
     return rc;
 }
 
-void changes_close(struct changes *changes)
+void changes_close(struct changes *changes) NO_THREAD_SAFETY
 {
     if (!changes)
         return;
@@ -313,7 +222,8 @@ void changes_close(struct changes *changes)
         close(changes->fd);
     free((void *)changes->cells);
     lock_must(pthread_cond_destroy(&changes->ended));
-    mutex_release(&changes->mutex);
+    mutex_release(&changes->queue);
+    mutex_release(&changes->file);
     mutex_release(&changes->telling);
     free(changes);
 }

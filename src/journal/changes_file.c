@@ -115,8 +115,7 @@ int changes_file_give_up(struct changes *changes)
     } else if (rc == -ENOENT) {
         rc = io_sync_dir(changes->archive->dirfd, "."); /* gone already, and is to stay so */
     }
-    changes->doubtful = rc != 0;
-    atomic_store(&changes->off, rc == 0);
+    atomic_store(&changes->state, rc ? CHANGES_DOUBTFUL : CHANGES_NONE);
     if (!rc && changes->fd >= 0) { /* or its space would not be free */
         close(changes->fd);
         changes->fd = -1;
@@ -125,7 +124,7 @@ int changes_file_give_up(struct changes *changes)
 }
 
 /* 0, -ENOENT: the name is that of another file, or of none; else -errno. */
-static int same_file(const struct changes *changes)
+static int same_file(const struct changes *changes) REQUIRES(changes->file)
 {
     struct stat ours, named;
 
@@ -136,7 +135,7 @@ static int same_file(const struct changes *changes)
     return ours.st_dev == named.st_dev && ours.st_ino == named.st_ino ? 0 : -ENOENT;
 }
 
-static int same_header(const struct changes *changes)
+static int same_header(const struct changes *changes) REQUIRES(changes->file)
 {
     unsigned char sector[FORMAT_JOURNAL_SECTOR];
     size_t got;
@@ -169,9 +168,11 @@ int changes_file_open(struct changes *changes)
 {
     int rc = io_open_file(changes->archive->dirfd, FORMAT_JOURNAL_NAME, O_RDWR, &changes->fd);
 
-    if (!rc)
-        changes->blind = same_file(changes) == -ENOENT;
-    return rc;
+    if (rc)
+        return rc;
+    changes->blind = same_file(changes) == -ENOENT;
+    atomic_store(&changes->state, CHANGES_NOTING);
+    return 0;
 }
 
 /* A whole new table in place of what is there, durably. */
@@ -214,7 +215,8 @@ int changes_file_start(struct changes *changes)
     return rc;
 }
 
-int changes_file_start_again(struct changes *changes)
+/* fresh is nobody else's, and has no lock. */
+int changes_file_start_again(struct changes *changes) NO_THREAD_SAFETY
 {
     struct changes fresh = {.archive = changes->archive, .fd = -1};
     int rc = changes_file_start(&fresh);
@@ -233,9 +235,8 @@ int changes_file_start_again(struct changes *changes)
     changes->fd = fresh.fd;
     changes->id = fresh.id;
     changes->blind = fresh.blind;
-    changes->doubtful = false;
     memcpy(changes->header, fresh.header, sizeof(fresh.header));
     atomic_store(&changes->epoch, fresh.epoch);
-    atomic_store(&changes->off, false);
+    atomic_store(&changes->state, CHANGES_NOTING);
     return 0;
 }

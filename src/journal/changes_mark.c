@@ -38,21 +38,9 @@
 #define WATCH_SECONDS 10
 #define TICKS_MS 20 /* the clock of file times moves on at least once in that time */
 
-static void take_file(struct changes *changes)
+static bool is_noting(const struct changes *changes)
 {
-    mutex_lock(&changes->mutex);
-    while (changes->writing)
-        mutex_wait(&changes->mutex, &changes->ended);
-    changes->writing = true;
-    mutex_unlock(&changes->mutex);
-}
-
-static void give_file(struct changes *changes)
-{
-    mutex_lock(&changes->mutex);
-    changes->writing = false;
-    lock_must(pthread_cond_broadcast(&changes->ended));
-    mutex_unlock(&changes->mutex);
+    return atomic_load(&changes->state) == CHANGES_NOTING;
 }
 
 /* --- the beginning ---------------------------------------------------------------------------- */
@@ -61,7 +49,7 @@ static void give_file(struct changes *changes)
  * In memory the epoch goes on even when its header does not reach the disk: on
  * disk it may be either, and tiles noted from now on count for both.
  */
-static int next_epoch(struct changes *changes)
+static int next_epoch(struct changes *changes) REQUIRES(changes->file)
 {
     int rc;
 
@@ -70,11 +58,11 @@ static int next_epoch(struct changes *changes)
     return rc ? rc : io_fdatasync(changes->fd);
 }
 
-static int begin(struct changes *changes)
+static int begin(struct changes *changes) REQUIRES(changes->file)
 {
     int rc;
 
-    if (atomic_load(&changes->off) || changes->doubtful)
+    if (!is_noting(changes))
         return changes_file_start_again(changes);
     rc = changes_file_same(changes);
     if (rc == -ENOENT)
@@ -88,9 +76,9 @@ int changes_mark(struct changes *changes)
 {
     int rc;
 
-    take_file(changes);
+    mutex_lock(&changes->file);
     rc = begin(changes);
-    give_file(changes);
+    mutex_unlock(&changes->file);
     return rc ? changes_file_complain(changes->archive, "write", rc) : 0;
 }
 
@@ -100,17 +88,15 @@ static void look_after(struct changes *changes)
 {
     int rc;
 
-    take_file(changes);
-    rc = changes->fd < 0 || atomic_load(&changes->off) || changes->doubtful
-             ? 0
-             : changes_file_same(changes);
+    mutex_lock(&changes->file);
+    rc = is_noting(changes) ? changes_file_same(changes) : 0;
     if (rc == -ENOENT) {
         changes_file_tell_lost(changes);
         rc = changes_file_start_again(changes);
         if (rc)
             changes_file_complain(changes->archive, "begin", rc);
     }
-    give_file(changes);
+    mutex_unlock(&changes->file);
 }
 
 void changes_mark_watch(struct changes *changes, bool last)
@@ -132,7 +118,7 @@ static bool is_after(const struct timespec *a, const struct timespec *b)
 }
 
 /* What the file system says the time is: that of a file which was just written. */
-static int file_time(struct changes *changes, struct timespec *now)
+static int file_time(struct changes *changes, struct timespec *now) REQUIRES(changes->file)
 {
     struct stat st;
     int rc = changes_file_header(changes);
@@ -149,7 +135,7 @@ static int file_time(struct changes *changes, struct timespec *now)
  * no tile that changes later gets an earlier one. Where file times are coarse it may be
  * that of a tile, whose look is not known then.
  */
-static int time_past_all(struct changes *changes, struct timespec *past)
+static int time_past_all(struct changes *changes, struct timespec *past) REQUIRES(changes->file)
 {
     struct timespec first, now;
     int rc = file_time(changes, &first);
@@ -168,9 +154,9 @@ static int look_around(struct changes *changes, uint32_t *looks)
     struct timespec past;
     int rc;
 
-    take_file(changes);
-    rc = atomic_load(&changes->off) || changes->doubtful ? -EIO : time_past_all(changes, &past);
-    give_file(changes);
+    mutex_lock(&changes->file);
+    rc = is_noting(changes) ? time_past_all(changes, &past) : -EIO;
+    mutex_unlock(&changes->file);
     return rc ? rc : looks_take(changes->archive, &past, looks);
 }
 
@@ -178,6 +164,7 @@ static int look_around(struct changes *changes, uint32_t *looks)
 
 /* The looks of the tiles that sector number has the cells of, as the journal has them. */
 static int old_looks(struct changes *changes, uint32_t number, uint32_t old[FORMAT_JOURNAL_CELLS])
+    REQUIRES(changes->file)
 {
     int rc = changes_file_read(changes, number + journal_cell_sectors(changes->ntiles), old);
 
@@ -197,7 +184,7 @@ static uint32_t in_sector(const struct changes *changes, uint32_t first)
 }
 
 /* Whether the file has in this sector what we have written. */
-static bool has_cells(struct changes *changes, uint32_t number)
+static bool has_cells(struct changes *changes, uint32_t number) REQUIRES(changes->file)
 {
     uint32_t first = (number - 1) * FORMAT_JOURNAL_CELLS;
     uint32_t cells[FORMAT_JOURNAL_CELLS];
@@ -212,6 +199,7 @@ static bool has_cells(struct changes *changes, uint32_t number)
 
 /* Notes the tiles of one sector that somebody else has changed. *noted: a sync is due. */
 static int note_sector(struct changes *changes, uint32_t number, const uint32_t *looks, bool *noted)
+    REQUIRES(changes->file)
 {
     uint32_t first = (number - 1) * FORMAT_JOURNAL_CELLS;
     uint32_t before = atomic_load(&changes->epoch) - 1;
@@ -229,7 +217,7 @@ static int note_sector(struct changes *changes, uint32_t number, const uint32_t 
     return rc || !write ? rc : changes_file_cells(changes, number, NULL, 0, 0);
 }
 
-static int note_others(struct changes *changes, const uint32_t *looks)
+static int note_others(struct changes *changes, const uint32_t *looks) REQUIRES(changes->file)
 {
     uint32_t nsectors = journal_cell_sectors(changes->ntiles);
     bool noted = false;
@@ -240,7 +228,7 @@ static int note_others(struct changes *changes, const uint32_t *looks)
     return rc || !noted ? rc : io_fdatasync(changes->fd);
 }
 
-static int write_looks(struct changes *changes, const uint32_t *looks)
+static int write_looks(struct changes *changes, const uint32_t *looks) REQUIRES(changes->file)
 {
     uint32_t nsectors = journal_cell_sectors(changes->ntiles);
     int rc = 0;
@@ -257,7 +245,7 @@ static int write_looks(struct changes *changes, const uint32_t *looks)
     return rc;
 }
 
-static int write_mark(struct changes *changes, struct journal_word *word)
+static int write_mark(struct changes *changes, struct journal_word *word) REQUIRES(changes->file)
 {
     unsigned at = changes->next_mark;
     int rc = hash_random(&word->mark.nonce, sizeof(word->mark.nonce));
@@ -278,13 +266,13 @@ static int tell(struct changes *changes, const uint32_t *looks, struct journal_w
 {
     int rc;
 
-    take_file(changes);
-    rc = atomic_load(&changes->off) || changes->doubtful ? -EIO : note_others(changes, looks);
+    mutex_lock(&changes->file);
+    rc = is_noting(changes) ? note_others(changes, looks) : -EIO;
     if (!rc)
         rc = write_looks(changes, looks);
     if (!rc)
         rc = write_mark(changes, word);
-    give_file(changes);
+    mutex_unlock(&changes->file);
     return rc;
 }
 
