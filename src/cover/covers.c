@@ -56,7 +56,7 @@ struct covers {
     void *head; /* room for that of any picture we take */
     void *buf; /* a picture of the directory, or the head of a tile; NULL: only the spare is used */
     size_t buf_size;
-    /* lock, which is held from covers_make() to covers_release() */
+    /* lock */
     struct mutex lock;
     struct pictures pictures; /* n is 0 when none is left */
     uint32_t known[KNOWN];    /* tiles that had a picture when they were looked for */
@@ -473,20 +473,19 @@ static int make(struct covers *covers, uint32_t tile, const void **head, size_t 
     return rc;
 }
 
-/* The lock is left to covers_release(). */
-NO_THREAD_SAFETY int covers_make(struct covers *covers, uint32_t tile, const void **head,
-                                 size_t *len)
+int covers_make(struct covers *covers, uint32_t tile, covers_use *use, void *arg)
 {
-    *head = NULL;
-    *len = 0;
-    if (!covers)
-        return -ENODATA;
-    mutex_lock(&covers->lock);
-    return covers->spare ? make(covers, tile, head, len) : -ENODATA;
-}
+    const void *head;
+    size_t len;
+    int rc = -ENODATA;
 
-NO_THREAD_SAFETY void covers_release(struct covers *covers)
-{
-    if (covers)
-        mutex_unlock(&covers->lock);
+    if (!covers)
+        return rc;
+    mutex_lock(&covers->lock);
+    if (covers->spare)
+        rc = make(covers, tile, &head, &len);
+    if (!rc)
+        rc = use(arg, head, len);
+    mutex_unlock(&covers->lock);
+    return rc;
 }

@@ -45,14 +45,15 @@ void covers_free(struct covers *covers);
  * there. */
 int covers_fd(const struct covers *covers);
 
+/* Is given the len bytes of a head, which are gone when it returns. 0 or -errno. */
+typedef int covers_use(void *arg, const void *head, size_t len);
+
 /*
- * Makes the head of a new tile. *head stays the caller's until covers_release(),
- * which must follow, also after an error; other threads wait for that long. 0;
- * -ENODATA when there is no picture at all; else -errno. What went wrong with
- * single pictures is logged, not more than once a picture. covers may be NULL:
- * there is no picture.
+ * Makes the head of a new tile and calls use with it; other threads wait for that long.
+ * What use returns; -ENODATA when there is no picture at all; else -errno. What went
+ * wrong with single pictures is logged, not more than once a picture. covers may be
+ * NULL: there is no picture.
  */
-MUST_CHECK int covers_make(struct covers *covers, uint32_t tile, const void **head, size_t *len);
-void covers_release(struct covers *covers);
+MUST_CHECK int covers_make(struct covers *covers, uint32_t tile, covers_use *use, void *arg);
 
 #endif

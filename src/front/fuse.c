@@ -236,53 +236,88 @@ static bool await(struct fuse_front *front, uint64_t start, uint64_t window)
     return once;
 }
 
+/* What one thread serves with. */
+struct hand {
+    char *memory;
+    size_t size;
+    struct fuse_buf request;
+    uint64_t window; /* nanoseconds that it waits without sleeping */
+};
+
+static bool hand_init(struct hand *hand)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    *hand = (struct hand){.size = page + FUSE_OPS_REQUEST_MAX + page};
+    hand->memory =
+        mmap(NULL, hand->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (hand->memory == MAP_FAILED)
+        return false;
+    fuse_ops_payload(hand->memory + page);
+#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 16)
+    /* Bytes to be written come to lie on page boundaries. Later versions have a say in this. */
+    hand->request.mem = hand->memory + page - REQUEST_HEAD;
+#endif
+    return true;
+}
+
+static void hand_release(struct hand *hand)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 16)
+    free(hand->request.mem);
+#endif
+    munmap(hand->memory, hand->size);
+}
+
+/*
+ * Waits for a request. Its length; 0: unmounted; -errno. *arrived is when it came; *more: it
+ * had come already, so there may be others.
+ */
+static int receive(struct fuse_front *front, struct hand *hand, bool polls, uint64_t *arrived,
+                   bool *more)
+{
+    uint64_t start = polls ? fuse_ops_now() : 0;
+    int rc;
+
+    *more = polls && await(front, start, hand->window);
+    rc = fuse_session_receive_buf(front->session, &hand->request);
+    *arrived = fuse_ops_now();
+    if (rc > 0 && polls && !*more)
+        hand->window = next_window(hand->window, *arrived - start);
+    return rc;
+}
+
+static void answer(struct fuse_front *front, const struct hand *hand, uint64_t arrived, bool more)
+{
+    bool small = is_small(&hand->request);
+
+    crew_begin(&front->crew, small, more);
+    fuse_session_process_buf(front->session, &hand->request);
+    crew_finish(&front->crew, small && fuse_ops_now() - arrived > FUSE_OPS_SLOW);
+}
+
 /* One of the threads that serve, until the mount is gone. */
 static void *serve_requests(void *arg)
 {
     struct fuse_front *front = arg;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t size = page + FUSE_OPS_REQUEST_MAX + page;
-    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct crew_place place = {0};
-    struct fuse_buf request = {0};
-    uint64_t window = 0;
-    bool only;
-    int rc = 0;
+    struct hand hand;
+    uint64_t arrived;
+    bool only, more;
+    int rc = -EINTR;
 
-    if (memory == MAP_FAILED)
+    if (!hand_init(&hand))
         return (void *)(intptr_t)-ENOMEM;
-    fuse_ops_payload(memory + page);
-#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 16)
-    /* Bytes to be written come to lie on page boundaries. Later versions have a say in this. */
-    request.mem = memory + page - REQUEST_HEAD;
-#endif
-    while (crew_ask(&front->crew, &place, &only)) {
-        bool polls = only && front->polls;
-        uint64_t start = polls ? fuse_ops_now() : 0;
-        bool more = polls && await(front, start, window);
-        uint64_t arrived;
-        bool small;
-
-        rc = fuse_session_receive_buf(front->session, &request);
-        if (rc <= 0) {
+    while ((rc > 0 || rc == -EINTR) && crew_ask(&front->crew, &place, &only)) {
+        rc = receive(front, &hand, only && front->polls, &arrived, &more);
+        if (rc > 0)
+            answer(front, &hand, arrived, more);
+        else
             crew_withdraw(&front->crew);
-            if (rc == -EINTR)
-                continue;
-            crew_end(&front->crew); /* 0: unmounted; -ECONNABORTED: just being unmounted */
-            break;
-        }
-        arrived = fuse_ops_now();
-        if (polls && !more)
-            window = next_window(window, arrived - start);
-        small = is_small(&request);
-        crew_begin(&front->crew, small, more);
-        fuse_session_process_buf(front->session, &request);
-        crew_finish(&front->crew, small && fuse_ops_now() - arrived > FUSE_OPS_SLOW);
     }
-#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 16)
-    free(request.mem);
-#endif
-    munmap(memory, size);
+    if (rc <= 0 && rc != -EINTR)
+        crew_end(&front->crew); /* 0: unmounted; -ECONNABORTED: just being unmounted */
+    hand_release(&hand);
     return (void *)(intptr_t)(rc < 0 && rc != -EINTR && rc != -ECONNABORTED ? rc : 0);
 }
 

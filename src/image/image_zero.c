@@ -103,34 +103,45 @@ static int drop_tiles(struct image *img, uint32_t first, uint32_t end)
     return rc;
 }
 
-int image_zero(struct image *img, uint64_t off, uint64_t len)
+/* Where a range ends, cut off at the end of the image. */
+static uint64_t range_end(const struct geometry *geo, uint64_t off, uint64_t len)
+{
+    return off < geo->size && len < geo->size - off ? off + len : geo->size;
+}
+
+/* The first step of zeroing [off, end): a part of a tile, or the whole tiles up to end. Moves *off
+ * on. */
+static int zero_step(struct image *img, uint64_t *off, uint64_t end)
 {
     const struct geometry *geo = &img->geometry;
+    struct geometry_piece piece = geometry_first(geo, *off, end - *off);
+    uint32_t whole = (uint32_t)(end / geo->tile_size);
+
+    if (piece.len < geometry_tile_len(geo, piece.tile)) {
+        *off += piece.len;
+        return zero_part(img, &piece, false);
+    }
+    if (end == geo->size) {
+        *off = end; /* the last tile may be a short one */
+        return drop_tiles(img, piece.tile, geo->ntiles);
+    }
+    *off = whole * geo->tile_size;
+    return drop_tiles(img, piece.tile, whole);
+}
+
+int image_zero(struct image *img, uint64_t off, uint64_t len)
+{
+    uint64_t end = range_end(&img->geometry, off, len);
     int rc = image_writable(img);
     int full = 0;
 
-    if (off >= geo->size)
-        return rc;
-    if (len > geo->size - off)
-        len = geo->size - off;
-    while (!rc && len > 0) {
-        struct geometry_piece piece = geometry_first(geo, off, len);
-
-        if (piece.len == geometry_tile_len(geo, piece.tile)) {
-            uint64_t whole = off + len == geo->size ? geo->ntiles : (off + len) / geo->tile_size;
-
-            rc = drop_tiles(img, piece.tile, (uint32_t)whole);
-            piece.len = whole == geo->ntiles ? len : whole * geo->tile_size - off;
-        } else {
-            rc = zero_part(img, &piece, false);
-        }
+    while (!rc && off < end) {
+        rc = zero_step(img, &off, end);
         /* A hole may need space of its own; what can be given back is, all the same. */
         if (io_is_full(rc)) {
             full = rc;
             rc = 0;
         }
-        off += piece.len;
-        len -= piece.len;
     }
     return rc ? rc : full;
 }
@@ -138,8 +149,8 @@ int image_zero(struct image *img, uint64_t off, uint64_t len)
 int image_zero_keep(struct image *img, uint64_t off, uint64_t len)
 {
     const struct geometry *geo = &img->geometry;
+    uint64_t end = range_end(geo, off, len);
     int rc = image_writable(img);
-    uint64_t end = off < geo->size && len < geo->size - off ? off + len : geo->size;
 
     while (!rc && off < end) {
         struct geometry_piece piece = geometry_first(geo, off, end - off);

@@ -22,14 +22,28 @@
 #include "format/layout.h"
 #include "journal/changes_bulk.h"
 
-/* Tile in the open file gets a new head. */
+/* A tile in the open file fd, which gets a new head. */
+struct covering {
+    int folder;
+    const char *name;
+    int fd;
+    uint64_t payload;
+    const struct stat *st;
+};
+
+static int replace_head(void *arg, const void *head, size_t len)
+{
+    const struct covering *c = arg;
+
+    return tilefile_replace(c->folder, c->name, head, len, c->fd, c->payload, c->st, false);
+}
+
 static int cover_file(const struct archive *archive, struct covers *covers, uint32_t tile,
                       int folder, const char *name, int fd, const char **why)
 {
     struct jpeg_tag tag;
     struct stat st;
-    const void *head;
-    size_t head_len;
+    struct covering covering = {folder, name, fd, .st = &st};
     int rc;
 
     if (fstat(fd, &st))
@@ -41,11 +55,8 @@ static int cover_file(const struct archive *archive, struct covers *covers, uint
         *why = "its picture is not the one that was made, which is not to be covered up";
     if (rc)
         return rc;
-    rc = covers_make(covers, tile, &head, &head_len);
-    if (!rc)
-        rc = tilefile_replace(folder, name, head, head_len, fd, tag.payload, &st, false);
-    covers_release(covers);
-    return rc;
+    covering.payload = tag.payload;
+    return covers_make(covers, tile, replace_head, &covering);
 }
 
 struct giving {

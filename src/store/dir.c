@@ -129,20 +129,11 @@ static int dir_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, s
     return 0;
 }
 
-/* The file ends at end or later. */
-static void grow(struct fdcache_file *file, uint64_t end)
-{
-    uint64_t size = atomic_load_explicit(&file->size, memory_order_relaxed);
-
-    while (size < end && !atomic_compare_exchange_weak(&file->size, &size, end))
-        ;
-}
-
 /* What of a write need not be stored because the file ends before it. */
 static size_t cut_zeros(const struct dir *dir, const struct fdcache_file *file, uint64_t off,
                         const void *buf, size_t len)
 {
-    uint64_t size = atomic_load_explicit(&file->size, memory_order_relaxed);
+    uint64_t size = fdcache_size(file);
     uint64_t start = file->payload + off;
     uint64_t keep, end;
 
@@ -164,11 +155,9 @@ static int dir_write(struct store *st, uint32_t tile, uint64_t off, const void *
         return rc;
     len = cut_zeros(dir, file, off, buf, len);
     off += file->payload;
-    /* Before the write: one that fails half-way has made the file longer, too. */
-    grow(file, off + len);
+    fdcache_writes(file, off + len);
     rc = io_pwrite(file->fd, buf, len, off);
-    if (!atomic_load(&file->dirty))
-        atomic_store(&file->dirty, true);
+    fdcache_wrote(file);
     fdcache_put(dir->cache, file);
     return rc ? dir_file_complain(dir, "write", tile, rc) : 0;
 }
@@ -245,17 +234,17 @@ static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
     if (rc)
         return rc;
     start = file->payload + off;
-    size = atomic_load(&file->size);
+    size = fdcache_size(file);
     if (!empty) {
         rc = tilefile_blank(file->fd, start, start + len < size ? start + len : size);
     } else if (dir->layout->short_tiles && start < size && start + len >= size) {
         rc = io_truncate(file->fd, start);
         if (!rc)
-            atomic_store(&file->size, start);
+            fdcache_cut(file, start);
     } else {
         rc = tilefile_punch(file->fd, start, start + len < size ? start + len : size, size);
     }
-    atomic_store(&file->dirty, true);
+    fdcache_wrote(file);
     if (empty)
         *empty = !rc && !is_keeper(dir, tile) && tilefile_is_empty(file->fd, file->payload);
     fdcache_put(dir->cache, file);
@@ -272,7 +261,7 @@ static int dir_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t 
         return rc;
     /* A short file stays short: the space beyond its end is reserved all the same. */
     rc = io_fallocate(file->fd, FALLOC_FL_KEEP_SIZE, file->payload + off, len);
-    atomic_store(&file->dirty, true);
+    fdcache_wrote(file);
     fdcache_put(dir->cache, file);
     return rc ? dir_file_complain(dir, "reserve space for", tile, rc) : 0;
 }

@@ -266,22 +266,31 @@ int dir_file_sync(void *arg, struct fdcache_file *file)
     return 0;
 }
 
+struct making {
+    int folder;
+    const char *name;
+    uint64_t len; /* of the tile's bytes behind the head */
+    int *fd;
+    uint64_t *payload;
+};
+
+static int make_behind(void *arg, const void *head, size_t head_len)
+{
+    const struct making *m = arg;
+
+    *m->payload = head_len;
+    return tilefile_create_whole(m->folder, m->name, head, head_len, head_len + m->len, m->fd);
+}
+
 int dir_file_make(const struct dir *dir, uint32_t tile, int folder, const char *name, int *fd,
                   uint64_t *payload)
 {
     uint64_t len = dir->layout->short_tiles ? 0 : dir_file_len(dir, tile);
-    const void *head;
-    size_t head_len;
-    int rc;
+    struct making making = {folder, name, len, fd, payload};
 
     *payload = 0;
-    if (dir->layout->head == LAYOUT_BARE)
-        return len ? tilefile_create_whole(folder, name, NULL, 0, len, fd)
-                   : tilefile_create(folder, name, fd);
-    rc = covers_make(dir->covers, tile, &head, &head_len);
-    *payload = head_len;
-    if (!rc)
-        rc = tilefile_create_whole(folder, name, head, head_len, head_len + len, fd);
-    covers_release(dir->covers);
-    return rc;
+    if (dir->layout->head != LAYOUT_BARE)
+        return covers_make(dir->covers, tile, make_behind, &making);
+    return len ? tilefile_create_whole(folder, name, NULL, 0, len, fd)
+               : tilefile_create(folder, name, fd);
 }

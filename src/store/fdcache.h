@@ -91,6 +91,37 @@ void fdcache_add(struct fdcache *cache, uint32_t tile, int fd, uint64_t payload)
 const char *fdcache_map_bytes(struct fdcache *cache, struct fdcache_file *file, uint64_t off,
                               size_t len);
 
+/* How long the file may be, in bytes: never below the true length. For whoever holds it. */
+static inline uint64_t fdcache_size(const struct fdcache_file *file)
+{
+    return atomic_load_explicit(&file->size, memory_order_relaxed);
+}
+
+/*
+ * Its holder is going to write up to byte end of it. Told before the write: one that fails
+ * half-way has made the file longer, too.
+ */
+static inline void fdcache_writes(struct fdcache_file *file, uint64_t end)
+{
+    uint64_t size = fdcache_size(file);
+
+    while (size < end && !atomic_compare_exchange_weak(&file->size, &size, end))
+        ;
+}
+
+/* Its holder has changed it, or tried to: the next sync is for it, too. */
+static inline void fdcache_wrote(struct fdcache_file *file)
+{
+    if (!atomic_load(&file->dirty))
+        atomic_store(&file->dirty, true);
+}
+
+/* Its only holder that writes has cut it off after size bytes. */
+static inline void fdcache_cut(struct fdcache_file *file, uint64_t size)
+{
+    atomic_store(&file->size, size);
+}
+
 void fdcache_put(struct fdcache *cache, struct fdcache_file *file);
 /* As fdcache_put(), and nobody finds this file any more. */
 void fdcache_drop(struct fdcache *cache, struct fdcache_file *file);

@@ -169,17 +169,26 @@ static bool is_right(const struct archive *archive, uint32_t tile, const void *h
            jpeg_digest(&tag, head, digest) == 0 && !memcmp(digest, tag.cover, HASH_CHECK);
 }
 
+struct looking {
+    const struct archive *archive;
+    uint32_t tile, id;
+};
+
+static int look_at(void *arg, const void *head, size_t len)
+{
+    struct looking *looking = arg;
+
+    if (is_right(looking->archive, looking->tile, head, len))
+        looking->id = shown(head, len);
+    return 0;
+}
+
 /* The picture of a new tile; NONE when anything is wrong with its head. For any thread. */
 static uint32_t make(struct world *w, uint32_t tile)
 {
-    const void *head;
-    size_t len;
-    int rc = covers_make(w->covers, tile, &head, &len);
-    bool right = !rc && is_right(&w->temp.archive, tile, head, len);
-    uint32_t id = right ? shown(head, len) : NONE;
+    struct looking looking = {&w->temp.archive, tile, NONE};
 
-    covers_release(w->covers);
-    return id;
+    return covers_make(w->covers, tile, look_at, &looking) ? NONE : looking.id;
 }
 
 static uint32_t made(struct world *w, uint32_t tile)
@@ -479,29 +488,29 @@ static void want_of_descriptors_drops_nothing(void **state)
 
 /* --- neither ------------------------------------------------------------------- */
 
+static int not_called(void *arg, const void *head, size_t len)
+{
+    fail();
+    return 0;
+}
+
 static void without_any_picture_there_is_no_tile(void **state)
 {
     static const char *const paths[] = {"", "/nonexistent/covers", "/dev/null", "/proc/self/fd"};
     struct world *w = *state;
-    const void *head;
-    size_t len;
 
     for (unsigned i = 0; i < ARRAY_LEN(paths); i++) {
         strcpy(w->source.path, paths[i]);
         open_covers(w);
         assert_int_equal(covers_fd(w->covers), -1);
-        for (unsigned again = 0; again < 2; again++) {
-            assert_int_equal(covers_make(w->covers, 0, &head, &len), -ENODATA);
-            covers_release(w->covers);
-        }
+        for (unsigned again = 0; again < 2; again++)
+            assert_int_equal(covers_make(w->covers, 0, not_called, NULL), -ENODATA);
         covers_free(w->covers);
         w->covers = NULL;
         assert_int_equal(logged(w, "no tile can be added"), i + 1);
         assert_int_equal(logged(w, "cannot take covers"), i);
     }
-    assert_int_equal(covers_make(NULL, 0, &head, &len), -ENODATA);
-    assert_null(head);
-    covers_release(NULL);
+    assert_int_equal(covers_make(NULL, 0, not_called, NULL), -ENODATA);
 }
 
 /* A damaged picture is not spread, and of heads of any length there is room for the longest. */
@@ -535,14 +544,25 @@ static void an_unknown_source_is_replaced_by_tiles(void **state)
 
 /* --- the program of 2017 -------------------------------------------------------- */
 
+static int is_thousand(void *arg, const void *head, size_t len)
+{
+    assert_int_equal(len, 1000);
+    assert_memory_equal(head, arg, 1000);
+    return 0;
+}
+
+/* What whoever uses a head returns is returned, and the lock is free again. */
+static int refuse_head(void *arg, const void *head, size_t len)
+{
+    return -EXDEV;
+}
+
 static void its_tiles_all_begin_alike(void **state)
 {
     struct world *w = *state;
     struct archive *archive = &w->temp.archive;
     unsigned char bytes[1000 + TILE] = {0};
-    const void *head;
     char path[2 * PATH_MAX];
-    size_t len;
 
     archive->index.format = FORMAT_ORIGINAL;
     archive->index.layout = &layout_original_jpeg;
@@ -556,14 +576,10 @@ static void its_tiles_all_begin_alike(void **state)
     put_file(path, bytes, 1000 + TILE);
     w->source.path[0] = '\0';
     open_covers(w);
-    assert_int_equal(covers_make(w->covers, 4, &head, &len), 0);
-    assert_int_equal(len, 1000);
-    assert_memory_equal(head, bytes, 1000);
-    covers_release(w->covers);
+    assert_int_equal(covers_make(w->covers, 4, is_thousand, bytes), 0);
+    assert_int_equal(covers_make(w->covers, 4, refuse_head, NULL), -EXDEV);
     assert_int_equal(unlink(path), 0);
-    assert_int_equal(covers_make(w->covers, 5, &head, &len), 0);
-    assert_memory_equal(head, bytes, 1000);
-    covers_release(w->covers);
+    assert_int_equal(covers_make(w->covers, 5, is_thousand, bytes), 0);
 }
 
 /* --- threads ---------------------------------------------------------------------- */
