@@ -410,7 +410,7 @@ static void newest(int dirfd, const char *path, struct timespec *when)
         *when = st.st_mtim;
 }
 
-void folders_changed(const struct folders *folders, struct timespec *when)
+void folders_mtime(const struct folders *folders, struct timespec *when)
 {
     *when = (struct timespec){0};
     newest(folders->dirfd, folders->layout->index, when);

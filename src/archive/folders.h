@@ -82,6 +82,6 @@ MUST_CHECK int folders_each(const struct folders *folders, uint32_t from, uint32
 MUST_CHECK int folders_present(const struct folders *folders, uint32_t *found, uint32_t *n);
 
 /* When a tile was last added or removed, or the index written. */
-void folders_changed(const struct folders *folders, struct timespec *when);
+void folders_mtime(const struct folders *folders, struct timespec *when);
 
 #endif

@@ -6,7 +6,7 @@
  *
  * Lock order, outermost first; a thread that holds one may take only those
  * below it:
- *   1. image: seeing           (image.c)    held while tiles are stat'ed; reads, writes and
+ *   1. image: statting         (image.c)    held while tiles are stat'ed; reads, writes and
  *                                           flushes never need it
  *   2. image: a tile stripe    (image.c)    held across I/O; one at a time, or all of them in
  *                                           ascending order

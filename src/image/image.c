@@ -51,7 +51,7 @@ int image_open(struct store *store, bool read_only, struct image **out)
     img->read_only = read_only;
     for (size_t i = 0; i < STRIPES; i++)
         rwlock_init(&img->stripes[i].lock);
-    mutex_init(&img->seeing);
+    mutex_init(&img->statting);
     flush_init(&img->flush, image_flush_pass, img);
     if (usage_init(&img->usage, img->geometry.ntiles) ||
         tileset_init(&img->dirty, img->geometry.ntiles) ||
@@ -75,7 +75,7 @@ int image_close(struct image *img)
     tileset_release(&img->met);
     tileset_release(&img->flushing);
     flush_release(&img->flush);
-    mutex_release(&img->seeing);
+    mutex_release(&img->statting);
     for (size_t i = 0; i < STRIPES; i++)
         rwlock_release(&img->stripes[i].lock);
     free(img);
@@ -222,7 +222,7 @@ static int ensure(struct image *img, uint32_t tile, bool *made)
     if (rc == 0 || rc == -EEXIST)
         image_met(img, tile);
     if (rc == 0)
-        usage_see(&img->usage, tile, &(struct store_stat){0});
+        usage_stat(&img->usage, tile, &(struct store_stat){0});
     return rc == -EEXIST ? 0 : rc;
 }
 
@@ -372,10 +372,10 @@ int image_mark(struct image *img, char epoch[STORE_EPOCH])
 
 /*
  * Brings the tile's part of the usage up to date. A tile that is gone is no error. place: of
- * each(), or NULL. moved: it was changed since it was last seen.
+ * each(), or NULL. moved: it was changed since its last stat.
  */
-static int see_locked(struct image *img, uint32_t tile, const struct store_place *place, bool moved)
-    REQUIRES(img->seeing)
+static int stat_locked(struct image *img, uint32_t tile, const struct store_place *place,
+                       bool moved) REQUIRES(img->statting)
 {
     struct rwlock *lock = image_stripe(img, tile);
     struct store_stat stat;
@@ -384,7 +384,7 @@ static int see_locked(struct image *img, uint32_t tile, const struct store_place
     rwlock_shared(lock);
     rc = store_stat_at(img->store, tile, place, &stat);
     if (!rc)
-        usage_see(&img->usage, tile, &stat);
+        usage_stat(&img->usage, tile, &stat);
     if (!rc && moved)
         usage_moved(&img->usage, &stat.mtime);
     rwlock_unshare(lock);
@@ -404,9 +404,9 @@ static int count_tile(void *arg, uint32_t tile, const struct store_place *place)
 
     if (atomic_load(&img->stop_counting))
         return -EINTR;
-    mutex_lock(&img->seeing);
-    rc = see_locked(img, tile, place, false);
-    mutex_unlock(&img->seeing);
+    mutex_lock(&img->statting);
+    rc = stat_locked(img, tile, place, false);
+    mutex_unlock(&img->statting);
     counting->skipped = counting->skipped ? counting->skipped : rc;
     return 0;
 }
@@ -414,11 +414,11 @@ static int count_tile(void *arg, uint32_t tile, const struct store_place *place)
 int image_count(struct image *img)
 {
     struct counting counting = {.img = img};
-    struct timespec changed;
-    int rc = store_changed(img->store, &changed);
+    struct timespec mtime;
+    int rc = store_mtime(img->store, &mtime);
 
     if (!rc) {
-        usage_changed(&img->usage, &changed);
+        usage_changed(&img->usage, &mtime);
         rc = store_each(img->store, 0, img->geometry.ntiles, count_tile, &counting);
     }
     rc = rc ? rc : counting.skipped;
@@ -431,21 +431,21 @@ void image_count_stop(struct image *img)
     atomic_store(&img->stop_counting, true);
 }
 
-static void see_stale(uint32_t tile, void *arg) NO_THREAD_SAFETY /* image_usage() holds seeing */
+static void stat_stale(uint32_t tile, void *arg) NO_THREAD_SAFETY /* image_usage() holds statting */
 {
     struct flush_run *run = arg;
-    int rc = see_locked(run->img, tile, NULL, true);
+    int rc = stat_locked(run->img, tile, NULL, true);
 
     if (rc)
-        usage_touch(&run->img->usage, tile); /* to be seen later */
+        usage_touch(&run->img->usage, tile); /* to be stat'ed later */
     run->rc = run->rc ? run->rc : rc;
 }
 
-static int see_all_stale_locked(struct image *img) REQUIRES(img->seeing)
+static int stat_all_stale_locked(struct image *img) REQUIRES(img->statting)
 {
     struct flush_run run = {.img = img};
 
-    tileset_drain(&img->usage.stale, see_stale, &run);
+    tileset_drain(&img->usage.stale, stat_stale, &run);
     return run.rc;
 }
 
@@ -454,9 +454,9 @@ int image_usage(struct image *img, unsigned wait_ms, struct image_usage *out)
     int rc;
 
     /* Held for all of it: a second caller must not return before the first has looked. */
-    mutex_lock(&img->seeing);
-    rc = see_all_stale_locked(img);
-    mutex_unlock(&img->seeing);
+    mutex_lock(&img->statting);
+    rc = stat_all_stale_locked(img);
+    mutex_unlock(&img->statting);
     usage_get(&img->usage, wait_ms, out);
     return rc;
 }
@@ -467,11 +467,11 @@ int image_set_times(struct image *img, const struct timespec *atime, const struc
 
     if (rc)
         return rc;
-    mutex_lock(&img->seeing);
-    /* What changed before must not look like a change after; what fails is seen again later. */
-    (void)!see_all_stale_locked(img);
+    mutex_lock(&img->statting);
+    /* What changed before must not look like a change after; what fails is stat'ed again later. */
+    (void)!stat_all_stale_locked(img);
     usage_set_times(&img->usage, atime, mtime);
-    mutex_unlock(&img->seeing);
+    mutex_unlock(&img->statting);
     return 0;
 }
 

@@ -33,7 +33,7 @@ struct image {
     struct flush flush;
     struct usage usage;
     atomic_bool stop_counting;
-    struct mutex seeing; /* held while a tile is stat'ed for usage: the newest stat wins */
+    struct mutex statting; /* held while a tile is stat'ed for usage: the newest stat wins */
 };
 
 /* The lock of a tile; image.c says who needs it how. */

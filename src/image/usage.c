@@ -101,7 +101,7 @@ static uint32_t clamp(uint64_t blocks)
     return blocks < UINT32_MAX - 1 ? (uint32_t)blocks : UINT32_MAX - 1;
 }
 
-void usage_see(struct usage *usage, uint32_t tile, const struct store_stat *stat)
+void usage_stat(struct usage *usage, uint32_t tile, const struct store_stat *stat)
 {
     uint32_t blocks = clamp(stat->blocks);
     uint32_t old;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What is stored: which tiles are known to exist, how much they occupy, when
- * they last changed. Exact once every tile has been seen.
+ * they last changed. Exact once every tile has been stat'ed.
  *
  * "The tile's stripe" below is the lock of image.c that keeps the tile from
  * being created or removed meanwhile.
@@ -53,9 +53,9 @@ bool usage_has(const struct usage *usage, uint32_t tile);
 void usage_touch(struct usage *usage, uint32_t tile);
 
 /*
- * The tile exists with this stat. Caller holds its stripe, and no two see one tile at a time.
+ * The tile exists with this stat. Caller holds its stripe, and no two stat one tile at a time.
  */
-void usage_see(struct usage *usage, uint32_t tile, const struct store_stat *stat);
+void usage_stat(struct usage *usage, uint32_t tile, const struct store_stat *stat);
 
 /* The tile is gone. Caller holds its stripe exclusively. */
 void usage_gone(struct usage *usage, uint32_t tile);
@@ -63,14 +63,14 @@ void usage_gone(struct usage *usage, uint32_t tile);
 /* The image changed at that time, or later. Any thread. */
 void usage_changed(struct usage *usage, const struct timespec *when);
 
-/* A tile of that time was changed by us since it was last seen. Any thread. */
+/* A tile of that time was changed by us since its last stat. Any thread. */
 void usage_moved(struct usage *usage, const struct timespec *when);
 
 /* These are told from now on, until something changes. NULL: as it is. */
 void usage_set_times(struct usage *usage, const struct timespec *atime,
                      const struct timespec *mtime);
 
-/* Every tile has been seen, or the count could not be finished. */
+/* Every tile has been stat'ed, or the count could not be finished. */
 void usage_counted(struct usage *usage, bool complete);
 
 /* Waits up to wait_ms for usage_counted(), then copies what is known. */

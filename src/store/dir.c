@@ -347,9 +347,9 @@ static int dir_space(struct store *st, struct statvfs *out)
     return fstatvfs(dir_of(st)->dirfd, out) ? -errno : 0;
 }
 
-static int dir_changed(struct store *st, struct timespec *out)
+static int dir_mtime(struct store *st, struct timespec *out)
 {
-    folders_changed(&dir_of(st)->folders, out);
+    folders_mtime(&dir_of(st)->folders, out);
     return 0;
 }
 
@@ -386,7 +386,7 @@ static const struct store_ops dir_ops = {
     .flush = dir_flush,
     .flush_entries = dir_flush_entries,
     .space = dir_space,
-    .changed = dir_changed,
+    .mtime = dir_mtime,
     .replaced = dir_replaced,
     .close = dir_close,
 };

@@ -32,7 +32,7 @@ const char *const fault_op_names[FAULT_NOPS] = {
     [FAULT_FLUSH] = "flush",
     [FAULT_FLUSH_ENTRIES] = "flush-entries",
     [FAULT_SPACE] = "space",
-    [FAULT_CHANGED] = "changed",
+    [FAULT_MTIME] = "changed",
 };
 
 struct rule {
@@ -237,11 +237,11 @@ static int fault_space(struct store *st, struct statvfs *out)
     return rc ? rc : store_space(below(st), out);
 }
 
-static int fault_changed(struct store *st, struct timespec *out)
+static int fault_mtime(struct store *st, struct timespec *out)
 {
-    int rc = verdict(st, FAULT_CHANGED);
+    int rc = verdict(st, FAULT_MTIME);
 
-    return rc ? rc : store_changed(below(st), out);
+    return rc ? rc : store_mtime(below(st), out);
 }
 
 static int fault_replaced(struct store *st, struct store_replaced *out)
@@ -279,7 +279,7 @@ static const struct store_ops fault_ops = {
     .flush = fault_flush,
     .flush_entries = fault_flush_entries,
     .space = fault_space,
-    .changed = fault_changed,
+    .mtime = fault_mtime,
     .replaced = fault_replaced,
     .close = fault_close,
 };

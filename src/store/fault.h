@@ -27,7 +27,7 @@ enum fault_op {
     FAULT_FLUSH,
     FAULT_FLUSH_ENTRIES,
     FAULT_SPACE,
-    FAULT_CHANGED,
+    FAULT_MTIME,
     FAULT_NOPS
 };
 

@@ -47,7 +47,7 @@ struct mem {
 
     struct mutex mu; /* guards the two below it */
     uint32_t ntiles GUARDED;
-    struct timespec changed GUARDED;
+    struct timespec mtime GUARDED;
 
     struct slot places[];
 };
@@ -176,7 +176,7 @@ static int count(struct mem *mem, int delta)
         rc = -ENOSPC;
     } else {
         mem->ntiles += delta;
-        mem->changed = now();
+        mem->mtime = now();
     }
     mutex_unlock(&mem->mu);
     return rc;
@@ -370,12 +370,12 @@ static int mem_space(struct store *st, struct statvfs *out)
     return 0;
 }
 
-static int mem_changed(struct store *st, struct timespec *out)
+static int mem_mtime(struct store *st, struct timespec *out)
 {
     struct mem *mem = mem_of(st);
 
     mutex_lock(&mem->mu);
-    *out = mem->changed;
+    *out = mem->mtime;
     mutex_unlock(&mem->mu);
     return 0;
 }
@@ -412,7 +412,7 @@ static const struct store_ops mem_ops = {
     .flush = mem_flush,
     .flush_entries = mem_flush_entries,
     .space = mem_space,
-    .changed = mem_changed,
+    .mtime = mem_mtime,
     .close = mem_close,
 };
 
@@ -429,7 +429,7 @@ int mem_open(const struct geometry *geo, uint32_t max_tiles, struct store **out)
         mutex_init(&mem->stripes[i]);
     mutex_init(&mem->mu);
     mutex_lock(&mem->mu);
-    mem->changed = now();
+    mem->mtime = now();
     mutex_unlock(&mem->mu);
     *out = &mem->store;
     return 0;

@@ -164,9 +164,9 @@ int store_space(struct store *st, struct statvfs *out)
     return checked(st->ops->space(st, out));
 }
 
-int store_changed(struct store *st, struct timespec *out)
+int store_mtime(struct store *st, struct timespec *out)
 {
-    return checked(st->ops->changed(st, out));
+    return checked(st->ops->mtime(st, out));
 }
 
 int store_replaced(struct store *st, struct store_replaced *out)

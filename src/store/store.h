@@ -150,7 +150,7 @@ struct store_ops {
     /* Of the file system below. f_bsize is also the granularity of trim. */
     int (*space)(struct store *st, struct statvfs *out);
     /* When tiles were last added or removed, as far as the store knows. */
-    int (*changed)(struct store *st, struct timespec *out);
+    int (*mtime)(struct store *st, struct timespec *out);
     /*
      * Which tiles in use others have replaced or removed. Looks for some time at all that
      * were used, open or not. Any thread. NULL: there are no others.
@@ -191,7 +191,7 @@ MUST_CHECK int store_flush_start(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush_entries(struct store *st);
 MUST_CHECK int store_space(struct store *st, struct statvfs *out);
-MUST_CHECK int store_changed(struct store *st, struct timespec *out);
+MUST_CHECK int store_mtime(struct store *st, struct timespec *out);
 MUST_CHECK int store_replaced(struct store *st, struct store_replaced *out);
 /* NULL is fine. */
 void store_close(struct store *st);

@@ -324,7 +324,7 @@ static const struct {
     {FAULT_CREATE, do_write_new}, {FAULT_REMOVE, do_zero_tile},  {FAULT_NEXT, do_zero_tile},
     {FAULT_ZERO, do_zero_part},   {FAULT_ALLOCATE, do_allocate}, {FAULT_SEEK, do_seek_data},
     {FAULT_SEEK, do_seek_hole},   {FAULT_NEXT, do_seek_data},    {FAULT_STAT, do_usage},
-    {FAULT_STAT, do_count},       {FAULT_EACH, do_count},        {FAULT_CHANGED, do_count},
+    {FAULT_STAT, do_count},       {FAULT_EACH, do_count},        {FAULT_MTIME, do_count},
     {FAULT_SPACE, do_space},
 };
 

@@ -100,8 +100,8 @@ static int call(struct store *st, enum fault_op op)
         return store_flush_entries(st);
     case FAULT_SPACE:
         return store_space(st, &space);
-    case FAULT_CHANGED:
-        return store_changed(st, &ts);
+    case FAULT_MTIME:
+        return store_mtime(st, &ts);
     case FAULT_NOPS:
         break;
     }
