@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Both processes see one struct info; the other one fills it in, in the order of
+ * Reads the archive itself, mounted or not, and takes no lock: on a mounted one the counts are
+ * those of a moment, tile by tile.
+ *
+ * Two processes see one struct info; the child fills it in, in the order of
  * what most likely can be told, and what it has done by the time that it is
  * given up is good. What its pointers lead to is in both, or is text of the
  * program.
  */
-#include "cli/info.h"
+#include "mount/info.h"
 
 #include <assert.h>
 #include <errno.h>

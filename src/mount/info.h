@@ -4,8 +4,8 @@
  * that an archive is on may stand still, and then what is known is told all the
  * same.
  */
-#ifndef CLI_INFO_H
-#define CLI_INFO_H
+#ifndef MOUNT_INFO_H
+#define MOUNT_INFO_H
 
 #include <stdbool.h>
 #include <stdint.h>
