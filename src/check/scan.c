@@ -17,6 +17,7 @@
 
 #include "archive/archive_index.h"
 #include "archive/detect.h"
+#include "archive/detect_bundle.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "check/inspect.h"
@@ -378,6 +379,33 @@ void scan_again(struct scan *scan)
     scan->n = kept;
     if (kept)
         qsort(scan->list, kept, sizeof(*scan->list), by_path);
+}
+
+/* Beside an index that is of no use, which may be the one that is wrong. */
+static bool has_good_spare(const struct scan *scan)
+{
+    struct index index;
+    const char *why;
+
+    return scan->layout->spare_index &&
+           !archive_index_read(scan->archive, scan->layout->spare_index, &index, &why);
+}
+
+int scan_is_archive(const struct scan *scan)
+{
+    if (scan->index_err == -ENOTSUP && !has_good_spare(scan)) {
+        log_error("cannot check archive '%s': %s", scan->archive->path, scan->why);
+        if (scan->layout != &layout_bundle)
+            log_note("a newer version of mosaicfs made this archive; use that one");
+        return -ENOTSUP;
+    }
+    if (scan->indexed || scan->index_err != -ENOENT || scan->tiles)
+        return 0;
+    if (detect_bundle_likely(scan->archive))
+        return detect_bundle_without(scan->archive);
+    log_error("'%s' is not an archive: it has no file '%s' and no tiles", scan->archive->path,
+              FORMAT_INDEX_NAME);
+    return -ENOENT;
 }
 
 void scan_spoiled(struct scan *scan, uint32_t tile)

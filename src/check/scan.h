@@ -140,6 +140,12 @@ struct scan {
 MUST_CHECK int scan_run(struct archive *archive, struct scan *scan);
 void scan_release(struct scan *scan);
 
+/*
+ * What was scanned is an archive, of a version that we know. 0; -ENOENT, -ENOTSUP, or -errno,
+ * logged.
+ */
+MUST_CHECK int scan_is_archive(const struct scan *scan);
+
 /* Looks at each finding a second time, a moment later; what is no longer so goes. Sorts them. */
 void scan_again(struct scan *scan);
 

@@ -5,34 +5,27 @@
  * the archive to itself; its order stands in check/repair.c.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
 
 #include "archive/archive.h"
-#include "archive/archive_index.h"
-#include "archive/detect_bundle.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "check/repair.h"
 #include "check/reread.h"
 #include "check/scan.h"
 #include "check/scan_kinds.h"
+#include "cli/check_report.h"
 #include "cli/cli.h"
-#include "cli/escape.h"
-#include "cli/findings.h"
-#include "cli/json.h"
 #include "cli/progress.h"
-#include "format/format.h"
 #include "mount/served.h"
 #include "owner/owner.h"
 
 struct check {
     struct archive archive;
     struct scan scan;
-    bool repair, deep, json;
+    struct check_report report;
+    bool json;
     struct progress progress;
-    size_t left; /* findings that have not been repaired */
-    size_t moved;
 };
 
 /* --- reading all bytes ------------------------------------------------------ */
@@ -58,119 +51,15 @@ static int read_all(struct check *check)
     return rc;
 }
 
-/* --- what was found -------------------------------------------------------- */
-
-static void print_finding(const struct check *check, const struct scan_finding *f)
-{
-    char detail[FINDINGS_TEXT], advice[FINDINGS_TEXT];
-
-    if (f->kind == SCAN_JOURNAL_MISSING) /* nothing to worry about; JSON says it */
-        return;
-    findings_detail(&check->scan, f, detail);
-    findings_advice(&check->scan, f, advice);
-    if (scan_kinds_note(f->kind))
-        printf("note: ");
-    escape_print(f->path, stdout);
-    printf("%s%s\n", f->path[0] ? ": " : "", detail);
-    if (advice[0] && !(check->repair && scan_may_move(&check->scan, f)))
-        printf("    %s\n", advice);
-}
-
-static void print_findings(const struct check *check)
-{
-    for (size_t i = 0; i < check->scan.n; i++)
-        print_finding(check, &check->scan.list[i]);
-    fflush(stdout); /* before steps of a repair, and their errors */
-}
-
-/* Whatever was found or not, so that nobody takes it for more than it is. */
-static const char *not_checked(const struct check *check)
-{
-    return check->deep ? "whether tiles hold what was written to them, and whether any are missing "
-                         "(a missing tile looks like one that was never written)"
-                       : "what tiles hold, and whether any are missing (a missing tile looks like "
-                         "one that was never written)";
-}
-
-static void print_sum(const struct check *check)
-{
-    const struct scan *scan = &check->scan;
-
-    const char *plural = scan->tiles == 1 ? "" : "s";
-
-    if (check->moved)
-        printf("moved: %zu, nothing was deleted\n", check->moved);
-    if (check->left)
-        printf("%" PRIu32 " tile%s, %zu finding%s%s\n", scan->tiles, plural, check->left,
-               check->left == 1 ? "" : "s", check->moved ? " left" : "");
-    else
-        printf("%" PRIu32 " tile%s, no damage%s to the structure\n", scan->tiles, plural,
-               check->moved ? " left" : "");
-    printf("not checked: %s\n", not_checked(check));
-}
-
-static void add_finding(const struct check *check, const struct scan_finding *f,
-                        struct json_object *json)
-{
-    char text[FINDINGS_TEXT];
-
-    json_add_text(json, "kind", scan_kinds_word(f->kind));
-    json_add_text(json, "path", f->path[0] ? f->path : NULL);
-    findings_detail(&check->scan, f, text);
-    json_add_text(json, "detail", text);
-    if (scan_kinds_note(f->kind))
-        return;
-    findings_advice(&check->scan, f, text);
-    json_add_text(json, "advice", text);
-    json_add_text(json, "moved_to", f->moved);
-}
-
-static int print_json(const struct check *check)
-{
-    const struct scan *scan = &check->scan;
-    struct json_list *findings, *notes;
-    struct json_object *json;
-    int rc = json_begin(&json);
-
-    if (!rc) {
-        json_add_text(json, "archive", check->archive.path);
-        json_add_text(json, "layout", scan->layout->name);
-        json_add_number(json, "tiles_present", scan->tiles);
-        json_add_bool(json, "deep", check->deep);
-        json_add_bool(json, "damaged", check->left > 0);
-        json_add_text(json, "not_checked", not_checked(check));
-        findings = json_add_list(json, "findings");
-        notes = json_add_list(json, "notes");
-        for (size_t i = 0; i < scan->n; i++)
-            add_finding(
-                check, &scan->list[i],
-                json_list_add_group(scan_kinds_note(scan->list[i].kind) ? notes : findings));
-        rc = json_end(json, stdout);
-    }
-    return json_complain(rc);
-}
-
 /* --- repair ---------------------------------------------------------------- */
-
-static void print_step(const struct scan_finding *f)
-{
-    printf(f->moved ? "moved '" : "could not move '");
-    escape_print(f->path, stdout);
-    if (f->moved) {
-        printf("' to '");
-        escape_print(f->moved, stdout);
-    }
-    printf("'\n");
-    fflush(stdout);
-}
 
 static void tell_step(void *arg, const struct scan_finding *f)
 {
     struct check *check = arg;
 
-    check->moved += f->moved != NULL;
+    check->report.moved += f->moved != NULL;
     if (!check->json)
-        print_step(f);
+        check_report_step(f);
 }
 
 static int repair(struct check *check)
@@ -185,56 +74,26 @@ static int repair(struct check *check)
 
 /* --- all ------------------------------------------------------------------- */
 
-/* Beside an index that is of no use, which may be the one that is wrong. */
-static bool has_good_spare(const struct scan *scan)
-{
-    struct index index;
-    const char *why;
-
-    return scan->layout->spare_index &&
-           !archive_index_read(scan->archive, scan->layout->spare_index, &index, &why);
-}
-
-/* What there is can be looked at: an archive, of a version that we know. */
-static int is_archive(const struct check *check)
-{
-    const struct scan *scan = &check->scan;
-
-    if (scan->index_err == -ENOTSUP && !has_good_spare(scan)) {
-        log_error("cannot check archive '%s': %s", check->archive.path, scan->why);
-        if (scan->layout != &layout_bundle)
-            log_note("a newer version of mosaicfs made this archive; use that one");
-        return -ENOTSUP;
-    }
-    if (scan->indexed || scan->index_err != -ENOENT || scan->tiles)
-        return 0;
-    if (detect_bundle_likely(&check->archive))
-        return detect_bundle_without(&check->archive);
-    log_error("'%s' is not an archive: it has no file '%s' and no tiles", check->archive.path,
-              FORMAT_INDEX_NAME);
-    return -ENOENT;
-}
-
 static int open_archive(struct check *check, const char *path)
 {
     struct served served;
     int rc = served_open(&served, path, archive_open_dir, &check->archive);
 
     if (!rc && served.mount)
-        check->left += server_replaced(served.mount, &served.server, path);
+        check->report.left += server_replaced(served.mount, &served.server, path);
     served_release(&served);
     return rc;
 }
 
 static int look(struct check *check)
 {
-    int rc = check->repair ? owner_exclude(&check->archive) : 0;
+    int rc = check->report.repair ? owner_exclude(&check->archive) : 0;
 
     if (!rc)
         rc = scan_run(&check->archive, &check->scan);
     if (!rc)
-        rc = is_archive(check);
-    if (!rc && check->deep)
+        rc = scan_is_archive(&check->scan);
+    if (!rc && check->report.deep)
         rc = read_all(check);
     if (!rc)
         scan_again(&check->scan);
@@ -247,15 +106,15 @@ static int tell(struct check *check)
     int rc = 0, repaired = 0;
 
     if (!check->json)
-        print_findings(check);
-    if (check->repair)
+        check_report_findings(&check->report);
+    if (check->report.repair)
         repaired = repair(check);
     for (size_t i = 0; i < scan->n; i++)
-        check->left += !scan_kinds_note(scan->list[i].kind) && !scan->list[i].moved;
+        check->report.left += !scan_kinds_note(scan->list[i].kind) && !scan->list[i].moved;
     if (check->json)
-        rc = print_json(check);
+        rc = check_report_json(&check->report);
     else
-        print_sum(check);
+        check_report_sum(&check->report);
     return repaired ? repaired : rc;
 }
 
@@ -263,8 +122,7 @@ static int run(const struct args *args)
 {
     struct check check = {
         .archive.dirfd = -1,
-        .repair = opt_given(args, "repair"),
-        .deep = opt_given(args, "deep"),
+        .report = {&check.scan, opt_given(args, "repair"), opt_given(args, "deep"), 0, 0},
         .json = opt_given(args, "json"),
     };
     int rc = open_archive(&check, args->operands[0]);
@@ -277,7 +135,7 @@ static int run(const struct args *args)
     archive_close(&check.archive);
     if (rc)
         return CLI_FAILED;
-    return check.left ? CLI_DAMAGED : CLI_DONE;
+    return check.report.left ? CLI_DAMAGED : CLI_DONE;
 }
 
 static const struct opt opts[] = {
