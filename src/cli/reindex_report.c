@@ -61,13 +61,11 @@ static bool names_tile(const struct stray *stray)
     return strays_is_tile(stray) || stray->kind == STRAY_CUT;
 }
 
-void reindex_report_count(struct reindex_report *re, const struct strays *strays,
-                          const struct index *index)
+void reindex_report_count(struct reindex_report *re, const struct reindexing *work)
 {
-    re->strays = strays;
-    re->index = index;
-    for (size_t i = 0; i < re->strays->n; i++) {
-        const struct stray *stray = &re->strays->list[i];
+    re->work = work;
+    for (size_t i = 0; i < work->strays.n; i++) {
+        const struct stray *stray = &work->strays.list[i];
 
         re->here += stray->fate == STRAY_IN_PLACE;
         re->put += stray->fate == STRAY_PUT;
@@ -110,7 +108,7 @@ static const char *describe(const struct reindex_report *re, const struct stray 
     case STRAY_DISPLACED:
         return "a duplicate";
     case STRAY_ELSEWHERE:
-        return strcmp(stray->tag.uuid, re->index->uuid) == 0
+        return strcmp(stray->tag.uuid, re->work->archive.index.uuid) == 0
                    ? "a tile of this archive when its tiles had another size"
                    : "a tile of another archive";
     case STRAY_OUTSIDE:
@@ -137,8 +135,8 @@ static const char *name_of(const struct stray *stray)
 /* Which file is taken for the tile instead. */
 static void print_winner(const struct reindex_report *re, const struct stray *stray)
 {
-    for (size_t i = 0; i < re->strays->n; i++) {
-        const struct stray *other = &re->strays->list[i];
+    for (size_t i = 0; i < re->work->strays.n; i++) {
+        const struct stray *other = &re->work->strays.list[i];
 
         if ((other->fate != STRAY_PUT && other->fate != STRAY_IN_PLACE) ||
             other->tag.tile != stray->tag.tile)
@@ -189,22 +187,23 @@ void reindex_report_print(const struct reindex_report *re)
 {
     size_t tiles = re->here + re->put;
 
-    for (size_t i = 0; i < re->strays->n; i++)
-        print_stray(re, &re->strays->list[i]);
+    for (size_t i = 0; i < re->work->strays.n; i++)
+        print_stray(re, &re->work->strays.list[i]);
     printf("%zu tile%s: %zu in place, %zu %s; %zu duplicate%s, %zu stranger%s, %zu damaged\n",
            tiles, plural(tiles), re->here, re->put, re->dry_run ? "to be put back" : "put back",
            re->duplicates, plural(re->duplicates), re->strangers, plural(re->strangers),
            re->damaged);
     if (re->unreadable)
         printf("%zu could not be read; run this as their owner\n", re->unreadable);
-    if (re->make_index)
-        printf("index %s: archive %s\n", re->dry_run ? "to be made" : "made", re->index->uuid);
-    if (re->dry_run && re->covering)
+    if (re->work->make_index)
+        printf("index %s: archive %s\n", re->dry_run ? "to be made" : "made",
+               re->work->archive.index.uuid);
+    if (re->dry_run && re->work->covers)
         printf("%zu new picture%s to be given\n", tiles, plural(tiles));
-    else if (re->covering)
-        printf("%zu new picture%s\n", re->covered, plural(re->covered));
-    if (re->room)
-        printf("what made room is in '%s'; nothing was deleted\n", re->room);
+    else if (re->work->covers)
+        printf("%zu new picture%s\n", re->work->covered, plural(re->work->covered));
+    if (re->work->room)
+        printf("what made room is in '%s'; nothing was deleted\n", re->work->room);
 }
 
 static void add_stray(const struct reindex_report *re, struct json_list *list,
@@ -225,30 +224,30 @@ static void add_stray(const struct reindex_report *re, struct json_list *list,
     json_add_text(file, "detail", describe(re, stray));
 }
 
-int reindex_report_json(const struct reindex_report *re, const char *archive)
+int reindex_report_json(const struct reindex_report *re)
 {
     struct json_object *json;
     struct json_list *files;
     int rc = json_begin(&json);
 
     if (!rc) {
-        json_add_text(json, "archive", archive);
-        json_add_text(json, "uuid", re->index->uuid);
+        json_add_text(json, "archive", re->work->archive.path);
+        json_add_text(json, "uuid", re->work->archive.index.uuid);
         json_add_bool(json, "dry_run", re->dry_run);
-        json_add_bool(json, "index_made", re->make_index);
+        json_add_bool(json, "index_made", re->work->make_index);
         json_add_number(json, "in_place", re->here);
         json_add_number(json, "put", re->put);
         json_add_number(json, "duplicates", re->duplicates);
         json_add_number(json, "strangers", re->strangers);
         json_add_number(json, "damaged", re->damaged);
         json_add_number(json, "unreadable", re->unreadable);
-        json_add_number(json, "new_pictures", re->covered);
-        json_add_text(json, "lost_and_found", re->room);
+        json_add_number(json, "new_pictures", re->work->covered);
+        json_add_text(json, "lost_and_found", re->work->room);
         files = json_add_list(json, "files");
-        for (size_t i = 0; i < re->strays->n; i++)
-            if (re->strays->list[i].kind != STRAY_SOUND ||
-                re->strays->list[i].fate != STRAY_IN_PLACE)
-                add_stray(re, files, &re->strays->list[i]);
+        for (size_t i = 0; i < re->work->strays.n; i++)
+            if (re->work->strays.list[i].kind != STRAY_SOUND ||
+                re->work->strays.list[i].fate != STRAY_IN_PLACE)
+                add_stray(re, files, &re->work->strays.list[i]);
         rc = json_end(json, stdout);
     }
     return json_complain(rc);

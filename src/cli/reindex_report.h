@@ -9,29 +9,22 @@
 #include <stddef.h>
 
 #include "base/compiler.h"
-#include "reindex/strays.h"
+#include "reindex/reindexing.h"
 
 struct reindex_report {
     /* what was asked for */
     bool dry_run, verbose;
-    bool covering; /* tiles get new pictures */
-    /* what came of it */
-    bool make_index;  /* there was no good one */
-    const char *room; /* the directory, below the archive, of what made room, or NULL */
-    size_t covered;
     /* set by reindex_report_count() */
-    const struct strays *strays;
-    const struct index *index;
+    const struct reindexing *work;
     size_t here, put, displaced, duplicates, strangers, damaged, unreadable;
 };
 
-/* After strays_decide(). strays and index must outlive the report. */
-void reindex_report_count(struct reindex_report *report, const struct strays *strays,
-                          const struct index *index);
+/* After reindexing_decide(). work must outlive the report. */
+void reindex_report_count(struct reindex_report *report, const struct reindexing *work);
 
 void reindex_report_print(const struct reindex_report *report);
 
 /* 0 or -errno, logged. */
-MUST_CHECK int reindex_report_json(const struct reindex_report *report, const char *archive);
+MUST_CHECK int reindex_report_json(const struct reindex_report *report);
 
 #endif
