@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The create command: its options, the choice of layout, size and tile size, and what
- * it says about the new archive. How an archive is made stands in
+ * The create command, and what it says about the new archive. How that is made stands in
  * archive/archive_create.c.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,141 +13,13 @@
 #include "base/parse.h"
 #include "cli/cli.h"
 #include "cli/cover_check.h"
+#include "cli/create_args.h"
 #include "cli/escape.h"
 #include "cover/covers.h"
 #include "format/format.h"
 #include "mount/process.h"
 
 #define SECTOR_LARGE 4096
-#define TILE_SIZE_DEFAULT (UINT64_C(8) << 20)
-#define SIZE_MAX_TEXT "8 EiB - 512 B" /* FORMAT_SIZE_MAX, down to a multiple of FORMAT_SECTOR */
-
-/* The value of option name, a size that format 2 can have. 0 or an exit code. */
-static int size_option(const struct args *args, const char *name, uint64_t *out)
-{
-    const char *text = opt_value(args, name);
-    char option[OPT_NAME];
-    int rc = parse_size(text, out);
-
-    opt_name(args->command, name, option);
-    if (rc == -ERANGE)
-        return opt_usage_error(args->command, "%s: '%s' is too large, at most " SIZE_MAX_TEXT,
-                               option, text);
-    if (rc)
-        return opt_usage_error(args->command,
-                               "%s: '%s' is not a number of bytes, or one with K, M, G, T or P "
-                               "behind it, such as 64K",
-                               option, text);
-    if (*out < FORMAT_SECTOR)
-        return opt_usage_error(args->command, "%s: '%s' is too small, must be at least %d bytes",
-                               option, text, FORMAT_SECTOR);
-    if (*out % FORMAT_SECTOR)
-        return opt_usage_error(args->command, "%s: '%s' is not a multiple of %d bytes", option,
-                               text, FORMAT_SECTOR);
-    return 0;
-}
-
-static int tiles_option(const struct args *args, uint32_t max, uint64_t *out)
-{
-    const char *text = opt_value(args, "number");
-
-    if (parse_u64(text, out) || *out < 1 || *out > max)
-        return opt_usage_error(args->command,
-                               "-n, --number: '%s' is not a number from 1 to %" PRIu32, text, max);
-    return 0;
-}
-
-/* From -n: a whole number of tiles. 0 or an exit code. */
-static int by_tiles(const struct args *args, uint32_t max, uint64_t tile_size, uint64_t *size)
-{
-    char tile[PARSE_SIZE_TEXT];
-    uint64_t ntiles;
-    int rc = tiles_option(args, max, &ntiles);
-
-    if (rc)
-        return rc;
-    parse_size_text(tile_size, tile);
-    if (__builtin_mul_overflow(ntiles, tile_size, size) || *size > FORMAT_SIZE_MAX)
-        return opt_usage_error(args->command,
-                               "%" PRIu64 " tiles of %s are too large, at most " SIZE_MAX_TEXT,
-                               ntiles, tile);
-    return 0;
-}
-
-/* --cover alone says jpeg. 0 or an exit code. */
-static int choose_layout(const struct args *args, const struct layout **layout)
-{
-    bool covers = opt_given(args, "cover");
-    const char *name = covers ? layout_jpeg.name : layout_plain.name;
-
-    if (opt_given(args, "layout"))
-        name = opt_value(args, "layout");
-    *layout = strcmp(name, layout_bundle.name) ? layout_find(name) : &layout_bundle;
-    if (!*layout)
-        return opt_usage_error(args->command, "--layout: '%s' is not one of %s, %s, %s", name,
-                               layout_plain.name, layout_jpeg.name, layout_bundle.name);
-    if (covers != (*layout == &layout_jpeg))
-        return opt_usage_error(args->command,
-                               covers ? "--cover is for layout %s alone"
-                                      : "layout %s needs pictures: give --cover FILE|DIR",
-                               layout_jpeg.name);
-    return 0;
-}
-
-/* What a Mac would not take. 0 or an exit code. */
-static int check_band_size(const struct args *args, uint64_t size)
-{
-    char text[PARSE_SIZE_TEXT];
-
-    if (size >= FORMAT_BUNDLE_BAND_MIN && size <= FORMAT_BUNDLE_BAND_MAX &&
-        size % FORMAT_BUNDLE_BAND_ALIGN == 0)
-        return 0;
-    parse_size_text(size, text);
-    return opt_usage_error(args->command,
-                           "tiles of %s are not for a sparse bundle: a Mac takes 1 MiB to 8 GiB, "
-                           "multiples of %d bytes",
-                           text, FORMAT_BUNDLE_BAND_ALIGN);
-}
-
-/* For an image of that size when nobody has said. */
-static uint64_t default_tile_size(const struct layout *layout, uint64_t size)
-{
-    if (layout == &layout_bundle && size <= (uint64_t)FORMAT_BUNDLE_BAND * layout->tiles_max)
-        return FORMAT_BUNDLE_BAND;
-    return geometry_choose(size);
-}
-
-static int choose(const struct args *args, const struct layout *layout, struct geometry *geo)
-{
-    bool by_total = opt_given(args, "total");
-    uint64_t tile_size = layout == &layout_bundle ? FORMAT_BUNDLE_BAND : TILE_SIZE_DEFAULT;
-    uint64_t size;
-    int rc = 0;
-
-    if (by_total == opt_given(args, "number"))
-        return opt_usage_error(args->command, by_total
-                                                  ? "-n (--number) and --total exclude each other"
-                                                  : "give the size with -n (--number) or --total");
-    if (opt_given(args, "size"))
-        rc = size_option(args, "size", &tile_size);
-    if (!rc)
-        rc = by_total ? size_option(args, "total", &size)
-                      : by_tiles(args, layout->tiles_max, tile_size, &size);
-    if (rc)
-        return rc;
-    if (by_total && !opt_given(args, "size"))
-        tile_size = default_tile_size(layout, size);
-    if (layout == &layout_bundle)
-        rc = check_band_size(args, tile_size);
-    if (rc)
-        return rc;
-    if (geometry_init_max(geo, size, tile_size, layout->tiles_max))
-        return opt_usage_error(
-            args->command,
-            "tiles of %s are too small for %s: more than %" PRIu32 " would be needed",
-            opt_value(args, "size"), opt_value(args, "total"), layout->tiles_max);
-    return 0;
-}
 
 /* From --cover and --cover-max. 0 or an exit code. */
 static int choose_covers(const struct args *args, struct covers_source *covers)
@@ -228,10 +98,10 @@ static int run(const struct args *args)
     struct index index = {.format = FORMAT_CURRENT};
     char size[PARSE_SIZE_TEXT], tile_size[PARSE_SIZE_TEXT];
     struct covers_source covers;
-    int rc = choose_layout(args, &index.layout);
+    int rc = create_args_layout(args, &index.layout);
 
     if (!rc)
-        rc = choose(args, index.layout, &index.geometry);
+        rc = create_args_geometry(args, index.layout, &index.geometry);
     if (!rc)
         rc = choose_covers(args, &covers);
     if (rc)

@@ -31,7 +31,7 @@ int mountpoint_resolve(const char *path, char out[PATH_MAX])
 }
 
 /* Takes away what a dead daemon left. 0 or -errno. */
-static int bury(const char *path)
+static int unmount_dead(const char *path)
 {
     char why[UNMOUNT_WHY];
     int rc = unmount_path(path, true, why);
@@ -82,7 +82,7 @@ static int clear(const char *path)
     if (!mounted)
         return 0;
     if (server.dead)
-        return bury(path);
+        return unmount_dead(path);
     log_error("cannot mount on '%s': an image is mounted there already", path);
     return -EBUSY;
 }
