@@ -162,9 +162,9 @@ static void inspect_stranger_name(const struct scan *scan, const struct inspect_
 
     names_recognise(scan->layout, place->where, name, &names);
     f->kind = kinds[names.kind];
+    /* Something else by that name: the right one is not looked at here. */
     if (names.kind == NAMES_OURS && names.what != NAMES_A_TILE) {
-        f->kind =
-            SCAN_FOREIGN; /* something else by that name: the right one is not looked at here */
+        f->kind = SCAN_FOREIGN;
         return;
     }
     /* A tile of the image is called so; else four letters are just a word. */

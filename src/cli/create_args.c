@@ -110,8 +110,7 @@ static uint64_t default_tile_size(const struct layout *layout, uint64_t size)
     return geometry_choose(size);
 }
 
-int create_args_geometry(const struct args *args, const struct layout *layout,
-                         struct geometry *geo)
+int create_args_geometry(const struct args *args, const struct layout *layout, struct geometry *geo)
 {
     bool by_total = opt_given(args, "total");
     uint64_t tile_size = layout == &layout_bundle ? FORMAT_BUNDLE_BAND : TILE_SIZE_DEFAULT;
