@@ -170,7 +170,7 @@ END
     try 0 mosaicfs create --layout sparsebundle -n 3 -s 1M drive.img/
     said "the name of 'drive.img/' does not end in '.sparsebundle'"
     try 2 mosaicfs create --layout sparsebundle -n 3 -s 512K $B
-    said 'a Mac takes 1 MiB to 8 GiB'
+    said 'a Mac accepts 1 MiB to 8 GiB'
     try 2 mosaicfs create --layout sparsebundle -n 3 -s 16G $B
     try 2 mosaicfs create --layout sparsebundle -n 3 -s 1049088 $B
     said 'multiples of 4096 bytes'
