@@ -323,7 +323,7 @@ shown() {
         directory) mkdir drive.img/00/0001.jpg ;;
         esac
         try 3 mosaicfs reindex drive.img
-        printed 'it stands in the place of tile 00/0001.jpg'
+        printed 'it is in the place of tile 00/0001.jpg'
         try 0 mosaicfs reindex drive.img lost.jpg
         back
         same 'made room' 1 "$(find drive.img/.mosaicfs/lost+found -name 0001.jpg | wc -l)"
