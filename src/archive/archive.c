@@ -77,7 +77,7 @@ static int refuse_unfinished(const struct archive *archive)
     log_error("cannot use archive '%s': 'mosaicfs reindex' is putting its tiles back in their "
               "places, or was interrupted",
               archive->path);
-    log_note("unless it is still at work, run 'mosaicfs reindex' again, with the same files");
+    log_note("unless it is still running, run 'mosaicfs reindex' again, with the same files");
     return -EBUSY;
 }
 
@@ -118,7 +118,7 @@ int archive_sync_all(const struct archive *archive)
     int rc = syncfs(archive->dirfd) ? -errno : 0;
 
     if (rc)
-        log_error("cannot bring '%s' to disk: %s", archive->path, strerror(-rc));
+        log_error("cannot write all data of '%s' to disk: %s", archive->path, strerror(-rc));
     return rc;
 }
 

@@ -143,7 +143,7 @@ void archive_index_note_gone(int rc)
     if (rc == -EIO || rc == -ENXIO || rc == -ENODEV || rc == -ESHUTDOWN || rc == -ENOTCONN ||
         rc == -ESTALE)
         log_note("the disk may have failed or been removed, or the server of the file system is "
-                 "gone; 'dmesg' may tell. Nothing was changed");
+                 "gone; see 'dmesg'. Nothing was changed");
 }
 
 static int complain_index(const struct archive *archive, const char *name, const char *why, int rc)
@@ -163,12 +163,12 @@ static int complain_index(const struct archive *archive, const char *name, const
                  FORMAT_BUNDLE_INDEX, FORMAT_BUNDLE_SPARE);
     else if (rc == -EBADMSG)
         log_note("put back a good copy of '%s', from a mirror or a backup, or if its tiles are "
-                 "pictures, let 'mosaicfs reindex' make it again; the tiles are untouched",
+                 "pictures, let 'mosaicfs reindex' rebuild it; the tiles are untouched",
                  name);
     else if (rc == -ENOTSUP && !foreign)
-        log_note("a newer version of mosaicfs made this archive; use that one");
+        log_note("a newer version of mosaicfs created this archive; use that version");
     else if (rc == -ENOTSUP)
-        log_note("'mosaicfs check' looks at its copy, too");
+        log_note("'mosaicfs check' examines its copy, too");
     return rc;
 }
 
@@ -183,7 +183,7 @@ static void compare_spare(const struct archive *archive)
     if (!layout->spare_index || archive_index_read(archive, layout->spare_index, &spare, &why))
         return;
     if (spare.geometry.size != geo->size || spare.geometry.tile_size != geo->tile_size)
-        log_warn("'%s' and its copy '%s' in '%s' tell different sizes; the first is used",
+        log_warn("'%s' and its copy '%s' in '%s' specify different sizes; using the first",
                  layout->index, layout->spare_index, archive->path);
 }
 

@@ -205,11 +205,12 @@ static int refuse_spelling(const struct archive *archive, const struct count *co
 {
     if (!count->misspelt)
         return 0;
-    log_error("cannot use archive '%s': '%s' is no name of a tile, yet may hold the bytes of '%s'",
-              archive->path, count->path, count->of);
+    log_error(
+        "cannot use archive '%s': '%s' is not a valid tile name, but may contain the bytes of '%s'",
+        archive->path, count->path, count->of);
     if (count->layout->head == LAYOUT_PICTURE)
-        log_note("'mosaicfs reindex %s' gives all such tiles their names, and keeps the newer of "
-                 "two files of one tile",
+        log_note("'mosaicfs reindex %s' renames all such tiles, and keeps the newer of two files "
+                 "of one tile",
                  archive->path);
     else
         log_note("rename it to '%s' if there is no such file, else move the older of the two away; "
@@ -225,11 +226,11 @@ static int refuse_mixture(const struct archive *archive, const struct count *bar
 
     bare->layout->tile_path(bare->first[0], one);
     pictures->layout->tile_path(pictures->first[0], other);
-    log_error("cannot use archive '%s': some of its tiles are bare ('%s') and some are JPEG "
-              "pictures ('%s'), so each kind lacks what the other holds",
+    log_error("cannot use archive '%s': some of its tiles are plain ('%s') and some are JPEG "
+              "pictures ('%s')",
               archive->path, one, other);
-    log_note("'mosaicfs check' lists them and says how to find out which kind is the drive; delete "
-             "neither");
+    log_note("'mosaicfs check' lists them and says how to find out which kind belongs to the "
+             "drive; delete neither");
     return -ENOTSUP;
 }
 
@@ -238,8 +239,8 @@ static int refuse_length(const struct archive *archive, const struct count *pict
     char path[LAYOUT_PATH];
 
     pictures->layout->tile_path(pictures->first[0], path);
-    log_error("cannot use archive '%s': how long the pictures before its tiles are cannot be told; "
-              "'%s' has perhaps been cut",
+    log_error("cannot use archive '%s': the length of the pictures before its tiles is unknown; "
+              "'%s' may have been truncated",
               archive->path, path);
     log_note("put back a good copy of '%s', from a mirror or a backup", path);
     return -EBADMSG;

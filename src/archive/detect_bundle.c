@@ -86,8 +86,9 @@ static int check_token(const struct archive *archive)
 
 static int refuse_name(const struct archive *archive, const char *name, const char *path)
 {
-    log_error("cannot use '%s': '%s/%s' is no name of a band, yet may hold the bytes of '%s'",
-              archive->path, FORMAT_BUNDLE_BANDS, name, path);
+    log_error(
+        "cannot use '%s': '%s/%s' is not a valid band name, but may contain the bytes of '%s'",
+        archive->path, FORMAT_BUNDLE_BANDS, name, path);
     log_note("rename it to '%s' if there is no such file, else move the older of the two away; "
              "'mosaicfs check' lists all such names",
              path);
@@ -123,7 +124,7 @@ static int check_bands(const struct archive *archive)
     if (rc == -ENOENT) {
         /* A Mac makes it at once; without it everything would look like zeros. */
         log_error("cannot use '%s': it has no folder '%s'", archive->path, FORMAT_BUNDLE_BANDS);
-        log_note("put it back, from a backup; if nothing was ever written, an empty one does");
+        log_note("put it back, from a backup; if nothing was ever written, an empty one is enough");
         return rc;
     }
     dir = rc ? NULL : fdopendir(fd);

@@ -94,7 +94,7 @@ static int sync_one(const struct folders *folders, atomic_bool *dirty, const cha
     if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
         rc = syncfs(folders->dirfd) ? -errno : 0;
     if (rc)
-        log_error("cannot bring folder '%s' to disk: %s", path, strerror(-rc));
+        log_error("cannot sync folder '%s': %s", path, strerror(-rc));
     return rc;
 }
 

@@ -87,10 +87,10 @@ static void tell_doubts(const struct archive *archive, const struct changed *cha
     if (changed->everything) {
         log_warn("everything may have changed: the journal '%s/%s' %s", archive->path,
                  FORMAT_JOURNAL_NAME, changed->everything);
-        log_note("all tiles are listed; after a full mirror or backup, go on from "
+        log_note("listing all tiles; after a full mirror or backup, continue with the word of "
                  "'mosaicfs changed --mark'");
     } else if (changed->list.damaged) {
-        log_warn("the journal '%s/%s' is damaged: tiles that may not have changed are listed, too",
+        log_warn("the journal '%s/%s' is damaged: also listing tiles that may not have changed",
                  archive->path, FORMAT_JOURNAL_NAME);
     }
 }
@@ -182,8 +182,10 @@ static int run(const struct args *args)
 }
 
 static const struct opt opts[] = {
-    {"since", 0, "EPOCH", "what changed after this epoch began, a word that --mark printed"},
-    {"deleted", 0, NULL, "the tiles that no longer exist, instead of those that do"},
+    {"since", 0, "EPOCH",
+     "list tiles that changed after this epoch began (a word\n"
+     "printed by --mark)"},
+    {"deleted", 0, NULL, "list tiles that no longer exist, not those that do"},
     {"mark", 0, NULL, "begin a new epoch and print its word, instead of a list"},
     {"null", '0', NULL, "end each path with a zero byte"},
     {"json", 0, NULL, "print a JSON object, for scripts"},
@@ -195,9 +197,10 @@ const struct command cmd_changed = {
     .summary = "list the tiles that changed since an epoch",
     .synopsis = "[--since EPOCH | --mark] [--deleted] [-0] [--json] ARCHIVE|PATH",
     .description =
-        "Prints the tiles that changed, as paths below ARCHIVE, for a mirror or a backup that\n"
-        "wants to look at nothing else. Begin an epoch with --mark before each run and keep its\n"
-        "word for --since of the next. Without --since: what changed since the journal began.\n",
+        "Prints the tiles that changed, as paths relative to ARCHIVE, so that a mirror\n"
+        "or a backup need not look at other tiles. Begin an epoch with --mark before\n"
+        "each run, and pass its word to --since in the next run. Without --since, prints\n"
+        "what changed since the journal began.\n",
     .opts = opts,
     .operands = {"ARCHIVE|PATH"},
     .required = 1,

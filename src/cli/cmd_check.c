@@ -151,13 +151,12 @@ const struct command cmd_check = {
     .name = "check",
     .summary = "look for damage, and for files that do not belong there",
     .synopsis = "[--repair] [--deep] [--json] ARCHIVE|PATH",
-    .description =
-        "Looks at the index, the lock, the journal, and all tiles: sizes, names, permissions,\n"
-        "files of others, conflict copies, temporary files. Says what it finds and what to do\n"
-        "next, and what it cannot see. Changes nothing without --repair, which needs an archive "
-        "that is not mounted.\n"
-        "Exit status 0: all is well; 3: something was found, and is still there; 1: it could\n"
-        "not look.\n",
+    .description = "Checks the index, the lock, the journal, and all tiles: sizes, names,\n"
+                   "permissions, foreign files, conflict copies, temporary files. Reports what it\n"
+                   "finds, what to do next, and what it cannot detect. Changes nothing without\n"
+                   "--repair, which needs an archive that is not mounted.\n"
+                   "Exit status: 0 if all is well, 3 if something was found that is still there,\n"
+                   "1 if the check failed.\n",
     .opts = opts,
     .operands = {"ARCHIVE|PATH"},
     .required = 1,

@@ -39,7 +39,7 @@ static int remember_covers(const char *path, const struct covers_source *covers)
         return rc;
     rc = covers_source_remember(&archive, covers);
     if (rc)
-        log_note("the archive has been made; mount it with '--cover'");
+        log_note("the archive was created; mount it with '--cover'");
     archive_close(&archive);
     return rc;
 }
@@ -54,7 +54,7 @@ static void check_name(const char *path, const struct layout *layout)
         len--;
     if (layout == &layout_bundle &&
         (len <= strlen(ending) || memcmp(path + len - strlen(ending), ending, strlen(ending)) != 0))
-        log_warn("the name of '%s' does not end in '%s': a Mac will not know what it is", path,
+        log_warn("the name of '%s' does not end in '%s': a Mac will not recognize it", path,
                  ending);
 }
 
@@ -64,7 +64,7 @@ static void check_sectors(uint64_t size)
     unsigned rest = (unsigned)(size % SECTOR_LARGE);
 
     if (rest)
-        log_note("the size is no multiple of %d bytes: a disk with sectors of that size ends %u "
+        log_note("the size is not a multiple of %d bytes: a disk with sectors of that size ends %u "
                  "bytes before the drive does",
                  SECTOR_LARGE, rest);
 }
@@ -111,7 +111,7 @@ static int run(const struct args *args)
     else
         rc = hash_uuid(index.uuid);
     if (rc) {
-        log_error("cannot make a random identifier: %s", strerror(-rc));
+        log_error("cannot create a random identifier: %s", strerror(-rc));
         return CLI_FAILED;
     }
     if (archive_create(args->operands[0], &index))
@@ -132,14 +132,20 @@ static int run(const struct args *args)
 }
 
 static const struct opt opts[] = {
-    {"number", 'n', "N", "so many tiles, 1 to 1048576; --tiles is the same"},
-    {"total", 0, "SIZE", "the size of the image instead; the last tile may be partial"},
+    {"number", 'n', "N",
+     "number of tiles (same as --tiles), 1 to 1048576, or up\n"
+     "to 16777216 in a sparse bundle"},
+    {"total", 0, "SIZE", "size of the image instead; the last tile may be partial"},
     {"size", 's', "SIZE",
-     "of a tile; --tile-size is the same\n(default: 8M with -n, chosen to fit with --total)"},
+     "size of a tile (same as --tile-size; default: 8M\n"
+     "with -n, chosen to fit with --total)"},
     {"cover", 0, "FILE|DIR",
-     "tiles are JPEG pictures that show this one, or random ones out of DIR"},
-    {"cover-max", 0, "SIZE", "of a picture (default: 1M)"},
-    {"layout", 0, "NAME", "plain (the default), jpeg or sparsebundle, which a Mac opens, too"},
+     "make tiles JPEG pictures that show FILE, or random\n"
+     "pictures from DIR"},
+    {"cover-max", 0, "SIZE", "maximum size of a picture (default: 1M)"},
+    {"layout", 0, "NAME",
+     "plain (the default), jpeg, or sparsebundle, which a\n"
+     "Mac can open, too"},
     {0},
 };
 
@@ -151,13 +157,13 @@ static const struct opt_alias aliases[] = {
 
 const struct command cmd_create = {
     .name = "create",
-    .summary = "make a new, empty archive",
+    .summary = "create a new, empty archive",
     .synopsis = "(-n N | --total SIZE) [-s SIZE] [--layout NAME] [--cover FILE|DIR] "
                 "[--cover-max SIZE] ARCHIVE",
     .description =
-        "Makes ARCHIVE, a new or an empty directory, ready to be mounted. It occupies next\n"
-        "to nothing: tiles come into being as they are written to.\n"
-        "SIZE is a number of bytes, or one with K, M, G, T or P behind it (1K is 1024).\n"
+        "Creates ARCHIVE, a new or an empty directory, ready to be mounted. It occupies\n"
+        "almost no space: tiles are created when they are written to.\n"
+        "SIZE is a number of bytes, optionally followed by K, M, G, T or P (1K is 1024).\n"
         "Sizes are multiples of 512.\n",
     .opts = opts,
     .aliases = aliases,

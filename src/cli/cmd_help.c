@@ -15,7 +15,7 @@ static void list_commands(void)
     fputs("\nOptions:\n"
           "  -h, --help     show this text\n"
           "  -V, --version  show the versions of mosaicfs and libfuse\n"
-          "\n'mosaicfs help COMMAND' tells more about one command, mosaicfs(1) all there is.\n",
+          "\nFor one command, see 'mosaicfs help COMMAND'; for everything, see mosaicfs(1).\n",
           stdout);
 }
 
@@ -37,7 +37,7 @@ static int run(const struct args *args)
 
 const struct command cmd_help = {
     .name = "help",
-    .summary = "say what commands and options there are",
+    .summary = "list the commands, or explain one",
     .synopsis = "[COMMAND]",
     .description = "Lists the commands, or explains one.\n",
     .operands = {"COMMAND"},

@@ -31,9 +31,9 @@ const struct command cmd_info = {
     .name = "info",
     .summary = "show sizes, what is stored, and who has it mounted",
     .synopsis = "[--json] ARCHIVE|PATH",
-    .description =
-        "Shows the size of the image, how many tiles there are and what they occupy, the\n"
-        "format, and where it is mounted by whom. PATH is where an archive is mounted.\n",
+    .description = "Prints the size of the image, the number of tiles and the space that they\n"
+                   "occupy, the format, and where and by whom the archive is mounted. PATH is the\n"
+                   "file on which an archive is mounted.\n",
     .opts = opts,
     .operands = {"ARCHIVE|PATH"},
     .required = 1,

@@ -89,8 +89,8 @@ static int make_plan(struct plan *plan, const struct args *args)
     if (!rc)
         rc = cover_check_options(args, "cover", &plan->covers);
     if (!rc && plan->covers.path[0] && plan->mount.read_only)
-        rc = opt_usage_error(args->command, "--cover is for new tiles, and a read-only mount makes "
-                                            "none");
+        rc = opt_usage_error(args->command,
+                             "--cover is for new tiles, and a read-only mount creates none");
     if (!rc)
         rc = check_sharing(plan, args->operands[1]);
     if (!rc && mountpoint_resolve(args->operands[1], plan->mountpoint))
@@ -140,16 +140,22 @@ static int run(const struct args *args)
 }
 
 static const struct opt opts[] = {
-    {"read-only", 'r', NULL, "leave the archive untouched; others may read it, too"},
-    {"foreground", 'f', NULL, "stay until it is unmounted; log to stderr, or to --log FILE"},
+    {"read-only", 'r', NULL,
+     "mount read-only, leaving the archive untouched;\n"
+     "other read-only mounts may exist"},
+    {"foreground", 'f', NULL,
+     "stay in the foreground until it is unmounted; log to\n"
+     "stderr, or to --log FILE"},
     {"options", 'o', "OPT,OPT", "mount options, e.g. ro, allow_root, allow_other"},
     {"fuse", 0, "ARGS", "arguments for libfuse, e.g. --fuse=\"-o allow_root\""},
     {"on-full", 0, "WHAT",
-     "writes that find no space 'wait' for it (the default), 'wait:SECONDS'\nor fail: 'error'"},
+     "when there is no space, writes 'wait' (the default),\n"
+     "'wait:SECONDS', or fail: 'error'"},
     {"cover", 0, "FILE|DIR",
-     "new tiles show this picture, or random ones out of DIR, from now on;\n"
-     "for archives made with 'create --cover'"},
-    {"cover-max", 0, "SIZE", "of a picture (default: 1M)"},
+     "show FILE, or random pictures from DIR, in new tiles\n"
+     "from now on; for archives created with\n"
+     "'create --cover'"},
+    {"cover-max", 0, "SIZE", "maximum size of a picture (default: 1M)"},
     {"log", 0, "FILE", "append log lines to FILE instead of syslog"},
     {"debug", 0, NULL, "log more"},
     {0},
@@ -160,10 +166,9 @@ const struct command cmd_mount = {
     .summary = "present an archive as one file of fixed size",
     .synopsis = "[-r] [-f] [-o OPT,OPT] [--fuse=\"ARGS\"] [--on-full=WHAT] [--cover FILE|DIR] "
                 "[--cover-max SIZE] [--log FILE] [--debug] ARCHIVE PATH",
-    .description =
-        "Mounts ARCHIVE as the file PATH and returns when it can be used. PATH is an empty\n"
-        "file, or is made, and removed again at unmount. Attach it to a loop device with\n"
-        "'losetup --find --show --direct-io=on PATH'.\n",
+    .description = "Mounts ARCHIVE as the file PATH and returns when it can be used. PATH is an\n"
+                   "empty file, or is created, and removed again at unmount. Attach it to a loop\n"
+                   "device with 'losetup --find --show --direct-io=on PATH'.\n",
     .opts = opts,
     .operands = {"ARCHIVE", "PATH"},
     .required = 2,

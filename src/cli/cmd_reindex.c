@@ -144,9 +144,9 @@ static int run(const struct args *args)
 
 static const struct opt opts[] = {
     {"covers", 0, "FILE|DIR", "give every tile a new picture, from now on"},
-    {"cover-max", 0, "SIZE", "of a picture (default: 1M)"},
-    {"uuid", 0, "UUID", "the archive that is meant, when the files are of several"},
-    {"dry-run", 'n', NULL, "say what would be done, and do nothing"},
+    {"cover-max", 0, "SIZE", "maximum size of a picture (default: 1M)"},
+    {"uuid", 0, "UUID", "select the archive, if the files belong to several"},
+    {"dry-run", 'n', NULL, "print what would be done, and do nothing"},
     {"verbose", 'v', NULL, "name each tile that is put back"},
     {"json", 0, NULL, "print a JSON object, for scripts"},
     {0},
@@ -158,12 +158,13 @@ const struct command cmd_reindex = {
     .synopsis = "[--covers FILE|DIR] [--cover-max SIZE] [--uuid UUID] [-n] [-v] [--json] ARCHIVE "
                 "[FILE ...]",
     .description =
-        "For archives of layout jpeg, whose tiles say themselves which they are. Looks at every\n"
-        "file of ARCHIVE, and at FILEs, which may be directories: whatever it is called, a tile\n"
-        "is put where it belongs; files of ARCHIVE are renamed, others copied. Of several\n"
-        "that are one tile the newest is taken. A lost index is made again. ARCHIVE is made if\n"
-        "it does not exist. Nothing is deleted: what makes room goes to '.mosaicfs/lost+found'.\n"
-        "Exit status 0: all is well; 3: damaged files were found; 1: it could not be done.\n",
+        "For archives of layout jpeg, whose tiles identify themselves. Examines all\n"
+        "files of ARCHIVE, and FILEs, which may be directories, and puts each tile in\n"
+        "its place, whatever its name. Files of ARCHIVE are renamed, others copied. If\n"
+        "several files are the same tile, the newest is used. A missing or damaged index\n"
+        "is rebuilt. ARCHIVE is created if it does not exist. Nothing is deleted: files\n"
+        "in the way are moved to '.mosaicfs/lost+found'.\n"
+        "Exit status: 0 if all is well, 3 if damaged files were found, 1 on failure.\n",
     .opts = opts,
     .operands = {"ARCHIVE", "FILE"},
     .required = 1,

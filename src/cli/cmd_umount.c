@@ -15,9 +15,9 @@ const struct command cmd_umount = {
     .summary = "unmount, and wait until everything is on disk",
     .synopsis = "PATH|ARCHIVE",
     .description =
-        "Unmounts the file PATH, or every mount of ARCHIVE, and returns when all bytes are\n"
-        "on disk and the archive is free for the next mount. If the file is in use,\n"
-        "says by whom and leaves it mounted.\n",
+        "Unmounts the file PATH, or every mount of ARCHIVE, and returns when all bytes\n"
+        "are on disk and the archive is free for the next mount. If the file is in use,\n"
+        "names its users and leaves it mounted.\n",
     .operands = {"PATH|ARCHIVE"},
     .required = 1,
     .run = run,

@@ -29,8 +29,8 @@ static int size_option(const struct args *args, const char *name, uint64_t *out)
                                option, text);
     if (rc)
         return opt_usage_error(args->command,
-                               "%s: '%s' is not a number of bytes, or one with K, M, G, T or P "
-                               "behind it, such as 64K",
+                               "%s: '%s' is not a number of bytes, optionally followed by K, M, G, "
+                               "T or P, such as 64K",
                                option, text);
     if (*out < FORMAT_SECTOR)
         return opt_usage_error(args->command, "%s: '%s' is too small, must be at least %d bytes",
@@ -81,7 +81,7 @@ int create_args_layout(const struct args *args, const struct layout **layout)
                                layout_plain.name, layout_jpeg.name, layout_bundle.name);
     if (covers != (*layout == &layout_jpeg))
         return opt_usage_error(args->command,
-                               covers ? "--cover is for layout %s alone"
+                               covers ? "--cover is only for layout %s"
                                       : "layout %s needs pictures: give --cover FILE|DIR",
                                layout_jpeg.name);
     return 0;
@@ -97,7 +97,7 @@ static int check_band_size(const struct args *args, uint64_t size)
         return 0;
     parse_size_text(size, text);
     return opt_usage_error(args->command,
-                           "tiles of %s are not for a sparse bundle: a Mac takes 1 MiB to 8 GiB, "
+                           "a sparse bundle cannot have tiles of %s: a Mac accepts 1 MiB to 8 GiB, "
                            "multiples of %d bytes",
                            text, FORMAT_BUNDLE_BAND_ALIGN);
 }

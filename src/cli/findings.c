@@ -62,21 +62,20 @@ static void detail_of_copy(const struct scan *scan, const struct scan_finding *f
     findings_original(f, of);
     if (f->kind == SCAN_TILE_MISPLACED)
         put(text,
-            f->claim ? "it says that it is %s and lies elsewhere%s"
-                     : "it is named like %s and lies elsewhere%s",
-            of, that_one);
+            f->claim ? "it is in the wrong place: it identifies itself as %s%s"
+                     : "it is in the wrong place: it has the name of %s%s",
+            of, absent);
     else if (f->kind == SCAN_SPELLING)
-        put(text, "it is named like %s, but %s%s", of, spelling(f), that_one);
+        put(text, "it has the name of %s, but %s%s", of, spelling(f), that_one);
     else if (f->kind == SCAN_LAYOUT)
-        put(text, "%s by a name of another layout%s", of,
-            lone            ? "; under its own it is missing or damaged"
-            : scan->indexed ? "; under its own it is there, too"
+        put(text, "%s under a name of another layout%s", of,
+            lone            ? "; under its own name it is missing or damaged"
+            : scan->indexed ? "; under its own name it exists, too"
                             : "");
     else if (f->kind == SCAN_CONFLICT)
         put(text, "a conflict copy of %s%s%s%s", of, absent, as, program);
     else if (f->kind == SCAN_UNFINISHED)
-        put(text, "a transfer of %s that has not ended%s%s%s", of, as, program,
-            f->claim ? that_one : "");
+        put(text, "an unfinished transfer of %s%s%s%s", of, as, program, f->claim ? that_one : "");
     else
         put(text, "a temporary file of %s that a crash left%s%s", of,
             f->whole ? "; it is a whole index" : "", f->claim ? that_one : "");
@@ -100,7 +99,7 @@ static void detail_of_swap(const struct scan *scan, const struct scan_finding *f
     char of[FINDINGS_ORIGINAL];
 
     findings_original(f, of);
-    put(text, "it says that it is %s", of);
+    put(text, "it identifies itself as %s", of);
 }
 
 static void detail_of_length(const struct scan *scan, const struct scan_finding *f,
@@ -149,7 +148,8 @@ static void detail_of_unusable(const struct scan *scan, const struct scan_findin
 static void detail_of_head(const struct scan *scan, const struct scan_finding *f,
                            char text[FINDINGS_TEXT])
 {
-    put(text, "the tile cannot be used: %s", f->why ? f->why : "what it says of itself is damaged");
+    put(text, "the tile cannot be used: %s",
+        f->why ? f->why : "the data that identifies it is damaged");
 }
 
 /* Strays rather than half an archive. */
@@ -214,9 +214,8 @@ static void detail_of_stale(const struct scan *scan, const struct scan_finding *
                             char text[FINDINGS_TEXT])
 {
     put(text,
-        f->mounted
-            ? "process %d, which had the archive mounted, ended without unmounting"
-            : "process %d, which was at work on the archive without mounting it, ended early",
+        f->mounted ? "process %d, which had the archive mounted, ended without unmounting"
+                   : "process %d, which worked on the archive without mounting it, was interrupted",
         (int)f->pid);
 }
 
@@ -232,15 +231,15 @@ static void detail_of_user(const struct scan *scan, const struct scan_finding *f
                            char text[FINDINGS_TEXT])
 {
     put(text,
-        "this user may not write to the archive (%s): whether its owner can write to all tiles "
-        "was not looked at",
+        "this user may not write to the archive (%s): whether its owner can write to all tiles was "
+        "not checked",
         strerror(f->err));
 }
 
 static void detail_of_cover(const struct scan *scan, const struct scan_finding *f,
                             char text[FINDINGS_TEXT])
 {
-    put(text, "the note where covers come from cannot be read: %s",
+    put(text, "the record of the source of the covers cannot be read: %s",
         f->err ? io_why(-f->err) : "it is damaged");
 }
 
@@ -260,7 +259,7 @@ static const struct row {
     [SCAN_INDEX_UNUSABLE] = {.tell = detail_of_unusable},
     [SCAN_SPARE_DAMAGED] = {.tell = detail_of_spare},
     [SCAN_SPARE_DIFFERS] = {.tell = detail_of_spare},
-    [SCAN_TOKEN_MISSING] = {.text = "the token is missing, which each sparse bundle has"},
+    [SCAN_TOKEN_MISSING] = {.text = "the token is missing, which every sparse bundle has"},
     [SCAN_TOKEN_UNREADABLE] = {.text = "the token cannot be read", .ending = OPENING},
     [SCAN_TOKEN_ENCRYPTED] = {.text = "the sparse bundle is encrypted, and cannot be used here"},
     [SCAN_LOCK_DAMAGED] = {.text = "the record of the writer is damaged"},
@@ -276,9 +275,8 @@ static const struct row {
     [SCAN_LOST_TYPE] = {.text = NO_DIRECTORY},
     [SCAN_HARD_LINKS] = {.tell = detail_of_links},
     [SCAN_LAYOUTS_MIXED] = {.tell = detail_of_mixture},
-    [SCAN_HEADS_UNKNOWN] =
-        {.text = "how long the pictures before its tiles are cannot be told: no whole "
-                 "one was found, and no two of one length"},
+    [SCAN_HEADS_UNKNOWN] = {.text = "the length of the pictures before its tiles is unknown: no "
+                                    "complete picture was found, and no two of equal length"},
     [SCAN_FOLDER_MISSING] = {.text = "the folder of the tiles is missing"},
     [SCAN_FOLDER_TYPE] = {.text = "it is in the place of a folder of tiles and is not a directory"},
     [SCAN_FOLDER_UNREADABLE] = {.text = "the folder cannot be listed", .ending = ERROR},
@@ -288,8 +286,8 @@ static const struct row {
     [SCAN_TILE_SHORT] = {.tell = detail_of_length},
     [SCAN_TILE_CUT] = {.tell = detail_of_cut},
     [SCAN_TILE_HEAD] = {.tell = detail_of_head},
-    [SCAN_TILE_NONE] = {.text = "it says nowhere that it is a tile"},
-    [SCAN_TILE_STRANGER] = {.text = "it says that it is a tile of another archive"},
+    [SCAN_TILE_NONE] = {.text = "it does not identify itself as a tile"},
+    [SCAN_TILE_STRANGER] = {.text = "it identifies itself as a tile of another archive"},
     [SCAN_TILE_SWAPPED] = {.tell = detail_of_swap},
     [SCAN_UNWRITABLE] = {.text = "this user may not write to it", .ending = ERROR},
     [SCAN_TILE_BYTES] = {.tell = detail_of_bytes},
@@ -303,7 +301,7 @@ static const struct row {
     [SCAN_TEMPORARY] = {.tell = detail_of_copy},
     [SCAN_FOREIGN] = {.text = "it does not belong to the archive"},
     [SCAN_SERVICE] = {.tell = detail_of_service},
-    [SCAN_RESERVED] = {.text = "its name is reserved for versions to come; it is left alone"},
+    [SCAN_RESERVED] = {.text = "its name is reserved for future versions; it is left alone"},
     [SCAN_LOCK_ELSEWHERE] = {.tell = detail_of_other_host},
     [SCAN_JOURNAL_MISSING] = {.tell = detail_of_no_journal},
     [SCAN_SPARE_MISSING] =
@@ -343,10 +341,12 @@ void findings_detail(const struct scan *scan, const struct scan_finding *f,
     if (scan_kinds_note(f->kind))
         return;
     if (f->claim == SCAN_CLAIMS_OTHER)
-        snprintf(text + len, FINDINGS_TEXT - len, "; it says that it is a tile of another archive");
+        snprintf(text + len, FINDINGS_TEXT - len,
+                 "; it identifies itself as a tile of another archive");
     else if (f->claim == SCAN_CLAIMS_SOME)
         snprintf(text + len, FINDINGS_TEXT - len,
-                 "; it was made as a tile, of which one is damaged");
+                 "; it was written as a tile, but which one cannot be read");
     else if (f->claim == SCAN_CLAIMS_OURS && f->kind != SCAN_TILE_MISPLACED)
-        snprintf(text + len, FINDINGS_TEXT - len, "; it says that it is a tile of this archive");
+        snprintf(text + len, FINDINGS_TEXT - len,
+                 "; it identifies itself as a tile of this archive");
 }

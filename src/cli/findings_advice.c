@@ -13,58 +13,58 @@
 #include "format/tags.h"
 
 #define BY_REPAIR "; 'mosaicfs check --repair' moves it away"
-#define NOT_IN_JOURNAL ", and remove '" FORMAT_JOURNAL_NAME "', which does not know of that"
-#define BRING_BACK "bring the tile back from a mirror" NOT_IN_JOURNAL
-#define NOT_MOVED ". Without it that part of the drive would read as zeros, so it is not moved away"
+#define NOT_IN_JOURNAL ", and remove '" FORMAT_JOURNAL_NAME "', which does not contain that change"
+#define BRING_BACK "restore the tile from a mirror" NOT_IN_JOURNAL
+#define NOT_MOVED ". It is not moved away, because that part of the drive would then read as zeros"
 #define FINISH "let the program that copies finish, or run it again"
 #define REINDEX "'mosaicfs reindex ARCHIVE' puts each tile where it belongs"
 
 /* That is always the same; "": none. */
 static const char *const fixed[SCAN_KINDS] = {
-    [SCAN_TOKEN_MISSING] = "an empty file 'token' is right, unless the bundle is encrypted: then "
-                           "bring it back, for it holds the key",
+    [SCAN_TOKEN_MISSING] = "create an empty file 'token', unless the bundle is encrypted: then "
+                           "restore it, because it contains the key",
     [SCAN_TOKEN_UNREADABLE] = "run this as the owner of the archive",
-    [SCAN_TOKEN_ENCRYPTED] = "use it on a Mac, or make there a copy that is not encrypted "
-                             "(hdiutil convert)",
+    [SCAN_TOKEN_ENCRYPTED] =
+        "use it on a Mac, or make a copy there that is not encrypted (hdiutil convert)",
     [SCAN_LOCK_DAMAGED] = "make sure that no machine uses the archive",
     [SCAN_LOCK_UNREADABLE] = "run this as the owner of the archive",
     [SCAN_JOURNAL_DAMAGED] = "compare all tiles when you mirror the drive next, as if "
                              "everything had changed",
-    [SCAN_COVER_DAMAGED] = "mount once with --cover, which writes it anew",
+    [SCAN_COVER_DAMAGED] = "mount once with --cover, which writes it again",
     [SCAN_COVER_UNREADABLE] = "run this as the owner of the archive",
     [SCAN_REINDEX_UNFINISHED] = "if none is under way, run 'mosaicfs reindex ARCHIVE' again, with "
                                 "the same files",
-    [SCAN_PRIVATE_TYPE] = "look what it is and move it elsewhere; a directory is made when it is "
-                          "needed",
-    [SCAN_LOST_TYPE] = "look what it is and move it elsewhere by hand; a repair needs a "
-                       "directory there, and makes it",
+    [SCAN_PRIVATE_TYPE] =
+        "find out what it is and move it elsewhere; a directory is created when it is needed",
+    [SCAN_LOST_TYPE] = "find out what it is and move it elsewhere by hand; a repair needs a "
+                       "directory there, and creates it",
     [SCAN_HARD_LINKS] = "put a copy in the place of each (cp -p; see mosaicfs(1)); "
                         "'find ARCHIVE -links +1 -type f' lists them",
-    [SCAN_HEADS_UNKNOWN] = "the archive cannot be mounted; bring tiles back from a mirror or a "
-                           "backup: two whole ones are enough",
+    [SCAN_HEADS_UNKNOWN] = "the archive cannot be mounted; restore tiles from a mirror or a "
+                           "backup: two complete ones are enough",
     [SCAN_FOLDER_MISSING] =
-        "the archive cannot be mounted; bring the folder back from a "
-        "mirror" NOT_IN_JOURNAL "; if nothing was ever written, an empty one does",
-    [SCAN_FOLDER_TYPE] = "its tiles cannot be read; bring the folder back from a "
-                         "mirror" NOT_IN_JOURNAL ". Without it all of them would read as zeros, "
-                         "so it is not moved away",
+        "the archive cannot be mounted; restore the folder from a mirror" NOT_IN_JOURNAL
+        "; if nothing was ever written, an empty one is enough",
+    [SCAN_FOLDER_TYPE] = "its tiles cannot be read; restore the folder from a mirror" NOT_IN_JOURNAL
+                         ". It is not moved away, because all of them would then read as zeros",
     [SCAN_FOLDER_UNREADABLE] = "run this as the owner of the archive; if that does not help, "
-                               "bring the folder back from a mirror" NOT_IN_JOURNAL,
+                               "restore the folder from a mirror" NOT_IN_JOURNAL,
     [SCAN_TILE_TYPE] = BRING_BACK NOT_MOVED,
-    [SCAN_TILE_UNREADABLE] = "run this as the owner of the archive; if that does not help, bring "
-                             "the tile back from a mirror" NOT_IN_JOURNAL,
+    [SCAN_TILE_UNREADABLE] = "run this as the owner of the archive; if that does not help, restore "
+                             "the tile from a mirror" NOT_IN_JOURNAL,
     [SCAN_TILE_CUT] = BRING_BACK NOT_MOVED,
     [SCAN_TILE_HEAD] = BRING_BACK NOT_MOVED,
-    [SCAN_TILE_NONE] = "a program or a service that writes pictures anew destroys what is behind "
-                       "them; " BRING_BACK NOT_MOVED,
-    [SCAN_TILE_STRANGER] = "move it to the archive that it is of, where 'mosaicfs reindex' puts "
-                           "it into its place; " BRING_BACK,
+    [SCAN_TILE_NONE] =
+        "a program or a service that rewrites pictures destroys what is behind them; " BRING_BACK
+            NOT_MOVED,
+    [SCAN_TILE_STRANGER] = "move it to the archive to which it belongs, where 'mosaicfs reindex' "
+                           "puts it into its place; " BRING_BACK,
     [SCAN_TILE_SWAPPED] = REINDEX,
     [SCAN_UNWRITABLE] = "the drive shows what is in it, and writes that need it fail; as root, "
                         "'chown -R --reference=ARCHIVE ARCHIVE' gives all of it to the archive's "
                         "owner",
-    [SCAN_TILE_BYTES] = "the disk below is failing: copy the archive to another one, and bring "
-                        "this tile back from a mirror" NOT_IN_JOURNAL,
+    [SCAN_TILE_BYTES] = "the disk below is failing: copy the archive to another one, and restore "
+                        "this tile from a mirror" NOT_IN_JOURNAL,
     [SCAN_PICTURE_CHANGED] = "what changed it may have changed the tile's bytes, too: compare it "
                              "with a mirror; 'mosaicfs reindex --covers' gives all tiles new "
                              "pictures",
@@ -82,7 +82,8 @@ static void advice_on_index(const struct scan *scan, const struct scan_finding *
     const char *index = scan->layout->index, *spare = scan->layout->spare_index;
 
     if (f->kind == SCAN_SPARE_DIFFERS)
-        put(text, "see which of the two is right, and copy it over the other; '%s' counts", index);
+        put(text, "find out which of the two is right, and copy it over the other; '%s' counts",
+            index);
     else if (f->kind == SCAN_SPARE_DAMAGED)
         put(text,
             scan->indexed && !scan->unsure ? "copy '%s' to '%s'"
@@ -96,8 +97,7 @@ static void advice_on_index(const struct scan *scan, const struct scan_finding *
     else if (scan->indexed) /* by the spare one */
         put(text, "copy '%s' to '%s'; the tiles are untouched", spare, index);
     else if (scan->layout->head == LAYOUT_PICTURE && f->kind != SCAN_INDEX_UNREADABLE)
-        put(text, "'mosaicfs reindex ARCHIVE' makes it again, from what the tiles say; they are "
-                  "untouched");
+        put(text, "'mosaicfs reindex ARCHIVE' rebuilds it from the tiles, which are untouched");
     else if (f->kind == SCAN_INDEX_MISSING && scan->layout->spare_index)
         put(text,
             "put back a good copy of '%s' or '%s', from a backup; else 'mosaicfs create --layout "
@@ -122,9 +122,9 @@ static void advice_on_tail(const struct scan *scan, const struct scan_finding *f
     if (f->picture && f->picture == head)
         put(text,
             f->kind == SCAN_TILE_LONG
-                ? "bring the tile back from a mirror; if there is none, and its end alone has "
+                ? "restore the tile from a mirror; if there is none, and its end alone has "
                   "grown, 'truncate -s %" PRIu64 "' cuts it" NOT_IN_JOURNAL
-                : "bring the tile back from a mirror; if none has it, 'truncate -s %" PRIu64
+                : "restore the tile from a mirror; if none has it, 'truncate -s %" PRIu64
                   "' makes it readable, with zeros for what is lost" NOT_IN_JOURNAL,
             f->want);
     else if (f->picture && f->picture + len == f->size)
@@ -151,7 +151,7 @@ static void advice_on_length(const struct scan *scan, const struct scan_finding 
             f->want);
     else
         put(text,
-            "bring the tile back from a mirror; if none has it, 'truncate -s %" PRIu64
+            "restore the tile from a mirror; if none has it, 'truncate -s %" PRIu64
             "' makes it readable, with zeros for what is lost" NOT_IN_JOURNAL,
             f->want);
 }
@@ -161,16 +161,16 @@ static void advice_on_mixture(const struct scan *scan, const struct scan_finding
                               char text[FINDINGS_TEXT])
 {
     if (!scan->indexed || scan->archive->index.format != FORMAT_ORIGINAL)
-        put(text, "what is there by the other names only is an error to who reads the drive; see "
-                  "what is said about each");
+        put(text, "tiles that exist only under the other names cause read errors; see the advice "
+                  "for each");
     else if (findings_few_rivals(scan, f))
         put(text, "the archive cannot be mounted with them: move them out of it, and keep them "
-                  "until the drive has been seen to be right");
+                  "until you have seen that the drive is right");
     else
         put(text,
-            "the archive cannot be mounted: who reads one kind takes the other for zeros. If "
-            "something was to turn one into the other and has stopped half-way, let it finish. "
-            "Else the kind with more tiles is likely the drive, and the other was written by a "
+            "the archive cannot be mounted: a program that reads one kind sees zeros in place of "
+            "the other. If a conversion between the two was interrupted, complete it. Otherwise "
+            "the drive is probably the kind with more tiles, and the other was written by a "
             "program that saw zeros there: move that out of the archive, keep it, mount with "
             "--read-only and look; if the drive is not right, exchange the two");
 }
@@ -193,7 +193,7 @@ static void advice_on_transfer(const struct scan *scan, const struct scan_findin
     findings_original(f, of);
     if (f->claim == SCAN_CLAIMS_OURS && f->lone && f->of[0] && scan->layout->head == LAYOUT_PICTURE)
         put(text,
-            FINISH "; if none does, and this is all there is of %s, rename it to "
+            FINISH "; if none does, and this is the only copy of %s, rename it to "
                    "'%s'" NOT_IN_JOURNAL,
             of, f->of);
     else
@@ -216,16 +216,16 @@ static void advice_on_layout(const struct scan *scan, const struct scan_finding 
                              char text[FINDINGS_TEXT])
 {
     if (!scan->indexed)
-        put(text, "put the index right first, then check again");
+        put(text, "repair the index first, then check again");
     else if (f->claim != SCAN_CLAIMS_NOTHING)
-        put(text, "it may be all there is of %s: see whether '%s' is the right one", of,
+        put(text, "it may be the only copy of %s: check whether '%s' is the right one", of,
             scan->layout->index);
     else if (scan->archive->index.format == FORMAT_ORIGINAL)
-        put(text, "decide on all files of that kind at once, as said about the archive");
+        put(text, "decide on all files of that kind at once, as described for the archive");
     else
         put(text,
-            "%s is an error to who reads the drive, as long as this is there: bring the tile back "
-            "from a mirror, or move this out of the archive if nobody needs it",
+            "reads of %s fail while this file exists: restore the tile from a mirror, or move this "
+            "file out of the archive if nobody needs it",
             of);
 }
 
@@ -236,7 +236,7 @@ static void advice_on_directory(const struct scan *scan, char text[FINDINGS_TEXT
 
     scan->layout->folder_path(0, folder);
     if (scan->layout->head == LAYOUT_PICTURE)
-        put(text, "tiles may lie in it: 'mosaicfs reindex ARCHIVE' puts them where they belong; "
+        put(text, "it may contain tiles: 'mosaicfs reindex ARCHIVE' puts them where they belong; "
                   "then move it out of the archive");
     else
         put(text,
@@ -259,32 +259,32 @@ static void advice_on_stray(const struct scan *scan, const struct scan_finding *
     else if (f->claim == SCAN_CLAIMS_OTHER)
         put(text, "move it to that archive, where 'mosaicfs reindex' puts it into its place");
     else if (f->claim == SCAN_CLAIMS_SOME)
-        put(text, "see whether a tile is missing, and keep it until none is");
+        put(text, "check whether a tile is missing, and keep it until none is");
     else if (f->kind == SCAN_LAYOUT && stays)
         advice_on_layout(scan, f, of, text);
     else if (f->kind == SCAN_TILE_OUTSIDE)
-        put(text, "no part of the drive shows it; see whether '%s' is the right one",
+        put(text, "no part of the drive shows it; check whether '%s' is the right one",
             scan->layout->index);
     else if (f->claim && scan->layout->head == LAYOUT_PICTURE)
         put(text, REINDEX "%s", f->lone ? "" : ", and keeps the newer of two");
     else if (f->whole)
-        put(text, "it is whole: if it is of this archive, rename it to '%s'", f->of);
+        put(text, "it is complete: if it belongs to this archive, rename it to '%s'", f->of);
     else if (f->lone && stays && f->of[0])
         put(text,
-            "it may be all there is of %s: if it belongs there, move it to '%s'%s; else move it "
-            "out of the archive",
+            "it may be the only copy of %s: if it belongs there, move it to '%s'%s; otherwise move "
+            "it out of the archive",
             of, f->of, f->what == NAMES_A_TILE ? NOT_IN_JOURNAL : "");
     else if (f->kind == SCAN_FOREIGN && f->directory && stays && scan->indexed)
         advice_on_directory(scan, text);
     else if (f->kind == SCAN_FOREIGN)
-        put(text, "see whether somebody needs it");
+        put(text, "check whether it is still needed");
     else if (f->directory && stays)
-        put(text, "see whether something in it is newer than in %s, and move it out of the archive",
-            of);
+        put(text,
+            "check whether anything in it is newer than in %s, and move it out of the archive", of);
     else if (f->kind == SCAN_CONFLICT)
         put(text,
-            "two machines changed %s, and the other version is the one in use; see that one "
-            "side alone writes",
+            "two machines changed %s, and the other version is the one in use; make sure that only "
+            "one side writes",
             of);
     else
         put(text, "the drive does not show it");

@@ -49,17 +49,17 @@ static void print_use(const struct info_use *use)
         parse_size_text(use->free, free);
         line("waiting", "%u request%s for space since %s", use->waiting,
              use->waiting == 1 ? "" : "s", use->waiting_since);
-        line("", "%s free for the archive; they go on when there is more", free);
+        line("", "%s free for the archive; they continue when there is more", free);
     }
     if (!strcmp(use->state, "failed"))
-        line("", "no more writes are taken, for some could not be brought to disk: see its log, "
-                 "unmount");
+        line("", "further writes fail, as earlier ones could not be written to disk: see its log, "
+                 "and unmount it");
     if (!strcmp(use->state, "dead"))
-        line("", "its process has died: 'mosaicfs umount' takes the mount away");
+        line("", "its process has died: 'mosaicfs umount' removes the mount");
     if (!strcmp(use->state, "silent"))
         line("", "that process %s", health_word(use->pid));
     if (!strcmp(use->state, "unknown"))
-        line("", "that process could not be asked how it is");
+        line("", "the state of that process is unknown");
 }
 
 static void print_covers(const struct info *info)

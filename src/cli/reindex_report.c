@@ -84,16 +84,16 @@ static const char *describe(const struct reindex_report *re, const struct stray 
     case STRAY_SOUND:
         break;
     case STRAY_ALTERED:
-        return "damaged: its picture is not the one that was made; perhaps its bytes are not "
-               "either";
+        return "damaged: its picture is not the one that was written; its bytes may be damaged, "
+               "too";
     case STRAY_CUT:
         return "damaged: it has been cut short, before the tile's bytes begin";
     case STRAY_DAMAGED:
-        return "damaged: it was a tile once, but which one cannot be read any more";
+        return "damaged: it was a tile, but which one can no longer be read";
     case STRAY_NEWER:
-        return "a newer version of mosaicfs made it";
+        return "it was written by a newer version of mosaicfs";
     case STRAY_STRANGER:
-        return "a stranger: it does not say that it is a tile";
+        return "a stranger: it does not identify itself as a tile";
     case STRAY_UNFINISHED:
         return "its name is that of an unfinished transfer; it was not looked at";
     case STRAY_TYPE:
@@ -109,7 +109,7 @@ static const char *describe(const struct reindex_report *re, const struct stray 
         return "a duplicate";
     case STRAY_ELSEWHERE:
         return strcmp(stray->tag.uuid, re->work->archive.index.uuid) == 0
-                   ? "a tile of this archive when its tiles had another size"
+                   ? "a tile of this archive from when its tiles had another size"
                    : "a tile of another archive";
     case STRAY_OUTSIDE:
         return "a tile behind the end of the image";
@@ -172,8 +172,8 @@ static void print_stray(const struct reindex_report *re, const struct stray *str
     putchar('\n');
     if (blocks(stray) && strays_place(stray, &layout_jpeg, &place)) {
         layout_jpeg.tile_path(place, path);
-        printf("    it stands in the place of tile %s, which cannot be read; find a copy of that "
-               "tile, or if it never held anything, move this away\n",
+        printf("    it is in the place of tile %s, which cannot be read; find a copy of that tile, "
+               "or if that tile was never written, move this away\n",
                path);
     }
 }

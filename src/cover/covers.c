@@ -89,7 +89,7 @@ static void complain_picture(struct covers *covers, uint32_t i, const char *why)
     if (covers->complaints++ < COMPLAINTS)
         log_warn("cannot use cover '%s%s%s': %s", PICTURES_NAME(&covers->pictures, i), why);
     else if (covers->complaints == COMPLAINTS + 1)
-        log_warn("cannot use more covers of '%s'; they are not told one by one",
+        log_warn("cannot use further covers of '%s'; not reporting each of them",
                  covers->pictures.path);
 }
 
@@ -405,13 +405,12 @@ int covers_open(const struct archive *archive, const struct covers_source *sourc
         rc = open_all(covers, source);
     }
     if (rc) {
-        log_error("cannot get covers ready for archive '%s': %s", archive->path, strerror(-rc));
+        log_error("cannot prepare covers for archive '%s': %s", archive->path, strerror(-rc));
         covers_free(covers);
         return rc;
     }
     if (!covers->spare) {
-        log_warn("no tile can be added to archive '%s', for there is no picture for it: whatever "
-                 "needs a new tile will fail",
+        log_warn("archive '%s' has no picture for new tiles: writes that need a new tile will fail",
                  archive->path);
         log_note("unmount it, and mount it with '--cover FILE|DIR'");
     }

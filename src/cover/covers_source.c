@@ -43,7 +43,7 @@ int covers_source_recall(const struct archive *archive, struct covers_source *so
     if (!rc)
         rc = cover_parse(text, len, &cover);
     if (rc == -EBADMSG || rc == -EFBIG) {
-        log_warn("'%s/%s' is damaged: it is not known where covers come from", archive->path,
+        log_warn("'%s/%s' is damaged: the source of the covers is unknown", archive->path,
                  FORMAT_COVER_NAME);
         return 0;
     }

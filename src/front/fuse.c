@@ -137,10 +137,9 @@ static bool can_ring(const struct fuse_front_config *config)
     if (missing)
         log_warn("mounted without io_uring: %s", missing);
     else if (config->io_uring && fuse_version() < FUSE_MAKE_VERSION(3, 19))
-        log_warn(
-            "libfuse %s may lose an answer that goes through io_uring; whoever waits for it then "
-            "waits for ever",
-            fuse_pkgversion());
+        log_warn("libfuse %s may lose a reply sent over io_uring; a process that waits for it then "
+                 "waits forever",
+                 fuse_pkgversion());
     return config->io_uring && !missing;
 }
 
@@ -345,7 +344,7 @@ static int run_loop(struct fuse_front *front)
     ended = uring_free(front->uring);
     rc = rc ? rc : ended;
     if (rc)
-        log_error("cannot go on serving '%s': %s", front->mountpoint, strerror(-rc));
+        log_error("cannot continue to serve '%s': %s", front->mountpoint, strerror(-rc));
     /* Closes /dev/fuse: from now on we are not serving any more, only finishing. */
     fuse_session_unmount(front->session);
     return rc;

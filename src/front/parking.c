@@ -138,7 +138,7 @@ static void tell_failing(struct parking *parking, const char *why)
     mutex_unlock(&parking->mutex);
     if (!tell)
         return;
-    log_error("no space left for archive '%s': %s; free some on its file system",
+    log_error("no space left for archive '%s': %s; free space on its file system",
               parking->config.name, why);
 }
 
@@ -151,13 +151,13 @@ bool parking_take(struct parking *parking, const struct parking_request *request
         return false;
     }
     if (!reserve(parking, cost(request))) {
-        tell_failing(parking, "so many writes wait that more of them fail");
+        tell_failing(parking, "the waiting writes have reached their limit, further writes fail");
         return false;
     }
     parked = copy(request);
     if (!parked) {
         give_back(parking, cost(request));
-        tell_failing(parking, "writes fail, for there is no memory to let them wait");
+        tell_failing(parking, "writes fail, as there is not enough memory to keep them waiting");
         return false;
     }
     append(parking, parked);
@@ -320,17 +320,17 @@ static bool calm(struct parking *parking, struct want *want)
 
 static void tell_begin(const struct parking *parking)
 {
-    log_warn("no space left for archive '%s': writes wait until some is freed on its file system; "
-             "or delete files in the drive and trim it (fstrim)",
+    log_warn("no space left for archive '%s': writes wait; free space on its file system, or "
+             "delete files on the drive and run fstrim",
              parking->config.name);
 }
 
 static void tell_end(const struct parking *parking, const struct want *want)
 {
-    log_warn("no write to archive '%s' waits for space any more: %u went on, %u failed or were "
-             "given up, after %u seconds",
-             parking->config.name, want->done, want->failed,
-             (unsigned)((want->occupied - want->began + 999) / 1000));
+    log_warn("writes to archive '%s' no longer wait for space: after %u seconds, %u completed and "
+             "%u failed or were cancelled",
+             parking->config.name, (unsigned)((want->occupied - want->began + 999) / 1000),
+             want->done, want->failed);
 }
 
 static void serve_want(struct parking *parking)

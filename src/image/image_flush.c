@@ -34,9 +34,9 @@ int image_flush_pass(void *arg)
     rc = store_flush_entries(run.img->store);
     rc = run.rc ? run.rc : rc;
     if (rc)
-        log_error("cannot bring writes to disk: %s; no more writes are taken until the image is "
-                  "mounted anew",
-                  strerror(-rc));
+        log_error(
+            "cannot write to disk: %s; all further writes fail until the image is mounted again",
+            strerror(-rc));
     return rc;
 }
 

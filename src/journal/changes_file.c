@@ -156,11 +156,11 @@ int changes_file_same(const struct changes *changes)
 
 void changes_file_tell_lost(const struct changes *changes)
 {
-    log_warn("another program has replaced or removed the journal of changed tiles '%s/%s' while "
-             "it was in use: a new one is begun, and everything may have changed",
+    log_warn("another program replaced or removed the journal of changed tiles '%s/%s' while it "
+             "was in use: beginning a new one; everything may have changed",
              changes->archive->path, FORMAT_JOURNAL_NAME);
-    log_note("whatever mirrors '%s' must leave '%s' out, in both directions; after a full mirror "
-             "or backup, go on from 'mosaicfs changed --mark'",
+    log_note("mirrors of '%s' must exclude '%s', in both directions; after a full mirror or "
+             "backup, continue with the word of 'mosaicfs changed --mark'",
              changes->archive->path, FORMAT_PRIVATE_DIR);
 }
 

@@ -104,12 +104,12 @@ static int start_or_resume(struct changes *changes, const struct changes_list *l
     const char *why = list->unusable ? list->unusable : list->linked ? "is a hard link" : NULL;
 
     if (why) {
-        log_debug("'%s/%s' %s: a new one is begun", archive->path, FORMAT_JOURNAL_NAME, why);
+        log_debug("'%s/%s' %s: beginning a new one", archive->path, FORMAT_JOURNAL_NAME, why);
         return changes_file_start(changes);
     }
     if (list->damaged)
         log_warn("the journal of changed tiles '%s/%s' is damaged: up to %" PRIu32
-                 " tiles more count as changed",
+                 " additional tiles count as changed",
                  archive->path, FORMAT_JOURNAL_NAME, list->damaged * FORMAT_JOURNAL_CELLS);
     return resume(changes, list);
 }

@@ -77,21 +77,22 @@ static void tell_holder(const struct holder *holder, void *arg)
 
 static void tell_nobody(const struct told *told)
 {
-    log_error("%s '%s': in use by something that cannot be seen from here", told->what, told->name);
+    log_error("%s '%s': in use by something that is not visible from here", told->what, told->name);
     if (geteuid())
-        log_note("as root, 'mosaicfs umount' can say by what");
+        log_note("run 'mosaicfs umount' as root to see by what");
 }
 
 static void advise(const struct told *told)
 {
     if (told->nsteps)
-        log_note("%s end%s that; then try again", told->steps, told->nsteps == 1 ? "s" : "");
+        log_note("run %s, then try again", told->steps);
     else if (told->leaving)
-        log_note("see what else uses the device, such as 'cryptsetup' or 'mount' in another mount "
-                 "namespace; then try again");
+        log_note(
+            "check what else uses the device, such as 'cryptsetup' or 'mount' in another mount "
+            "namespace; then try again");
     if (told->apart)
-        log_note("'nsenter --mount --target %d umount %s' ends that; then try again",
-                 (int)told->apart, told->apart_mountpoint);
+        log_note("run 'nsenter --mount --target %d umount %s', then try again", (int)told->apart,
+                 told->apart_mountpoint);
     if (told->process)
         log_note("let the process close the file, then try again");
 }
@@ -139,6 +140,6 @@ void busy_tell_elsewhere(const struct mounts *mounts, const struct server *serve
         advise(&told);
     else
         tell_nobody(&told);
-    log_note("'%s' is not mounted here any more, but until then process %d goes on serving it",
+    log_note("'%s' is no longer mounted here, but process %d continues to serve it until then",
              name, (int)server->pid);
 }

@@ -74,7 +74,7 @@ void detach_tell_covered(const struct mounts *mounts, const struct mount *mount,
             other = &mounts->list[i];
     log_error("cannot unmount '%s': it is covered by another mount", name);
     if (other)
-        log_note("'umount %s' takes that away; then try again", other->mountpoint);
+        log_note("run 'umount %s' to unmount that one, then try again", other->mountpoint);
     else
-        log_note("unmount that one first: it is on a directory above; then try again");
+        log_note("first unmount that one, which is on a directory above, then try again");
 }

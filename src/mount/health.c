@@ -149,12 +149,12 @@ const char *health_word(pid_t pid)
 static void advise(enum health health, pid_t pid, const char *group, const char *then)
 {
     if (health == STOPPED)
-        log_note("'kill -CONT %d' lets it go on%s", (int)pid, then);
+        log_note("'kill -CONT %d' lets it continue%s", (int)pid, then);
     else if (health == FROZEN)
         log_note("thaw the control group '%s'%s", group, then);
     else if (health == DISK)
-        log_note("see whether the disk or network file system that the archive is on still works; "
-                 "'dmesg' may tell");
+        log_note("check whether the disk or network file system of the archive still works; see "
+                 "'dmesg'");
 }
 
 void health_tell(const char *what, const char *name, pid_t pid)

@@ -219,9 +219,10 @@ static void take_from_server(struct info *info)
 
 static void complain_still(struct info *info)
 {
-    log_error("cannot tell all about '%s': the file system that the archive is on does not answer",
-              info->operand);
-    log_note("see whether its disk or its server still works; 'dmesg' may tell");
+    log_error(
+        "cannot get all information about '%s': the file system of the archive does not respond",
+        info->operand);
+    log_note("check whether its disk or its server still works; see 'dmesg'");
     if (!info->opened && info->served.server.answered)
         take_from_server(info);
     else if (!info->opened)
@@ -233,13 +234,15 @@ static void complain_still(struct info *info)
 static void complain_incomplete(const struct info *info)
 {
     if (info->usage.failed)
-        log_error("cannot tell all about archive '%s': %s%u of its tiles cannot be looked at",
-                  info->archive.path, info->usage.failed < FAILED_MAX ? "" : "at least ",
-                  (unsigned)info->usage.failed);
+        log_error(
+            "cannot get all information about archive '%s': %s%u of its tiles cannot be examined",
+            info->archive.path, info->usage.failed < FAILED_MAX ? "" : "at least ",
+            (unsigned)info->usage.failed);
     else
-        log_error("cannot tell all about archive '%s': its tiles cannot all be counted",
-                  info->archive.path);
-    log_note("'mosaicfs check %s' looks at each of them", info->archive.path);
+        log_error(
+            "cannot get all information about archive '%s': not all of its tiles can be counted",
+            info->archive.path);
+    log_note("'mosaicfs check %s' examines each of them", info->archive.path);
 }
 
 struct info *info_gather(const char *operand)

@@ -39,8 +39,7 @@ static int unmount_dead(const char *path)
     if (rc)
         log_error("cannot mount on '%s': the mount of a dead process is in the way: %s", path, why);
     else
-        log_note("the process behind the last mount of '%s' had died; that mount was removed",
-                 path);
+        log_note("removed the mount on '%s', whose process had died", path);
     return rc;
 }
 

@@ -177,7 +177,7 @@ void server_ask(const struct mount *mount, int patience_ms, struct server *serve
     *server = question.server;
     server->silent = rc == -ETIMEDOUT;
     if (rc && rc != -ETIMEDOUT)
-        log_warn("cannot ask the process behind '%s': %s", mount->mountpoint, strerror(-rc));
+        log_warn("cannot ask the process that serves '%s': %s", mount->mountpoint, strerror(-rc));
 }
 
 int server_sync(const struct mount *mount, const struct server *server)
@@ -214,13 +214,11 @@ unsigned server_replaced(const struct mount *mount, const struct server *server,
         n = question.replaced.tiles;
     if (!n)
         return 0;
-    log_error(
-        "another program has replaced or removed %u of the tiles that '%s' uses; one is '%.*s'", n,
-        name, (int)sizeof(question.replaced.first) - 1, question.replaced.first);
-    log_note(
-        "what the mounted drive shows is a mix of old and new: unmount it, restore the whole "
-        "archive again, from a backup or a mirror, while it is not mounted, and then check the "
-        "file system in it");
+    log_error("another program replaced or removed %u of the tiles that '%s' uses, such as '%.*s'",
+              n, name, (int)sizeof(question.replaced.first) - 1, question.replaced.first);
+    log_note("the mounted drive shows a mix of old and new tiles: unmount it, restore the whole "
+             "archive again from a backup or a mirror while it is not mounted, and then check the "
+             "file system on the drive");
     return n;
 }
 

@@ -43,7 +43,7 @@ static void *await(void *arg)
 
         /* Unmounted, the server ends by itself. */
         if (rc == -EBUSY)
-            log_warn("'%s' is in use and stays mounted, in spite of the %s signal",
+            log_warn("'%s' is in use and stays mounted despite the signal (%s)",
                      signals->mountpoint, strsignal(sig));
         else if (rc)
             log_error("cannot unmount '%s': %s", signals->mountpoint, why);

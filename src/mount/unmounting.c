@@ -72,9 +72,8 @@ static int sync_server(struct target *target)
     if (rc == -ETIMEDOUT) {
         health_tell("cannot unmount", target->name, server->pid);
     } else if (rc) {
-        log_error("cannot bring the last writes to '%s' to disk: %s", target->name, strerror(-rc));
-        log_note("what was written since the last sync may be missing; the log of the mount says "
-                 "why");
+        log_error("cannot write the last data of '%s' to disk: %s", target->name, strerror(-rc));
+        log_note("data written since the last sync may be lost; see the log of the mount");
     } else if (server_replaced(target->mount, server, target->name)) {
         rc = -ESTALE;
     }
@@ -127,7 +126,7 @@ static int unmount_dead(const struct target *target)
         return -EIO;
     }
     remove_mountpoint(target);
-    log_warn("the process behind '%s' had died; what was written after the last sync may be lost",
+    log_warn("the process that served '%s' had died; data written after the last sync may be lost",
              target->name);
     return 0;
 }
@@ -157,7 +156,7 @@ static int await_end(const struct mounts *mounts, struct server *server, const c
 
 static int complain_lost(const char *name)
 {
-    log_error("cannot bring the last writes to '%s' to disk; see the log of the mount", name);
+    log_error("cannot write the last data of '%s' to disk; see the log of the mount", name);
     return -EIO;
 }
 
@@ -476,6 +475,6 @@ int unmounting_run(const char *path)
     for (int i = 0; rc == -EAGAIN && i < AGAIN_MAX; i++)
         rc = run_once(path);
     if (rc == -EAGAIN)
-        log_error("cannot unmount '%s': it is mounted again and again", path);
+        log_error("cannot unmount '%s': it keeps being mounted again", path);
     return rc;
 }

@@ -55,7 +55,7 @@ int leftovers_adopt(const struct archive *archive, bool read_only)
     if (!rc && archive->index.layout)
         rc = drop_all_pages(archive);
     if (rc)
-        log_error("cannot bring to disk what the last mount of '%s' wrote: %s", archive->path,
+        log_error("cannot write the data of the last mount of '%s' to disk: %s", archive->path,
                   strerror(-rc));
     return rc;
 }

@@ -134,33 +134,33 @@ static void complain_foreign(const struct archive *archive, const struct record 
               record->mountpoint, record->mountpoint[0] ? "' " : "", since);
     switch (writer_doubt(record)) {
     case WRITER_OTHER_BOOT:
-        log_note(
-            "that host has the machine-id of this one, but another boot, %s: a clone, or this "
-            "host before it was restarted; on a network or FUSE file system, nobody can tell which",
-            record->boot);
+        log_note("that host has the machine-id of this one but a different boot ID (%s): it is a "
+                 "clone, or this host before a restart; on a network or FUSE file system the two "
+                 "cannot be distinguished",
+                 record->boot);
         break;
     case WRITER_OTHER_SPACE:
-        log_note("that process cannot be seen from here: it is in another PID namespace, such as "
-                 "a container");
+        log_note("that process is not visible from here: it is in another PID namespace, such as "
+                 "that of a container");
         break;
     case WRITER_OTHER_MACHINE:
         break;
     }
-    log_note("unmount it there; if you are sure that nothing uses it, remove '%s/%s' and try again",
-             archive->path, FORMAT_LOCK_NAME);
+    log_note(
+        "unmount it there; if you are certain that it is not in use, remove '%s/%s' and try again",
+        archive->path, FORMAT_LOCK_NAME);
 }
 
 static void note_stale(const struct archive *archive, const struct record *record)
 {
     if (record->mountpoint[0])
-        log_note(
-            "the last mount of '%s' (process %d) ended without unmounting; its lock is cleared",
-            archive->path, (int)record->pid);
+        log_note("process %d ended without unmounting '%s'; replaced its lock", (int)record->pid,
+                 archive->path);
     else
-        log_note("process %d, which was at work on '%s' without mounting it, ended early; its lock "
-                 "is cleared. If that was 'mosaicfs reindex' or 'mosaicfs check --repair', run it "
-                 "again",
-                 (int)record->pid, archive->path);
+        log_note(
+            "process %d, which worked on '%s' without mounting it, was interrupted; replaced its "
+            "lock. If it was 'mosaicfs reindex' or 'mosaicfs check --repair', run it again",
+            (int)record->pid, archive->path);
 }
 
 /*
@@ -334,11 +334,11 @@ void owner_drop(struct owner *owner)
     int rc = owner->recorded ? check_ours(owner) : 0;
 
     if (rc == -EBUSY) {
-        log_error("the lock '%s/%s' was removed or replaced by somebody else while the archive was "
-                  "in use",
+        log_error("the lock '%s/%s' was removed or replaced by another program while the archive "
+                  "was in use",
                   archive->path, FORMAT_LOCK_NAME);
         log_note(
-            "if another host wrote to the archive meanwhile, check the file system in the drive");
+            "if another host wrote to the archive meanwhile, check the file system on the drive");
     }
     if (!rc && owner->recorded)
         owner_record_remove(archive, owner->record.mountpoint[0]);

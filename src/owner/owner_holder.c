@@ -117,12 +117,12 @@ bool owner_holder_strange(const struct archive *archive, const struct record *re
 
 void owner_holder_note_copy(const struct archive *archive, const struct record *record)
 {
-    log_note("'%s/%s' is the lock of process %d, which has another directory open%s%s%s",
+    log_note("'%s/%s' is the lock of process %d, which has a different directory open%s%s%s",
              archive->path, FORMAT_LOCK_NAME, (int)record->pid,
              record->mountpoint[0] ? ", mounted on '" : "", record->mountpoint,
              record->mountpoint[0] ? "'" : "");
-    log_note("if '%s' is a copy of that one, remove this lock and try again; if it is that one "
-             "by another path, unmount it first",
+    log_note("if '%s' is a copy of that directory, remove this lock and try again; if it is the "
+             "same directory under another path, unmount it first",
              archive->path);
 }
 
@@ -135,7 +135,7 @@ static void advise_umount(const struct archive *archive, pid_t pid)
 
     snprintf(path, sizeof(path), "/proc/%d", (int)pid);
     if (geteuid() == 0 || fstatat(AT_FDCWD, path, &st, 0) || st.st_uid == geteuid()) {
-        log_note("'mosaicfs umount %s' ends that", archive->path);
+        log_note("run 'mosaicfs umount %s' to unmount it", archive->path);
         return;
     }
     user = getpwuid(st.st_uid);
@@ -177,7 +177,7 @@ void owner_holder_tell(const struct archive *archive)
         log_error("archive '%s' is in use read-only by process %d", archive->path, (int)pid);
         advise_umount(archive, pid);
     } else {
-        log_error("archive '%s' is in use by another process, which cannot be seen from here",
+        log_error("archive '%s' is in use by another process, which is not visible from here",
                   archive->path);
         log_note("it may be in a container or belong to another user; end it there");
     }

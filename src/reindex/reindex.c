@@ -59,7 +59,7 @@ static void note_archives(const struct strays *strays)
 
         if (!strays_is_tile(stray) || (first && !other))
             continue;
-        log_note("'%s' is of archive %s", stray->path, stray->tag.uuid);
+        log_note("'%s' belongs to archive %s", stray->path, stray->tag.uuid);
         if (other)
             return;
         first = stray;
@@ -81,7 +81,7 @@ int reindex_guess(const struct strays *strays, const char *uuid, struct index *i
             best = stray;
     }
     if (several) {
-        log_error("these are tiles of more than one archive; say which one is meant, with --uuid");
+        log_error("the tiles belong to more than one archive; select one with --uuid");
         note_archives(strays);
         return -EEXIST;
     }

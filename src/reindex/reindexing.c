@@ -39,19 +39,18 @@ int reindexing_find(struct reindexing *re, char *const *paths, unsigned n)
 /* Plain tiles carry nothing. */
 static int refuse_layout(const struct archive *archive)
 {
-    log_error("cannot reindex archive '%s': tiles of layout %s say nothing of themselves, their "
-              "names are all there is",
+    log_error("cannot reindex archive '%s': tiles of layout %s do not identify themselves",
               archive->path, archive->index.layout->name);
-    log_note("bring them back under their names, from a mirror or a backup; 'mosaicfs check' says "
-             "which names are wrong");
+    log_note(
+        "restore them from a mirror or a backup; 'mosaicfs check' reports which names are wrong");
     return -ENOTSUP;
 }
 
 static int refuse_guess(const struct reindexing *re, const char *what)
 {
     log_error("cannot make an index for '%s': %s", re->archive.path, what);
-    log_note("if tiles that are pictures lie in it, 'mosaicfs reindex NEW %s' copies them into the "
-             "new directory NEW",
+    log_note("if it contains tiles that are pictures, 'mosaicfs reindex NEW %s' copies them into "
+             "the new directory NEW",
              re->archive.path);
     return -ENOTSUP;
 }
@@ -87,8 +86,7 @@ static void note_overlooked(const struct strays *strays)
         const struct stray *stray = &strays->list[i];
 
         if (stray->kind == STRAY_UNFINISHED)
-            log_note("'%s' was not looked at: its name is that of an unfinished transfer",
-                     stray->path);
+            log_note("skipped '%s': its name is that of an unfinished transfer", stray->path);
         else if (stray->kind == STRAY_UNREADABLE)
             log_note("'%s' could not be read: %s", stray->path, strerror(stray->err));
         else
@@ -105,12 +103,13 @@ static int guess_index(struct reindexing *re)
 
     if (faccessat(re->archive.dirfd, FORMAT_BUNDLE_INDEX, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
         faccessat(re->archive.dirfd, FORMAT_BUNDLE_SPARE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return refuse_guess(re, "it is a sparse bundle, whose bands say nothing of themselves");
+        return refuse_guess(re, "it is a sparse bundle, whose bands do not identify themselves");
     if (fstatat(re->archive.dirfd, FORMAT_INDEX_NAME, &st, AT_SYMLINK_NOFOLLOW) &&
         is_within_archive(&re->archive))
-        return refuse_guess(re, "it lies within another archive");
+        return refuse_guess(re, "it is inside another archive");
     if (holds_other_tiles(re))
-        return refuse_guess(re, "files that do not say what they are bear names of tiles in it");
+        return refuse_guess(
+            re, "it contains files that have the names of tiles but do not identify themselves");
     re->make_index = true;
     rc = reindex_guess(&re->strays, re->uuid, &re->archive.index);
     if (rc == -ENODATA)
@@ -208,7 +207,7 @@ static int refuse_unreadable(const struct reindexing *re)
 
         if (stray->fate != STRAY_DISPLACED || (stray->err != EACCES && stray->err != EPERM))
             continue;
-        log_error("cannot read '%s', which stands where another file belongs: %s", stray->path,
+        log_error("cannot read '%s', which is in the place of another file: %s", stray->path,
                   strerror(stray->err));
         log_note("nothing was changed; run this as the owner of that file, or move the file out of "
                  "the archive and keep it");

@@ -86,7 +86,7 @@ static int sync_removals(struct bandmap *map)
     if (!rc)
         return 0;
     atomic_store(&map->failed, true);
-    return complain_map(map->archive, "bring to disk", "", rc);
+    return complain_map(map->archive, "sync", "", rc);
 }
 
 int bandmap_forget(struct bandmap *map, const uint32_t *tiles, size_t n)

@@ -112,8 +112,8 @@ int dir_file_rival(const struct dir *dir, uint32_t tile)
         return rc;
     if (rc)
         return dir_file_complain(dir, "look for", tile, rc);
-    log_error("cannot use tile %" PRIu32 ": another program calls it '%s', which is no name in an "
-              "archive of layout %s; see 'mosaicfs check'",
+    log_error("cannot use tile %" PRIu32 ": another program named it '%s', which is not a valid "
+              "name in layout %s; see 'mosaicfs check'",
               tile, rival, dir->layout->name);
     return -EIO;
 }
@@ -256,11 +256,10 @@ int dir_file_sync(void *arg, struct fdcache_file *file)
     if (!rc)
         rc = io_links(file->fd, &links);
     if (rc)
-        return dir_file_tell(dir, "bring to disk", file->tile, rc);
+        return dir_file_tell(dir, "sync", file->tile, rc);
     /* Without names? Some file systems count them wrong, once one of two is gone. */
     if (links == 0 && !is_named(dir, file) && !atomic_load(&file->leaving)) {
-        log_error("cannot bring tile %" PRIu32 " to disk: another program has removed its file",
-                  file->tile);
+        log_error("cannot sync tile %" PRIu32 ": another program has removed its file", file->tile);
         return -EIO;
     }
     return 0;

@@ -47,8 +47,8 @@ static void tell(struct dir *dir, uint32_t tile)
               path);
     if (atomic_fetch_add(&dir->nreplaced, 1) == 0) {
         atomic_store(&dir->replaced, tile);
-        log_note("what the mounted drive shows is neither the old nor the new; unmount it before "
-                 "anything is restored into its archive");
+        log_note("the mounted drive shows neither the old nor the new state; unmount it before you "
+                 "restore into its archive");
     }
 }
 

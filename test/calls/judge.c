@@ -68,8 +68,7 @@ bool judge_gave_up(const struct run *run)
 
     if (!run->setting->layout->maps || !spoil_hit_op(CALL_FSYNC))
         return false;
-    snprintf(text, sizeof(text), "cannot bring to disk '%s/%s'", run->path,
-             run->setting->layout->maps);
+    snprintf(text, sizeof(text), "cannot sync '%s/%s'", run->path, run->setting->layout->maps);
     return said(text);
 }
 
@@ -137,7 +136,7 @@ static bool said_object(const struct run *run, const struct step *step, int rc)
     if (step->rules == RULES_ARCHIVE)
         return said(run->path);
     return said(FORMAT_JOURNAL_NAME) || said_tile(run, step) || said_maps(run) ||
-           (syncs(step) && said("cannot bring writes to disk"));
+           (syncs(step) && said("cannot write to disk"));
 }
 
 void judge(struct run *run, const struct step *step, int rc, bool hit)

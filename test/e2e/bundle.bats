@@ -170,7 +170,7 @@ END
     try 0 mosaicfs create --layout sparsebundle -n 3 -s 1M drive.img/
     said "the name of 'drive.img/' does not end in '.sparsebundle'"
     try 2 mosaicfs create --layout sparsebundle -n 3 -s 512K $B
-    said 'a Mac takes 1 MiB to 8 GiB'
+    said 'a Mac accepts 1 MiB to 8 GiB'
     try 2 mosaicfs create --layout sparsebundle -n 3 -s 16G $B
     try 2 mosaicfs create --layout sparsebundle -n 3 -s 1049088 $B
     said 'multiples of 4096 bytes'
@@ -345,7 +345,7 @@ partitions() {
     bundle content $MiB
     plist $((50 * MiB)) $MiB >$B/Info.bckup
     try 0 mosaicfs info --json $B
-    said "tell different sizes; the first is used"
+    said "specify different sizes; using the first"
     same size $((40 * MiB + 1536)) "$(jq .size out)"
 }
 
@@ -421,7 +421,7 @@ sys.stdout.buffer.write(plistlib.dumps(plistlib.load(open("good", "rb")), fmt=pl
         echo data >$B/bands/$name
         listing $B >before
         try 1 mosaicfs mount $B disk
-        said "'bands/$name' is no name of a band"
+        said "'bands/$name' is not a valid band name"
         said 'rename it'
         listing $B | cmp before -
         rm $B/bands/$name
@@ -431,7 +431,7 @@ sys.stdout.buffer.write(plistlib.dumps(plistlib.load(open("good", "rb")), fmt=pl
 }
 
 @test "a band that is given such a name while it is mounted: an error, not zeros" {
-    expect_log "another program calls it 'bands/A'"
+    expect_log "another program named it 'bands/A'"
     content
     bundle content $MiB
     mount_at $B disk
@@ -610,7 +610,7 @@ fcntl.lockf(os.open(sys.argv[1], os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 9
     printed 'bands/280000: a tile behind the end of the image'
     mv $B/bands/280000 $B/bands/27FFFE
     try 1 mount_at $B disk
-    said "'bands/27FFFE' is no name of a band, yet may hold the bytes of 'bands/27fffe'"
+    said "'bands/27FFFE' is not a valid band name, but may contain the bytes of 'bands/27fffe'"
 }
 
 @test "create makes bundles of more than 2^20 bands, up to 2^24" {

@@ -258,7 +258,7 @@ rsync_like() {
     umount_drive
     try 0 mosaicfs changed --since "$second" drive.img
     said 'does not know that epoch'
-    log_says 'another program has replaced or removed the journal'
+    log_says 'another program replaced or removed the journal'
 }
 
 @test "a journal of an older version is replaced, and its words mean everything" {

@@ -248,13 +248,13 @@ kept() {
     cp drive.img/.mosaicfs/lock lock
     only lock-stale .mosaicfs/lock
     try 3 mosaicfs check drive.img
-    printed 'process 4711, which was at work on the archive without mounting it, ended early'
+    printed 'process 4711, which worked on the archive without mounting it, was interrupted'
     printed "if that was 'mosaicfs reindex' or 'mosaicfs check --repair', run it again"
     refuse grep -qE 'had the archive mounted|file system on the drive' out
     repaired .mosaicfs/lock
     cp lock drive.img/.mosaicfs/lock
     try 0 mount_drive
-    said 'process 4711, which was at work on'
+    said 'process 4711, which worked on'
     said 'run it again'
     refuse grep -q 'last mount' err
     umount_drive
@@ -621,10 +621,10 @@ byte() {
     mkdir drive.img/album
     mv drive.img/00/0000.jpg drive.img/album
     try 3 mosaicfs check drive.img
-    printed "IMG_2001.jpg: it says that it is tile '00/0001.jpg' and lies elsewhere; that one is missing"
+    printed "IMG_2001.jpg: it is in the wrong place: it identifies itself as tile '00/0001.jpg', which is missing"
     printed "    'mosaicfs reindex ARCHIVE' puts each tile where it belongs"
     printed "00/0003 (1).jpg: a conflict copy of tile '00/0003.jpg'"
-    printed "00/0007.JPG: it says that it is tile '00/0003.jpg' and lies elsewhere"
+    printed "00/0007.JPG: it is in the wrong place: it identifies itself as tile '00/0003.jpg'"
     printed 'holiday.jpg: it does not belong'
     printed 'album: it does not belong'
     contents >before
@@ -651,7 +651,7 @@ byte() {
         try 3 mosaicfs check drive.img
         same "findings for $name" 1 "$(grep -c '^00/0001.jpg' out)"
         printed "that one is missing"
-        printed 'let the program that copies finish, or run it again; if none does, and this is all'
+        printed 'let the program that copies finish, or run it again; if none does, and this is the only copy'
         printed "rename it to '00/0001.jpg'"
         refuse grep -q 'mosaicfs reindex' out
         kept
@@ -682,13 +682,13 @@ byte() {
     found index-missing mosaicfs.index
     jq -e '.layout == "jpeg" and .tiles_present == 3' out
     jq -r '.findings[] | select(.kind == "index-missing").advice' out >advice
-    contains advice "'mosaicfs reindex ARCHIVE' makes it again"
+    contains advice "'mosaicfs reindex ARCHIVE' rebuilds it"
     kept
     rm drive.img/stray
     sed 's/size 2/size 1/' lost >$index
     only index-damaged mosaicfs.index
     jq -r '.findings[].advice' out >advice
-    contains advice "'mosaicfs reindex ARCHIVE' makes it again"
+    contains advice "'mosaicfs reindex ARCHIVE' rebuilds it"
     rm $index
     try 0 mosaicfs reindex drive.img
     cmp $index lost
@@ -722,7 +722,7 @@ byte() {
     cp jpeg.img/00/0003.jpg drive.img/00/0004.jpg
     found foreign-file holiday.jpg
     contains kinds 'tile-of-other-layout 00/0004.jpg'
-    jq -e 'all(.findings[]; .detail | contains("it says that it is a tile of another archive"))' out
+    jq -e 'all(.findings[]; .detail | contains("it identifies itself as a tile of another archive"))' out
     kept
 }
 
@@ -740,10 +740,10 @@ byte() {
     head -n 1 out >first # it comes first
     contains first "its tiles are named in two ways: 2 only like '00/0000', 1 only like '00/0000.jpg', 1 in both ways"
     printed '    the archive cannot be mounted'
-    printed 'the kind with more tiles is likely the drive'
+    printed 'the drive is probably the kind with more tiles'
     printed 'mount with --read-only and look'
-    printed "00/0001.jpg: tile '00/0001' by a name of another layout; under its own it is there, too"
-    printed "00/0002.jpg: tile '00/0002' by a name of another layout; under its own it is missing"
+    printed "00/0001.jpg: tile '00/0001' under a name of another layout; under its own name it exists, too"
+    printed "00/0002.jpg: tile '00/0002' under a name of another layout; under its own name it is missing"
     kept
     try 1 mosaicfs mount drive.img drive
     # As advised.
@@ -796,7 +796,7 @@ byte() {
     found layouts-mixed null
     try 3 mosaicfs check --repair drive.img
     printed "moved '00/0001'"
-    printed "00/0002: tile '00/0002.jpg' by a name of another layout; under its own it is missing"
+    printed "00/0002: tile '00/0002.jpg' under a name of another layout; under its own name it is missing"
     test -e drive.img/00/0002
     rm drive.img/00/0002
     clean
@@ -908,8 +908,8 @@ bundle() {
     cp drive.img/bands/1f drive.img/bands/1F
     random 9 >drive.img/bands/01e
     try 3 mosaicfs check drive.img
-    printed "bands/1F: it is named like tile 'bands/1f', but in upper case"
-    printed "bands/01e: it is named like tile 'bands/1e', but with zeros before the number; that one is missing"
+    printed "bands/1F: it has the name of tile 'bands/1f', but in upper case"
+    printed "bands/01e: it has the name of tile 'bands/1e', but with zeros before the number; that one is missing"
     printed "move it to 'bands/1e'"
     found other-spelling bands/1F
     contains kinds 'other-spelling bands/01e'
@@ -1114,7 +1114,7 @@ END
     random 77 >drive.img/00/0003.conflict1
     mkdir -p drive.img/.mosaicfs/snapshots/one
     try 3 mosaicfs check --repair drive.img
-    printed "it may be all there is of tile '00/0002'"
+    printed "it may be the only copy of tile '00/0002'"
     test -e drive.img/00/0002.conflict1
     test -e drive.img/00/0003.conflict1
     test -d drive.img/.mosaicfs/snapshots/one
@@ -1151,7 +1151,7 @@ END
     mkfifo drive.img/00/0002
     random 65536 >drive.img/0002
     kept
-    printed '0002: it is named like tile '"'00/0002'"' and lies elsewhere; that one is missing or damaged'
+    printed '0002: it is in the wrong place: it has the name of tile '"'00/0002'"', which is missing or damaged'
     rm -r drive.img
     mosaicfs create --total $((2 * 64 * KiB + 512)) -s 64K drive.img >/dev/null
     mkdir drive.img/00

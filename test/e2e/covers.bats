@@ -242,7 +242,7 @@ noted() {
     mosaicfs create -n 4 -s 64K --cover cover.jpg drive.img
     mv cover.jpg kept.jpg
     try 0 mount_drive
-    said 'no tile can be added'
+    said 'has no picture for new tiles'
     said "mount it with '--cover FILE|DIR'"
     expect_log 'there is no picture for it'
     refuse quiet put 0 <kept.jpg

@@ -207,7 +207,7 @@ signed_index() {
 }
 
 @test "tiles that vanish or shrink below a running daemon: no crash, no foreign byte" {
-    expect_log "tile|cannot bring writes to disk"
+    expect_log "tile|cannot write to disk"
     drive_with_two_tiles
     read_tile 0
     read_tile 1
@@ -571,7 +571,7 @@ discard_max() {
 @test "a failed fsync is final: no more writes, reads go on, a new mount is clean" {
     need jq
     local op
-    expect_log 'cannot bring writes to disk'
+    expect_log 'cannot write to disk'
     for op in flush flush-entries; do
         faulty_drive
         fault "$op" EIO
@@ -588,10 +588,10 @@ discard_max() {
         cmp read block
         alive "$pid"
         same state failed "$(info mounted.state drive)"
-        same 'lines about it in the log' 1 "$(grep -c 'cannot bring writes to disk' log)"
+        same 'lines about it in the log' 1 "$(grep -c 'cannot write to disk' log)"
         # umount does what it is told, and tells what it means.
         try 1 umount_drive
-        said 'cannot bring the last writes'
+        said 'cannot write the last data'
         not_mounted drive
         wait_for 10 gone "$pid"
         mount_drive

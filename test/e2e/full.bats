@@ -91,7 +91,8 @@ log_lines() {
     none_waits
     same 'waiting since' null "$(info mounted.waiting_since drive)"
     same 'the block' "$(block 1 | digest)" "$(get $((21 * MiB)) 65536 | digest)"
-    log_says "no write to archive '$T/disk/drive.img' waits for space any more: 1 went on, 0 failed"
+    log_says "writes to archive '$T/disk/drive.img' no longer wait for space: after "
+    log_says '1 completed and 0 failed'
     same 'lines of the begin' 1 "$(log_lines 'no space left for archive')"
     same 'lines at all' 2 "$(log_lines .)"
 }
@@ -162,7 +163,7 @@ log_lines() {
     wait_for 5 gone "$writer"
     timeout 30 mosaicfs umount drive
     not_mounted drive
-    log_says '0 went on, 1 failed or were given up'
+    log_says '0 completed and 1 failed or were cancelled'
 }
 
 @test "umount says who waits, and does not hang" {

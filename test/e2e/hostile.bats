@@ -142,7 +142,7 @@ lock 0 1 cannot open
 mapped 0 1 cannot open
 bands 1 1 cannot list
 bands/0 1 0 cannot use tile 'bands/0': it is not a regular file
-bands/01 1 1 is no name of a band
+bands/01 1 1 is not a valid band name
 bands/1.tmp 0 0 -
 END
 }

@@ -37,7 +37,7 @@ five_tiles() {
         try 1 mosaicfs info drive.img
         printed 'tiles     at least 4 of 8 present'
         printed 'mounted   no'
-        said "cannot tell all about archive '$T/drive.img': 1 of its tiles cannot be looked at"
+        said "cannot get all information about archive '$T/drive.img': 1 of its tiles cannot be examined"
         said "'mosaicfs check $T/drive.img'"
         try 1 mosaicfs info --json drive.img
         same tiles 4 "$(jq .tiles_present out)"
@@ -76,10 +76,10 @@ five_tiles() {
     kill -STOP "$stopped"
     for command in drive view/drive.img; do
         less milliseconds "$(milliseconds try 1 timeout 100 mosaicfs info --json "$command")" 25000
-        said 'the file system that the archive is on does not answer'
+        said 'the file system of the archive does not respond'
     done
     try 1 timeout 100 mosaicfs info drive
-    said 'the file system that the archive is on does not answer'
+    said 'the file system of the archive does not respond'
     kill -CONT "$stopped"
     umount_drive
     umount view

@@ -276,7 +276,7 @@ noted() {
 refused() {
     listing drive.img >before
     try 1 mount_drive
-    said "'$1' is no name of a tile"
+    said "'$1' is not a valid tile name"
     try 1 mount_drive -r
     listing drive.img | diff before -
     try 3 mosaicfs check drive.img
@@ -301,7 +301,7 @@ refused() {
 
 @test "jpeg: a tile that is given another name while it is mounted: an error, not zeros" {
     local name
-    expect_log "another program calls it"
+    expect_log "another program named it"
     new_archive jpeg 16 64
     mount_drive
     random 65536 | put 600000

@@ -243,12 +243,12 @@ fat_copy() {
     fat_copy
     listing drive.img >before
     try 1 mount_drive
-    said ".JPG' is no name of a tile, yet may hold the bytes of '00/000"
+    said ".JPG' is not a valid tile name, but may contain the bytes of '00/000"
     said "rename it to '00/000"
     try 1 mosaicfs info drive.img
-    said 'is no name of a tile'
+    said 'is not a valid tile name'
     try 3 mosaicfs check drive.img
-    printed "00/000A.JPG: it is named like tile '00/000a.jpg', but in upper case"
+    printed "00/000A.JPG: it has the name of tile '00/000a.jpg', but in upper case"
     listing drive.img | diff before -
     # As advised.
     for tile in drive.img/00/*; do
@@ -257,7 +257,7 @@ fat_copy() {
     mount_drive
     cmp wanted drive
     # While it is mounted.
-    expect_log 'another program calls it'
+    expect_log 'another program named it'
     random 65536 >drive.img/00/0001.JPG
     try 1 cp --sparse=auto drive copy
     said 'Input/output error'

@@ -200,10 +200,10 @@ told_all() {
     said 'not 00000000'
 }
 
-@test "plain tiles say nothing of themselves, and so it is said" {
+@test "plain tiles do not identify themselves, and reindex says so" {
     mosaicfs create -n 10 -s 64K drive.img >/dev/null
     try 1 mosaicfs reindex drive.img
-    said 'tiles of layout plain say nothing of themselves'
+    said 'tiles of layout plain do not identify themselves'
     mkdir empty
     try 1 mosaicfs reindex empty
     said 'no file says that it is a tile'
@@ -323,7 +323,7 @@ shown() {
         directory) mkdir drive.img/00/0001.jpg ;;
         esac
         try 3 mosaicfs reindex drive.img
-        printed 'it stands in the place of tile 00/0001.jpg'
+        printed 'it is in the place of tile 00/0001.jpg'
         try 0 mosaicfs reindex drive.img lost.jpg
         back
         same 'made room' 1 "$(find drive.img/.mosaicfs/lost+found -name 0001.jpg | wc -l)"
@@ -355,7 +355,7 @@ shown() {
     mkdir -p old.img/00
     cat cover.jpg <(random $((64 * KiB))) >old.img/00/0000.jpg
     try 1 mosaicfs reindex old.img drive.img
-    said 'bear names of tiles'
+    said 'have the names of tiles'
 }
 
 @test "a sparse bundle is no place for tiles" {

@@ -123,7 +123,7 @@ holds_pidfd() {
     mount "$one" mnt
     losetup -d "$one"
     try 1 umount_drive
-    said "'umount $T/mnt' ends that"
+    said "run 'umount $T/mnt', then"
     refuse grep -F 'losetup' err
     umount mnt
     umount_drive
@@ -141,7 +141,7 @@ holds_pidfd() {
     try 1 umount_drive
     said "in use by loop device $loop (mounted on '$T/one')"
     said "in use by loop device $loop (mounted on '$T/two')"
-    said "'umount $T/two', 'umount $T/one', 'losetup -d $loop' end that"
+    said "'umount $T/two', 'umount $T/one', 'losetup -d $loop', then try again"
     umount two
     umount one
     losetup -d "$loop"
@@ -280,7 +280,7 @@ holds_pidfd() {
     wait_for 5 holds_pidfd "$job"
     kill -KILL "$pid"
     refuse wait "$job"
-    contains err "cannot bring the last writes to 'drive.img' to disk; see the log of the mount"
+    contains err "cannot write the last data of 'drive.img' to disk; see the log of the mount"
     release
 }
 
@@ -301,14 +301,14 @@ holds_pidfd() {
     fill_disk small
     random $((8 * MiB)) | dd of=drive bs=1M iflag=fullblock conv=notrunc status=none
     try 1 umount_drive
-    same 'lines that say so' 1 "$(grep -c 'cannot bring the last writes' err)"
+    same 'lines that say so' 1 "$(grep -c 'cannot write the last data' err)"
     not_mounted drive
     gone "$pid"
     same 'the lock' "$pid" "$(daemon_pid)"
     umount drive.img/00
     losetup -d "$loop"
     try 0 mount_drive
-    said "(process $pid) ended without"
+    said "process $pid ended without unmounting"
 }
 
 @test "another user's failed umount is called busy only when it is" {
@@ -621,14 +621,14 @@ freeze() { # GROUP yes|no
     cp -a drive.img copy.img
     try 1 umount_at copy.img
     said "'copy.img' is not mounted"
-    said "has another directory open, mounted on '$T/drive'"
-    said "if '$T/copy.img' is a copy of that one, remove this lock"
+    said "has a different directory open, mounted on '$T/drive'"
+    said "if '$T/copy.img' is a copy of that directory, remove this lock"
     try 0 mosaicfs info --json copy.img
     same mounted null "$(jq -c .mounted out)"
     said 'remove this lock'
     try 1 mount_at copy.img second
     said "archive '$T/copy.img' is in use, or is a copy of one that is"
-    said "has another directory open, mounted on '$T/drive'"
+    said "has a different directory open, mounted on '$T/drive'"
     rm copy.img/.mosaicfs/lock
     mount_at copy.img second
     umount_at copy.img

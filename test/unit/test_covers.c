@@ -426,7 +426,7 @@ static void those_that_vanish_are_left_out(void **state)
         assert_in_range(made(w, i), 90, 99);
     /* Not all of them: a folder may hold very many. */
     assert_int_equal(logged(w, "No such file"), 20);
-    assert_int_equal(logged(w, "cannot use more covers"), 1);
+    assert_int_equal(logged(w, "cannot use further covers"), 1);
 }
 
 static void a_folder_that_vanishes_is_told_once(void **state)
@@ -507,7 +507,7 @@ static void without_any_picture_there_is_no_tile(void **state)
             assert_int_equal(covers_make(w->covers, 0, not_called, NULL), -ENODATA);
         covers_free(w->covers);
         w->covers = NULL;
-        assert_int_equal(logged(w, "no tile can be added"), i + 1);
+        assert_int_equal(logged(w, "has no picture for new tiles"), i + 1);
         assert_int_equal(logged(w, "cannot take covers"), i);
     }
     assert_int_equal(covers_make(NULL, 0, not_called, NULL), -ENODATA);
