@@ -2,7 +2,7 @@
 /*
  * The cache of the kernel is asked to forget a tile before it is read, for the
  * question is what the disk gives back. Holes are not on the disk and are left
- * out. Where a read fails, the rest of its block is tried in small steps, so
+ * out, where the file system may be believed; elsewhere what it calls a hole may be bytes. Where a read fails, the rest of its block is tried in small steps, so
  * that it can be said how much is lost.
  */
 #include "check/reread.h"
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "archive/tile_head.h"
+#include "base/fs.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "check/inspect.h"
@@ -67,11 +68,15 @@ static void read_range(struct reread *re, int fd, uint64_t off, uint64_t end,
     }
 }
 
-/* Where the file system does not tell holes, all is data. */
+/* Where the file system does not tell holes, or may be wrong about them, all is data. */
 static void read_file(struct reread *re, int fd, struct scan_finding *f)
 {
     off_t size = lseek(fd, 0, SEEK_END), data = 0;
 
+    if (!fs_known(fd)) {
+        read_range(re, fd, 0, (uint64_t)size, f);
+        data = size;
+    }
     while (data < size) {
         off_t start = lseek(fd, data, SEEK_DATA), hole;
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -123,6 +124,7 @@ int main(int argc, char **argv)
 {
     int rc = fill_descriptors();
 
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of write(2) like others */
     if (rc) {
         log_error("cannot open '/dev/null': %s", strerror(-rc));
         return CLI_FAILED;

@@ -24,6 +24,7 @@ struct told {
     pid_t apart;
     char apart_mountpoint[PATH_MAX];
     bool process;
+    unsigned waiting; /* requests that wait for space */
 };
 
 static void add_step(struct told *told, const char *command, const char *object)
@@ -84,6 +85,10 @@ static void tell_nobody(const struct told *told)
 
 static void advise(const struct told *told)
 {
+    if (told->waiting)
+        log_note("%u write%s for space: free some on the file system of the archive, and wait until "
+                 "they have gone on",
+                 told->waiting, told->waiting == 1 ? " waits" : "s wait");
     if (told->nsteps)
         log_note("run %s, then try again", told->steps);
     else if (told->leaving)
@@ -97,9 +102,10 @@ static void advise(const struct told *told)
         log_note("let the process close the file, then try again");
 }
 
-void busy_tell(const struct mounts *mounts, const struct mount *mount, const char *name)
+void busy_tell(const struct mounts *mounts, const struct mount *mount, const char *name,
+               unsigned waiting)
 {
-    struct told told = {.what = "cannot unmount", .name = name};
+    struct told told = {.what = "cannot unmount", .name = name, .waiting = waiting};
 
     if (holders_each(mounts, mount, tell_holder, &told))
         advise(&told);

@@ -8,8 +8,12 @@
 #include "mount/mounts.h"
 #include "mount/server.h"
 
-/* The kernel calls mount busy. name is what the user calls it. */
-void busy_tell(const struct mounts *mounts, const struct mount *mount, const char *name);
+/*
+ * The kernel calls mount busy. name is what the user calls it; waiting, how many of its requests
+ * wait for space.
+ */
+void busy_tell(const struct mounts *mounts, const struct mount *mount, const char *name,
+               unsigned waiting);
 
 /* True, and told, when somebody is seen who keeps mount busy. */
 bool busy_tell_if(const struct mounts *mounts, const struct mount *mount, const char *name);

@@ -27,7 +27,6 @@ void process_begin(void)
 {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL); /* ignored by whoever started us, no child's end would be told */
-    signal(SIGXFSZ, SIG_IGN);
     (void)!close_range(STDERR_FILENO + 1, ~0u, 0);
 }
 

@@ -13,7 +13,7 @@
 /*
  * First thing of all. Closes every descriptor above stderr that the caller left
  * open: held by a daemon, a pipe of it would never end. From now on a pipe that
- * nobody reads and a file size limit are errors of write(2) like others.
+ * nobody reads is an error of write(2) like others.
  */
 void process_begin(void);
 

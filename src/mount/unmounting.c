@@ -190,7 +190,7 @@ static int unmount(const struct mounts *mounts, struct target *target, bool more
         return -EIO;
     err = detach_soon(target->mount, why);
     if (err == -EBUSY)
-        busy_tell(mounts, target->mount, target->name);
+        busy_tell(mounts, target->mount, target->name, target->server.waiting);
     else if (err)
         log_error("cannot unmount '%s': %s", target->name, why);
     if (err || more)

@@ -89,6 +89,23 @@ expect(b"A", 100)
     done
 }
 
+@test "check --deep reads what such a file system calls a hole" {
+    need strace python
+    local got
+    a_drive plain
+    through '
+put(b"a", 0)
+put(b"b", 200)
+os.fsync(drive)
+'
+    umount_at drive
+    try 0 strace -f -qq -y -e trace=pread64 -e signal=none -o trace mosaicfs check --deep odd/drive.img
+    whole_calls trace
+    got=$(awk '/0000>/ { n += $NF } END { print n }' trace)
+    [ "$got" -ge $((201 * 4096)) ] || same 'bytes read of tile 0' $((201 * 4096)) "$got"
+    umount odd
+}
+
 @test "SEEK_DATA finds what the page cache alone has" {
     need python jpeg plist
     local layout

@@ -538,7 +538,7 @@ LINES
 
 @test "create: a size that sectors of 4096 bytes do not fill" {
     try 0 mosaicfs create --total 1049088 -s 1M a.img
-    said 'the size is no multiple of 4096 bytes: a disk with sectors of that size ends 512 bytes before the drive does'
+    said 'the size is not a multiple of 4096 bytes: a disk with sectors of that size ends 512 bytes before the drive does'
     try 0 mosaicfs create -n 3 -s 1536 b.img
     said 'ends 512 bytes before'
     try 0 mosaicfs create --total 1M c.img

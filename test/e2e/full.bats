@@ -171,6 +171,7 @@ log_lines() {
     start_writer 1
     try 1 timeout 20 mosaicfs umount drive
     said "in use by process $writer (dd)"
+    said '1 write waits for space: free some on the file system of the archive'
     alive "$writer"
     kill -TERM "$(daemon_pid disk/drive.img)"
     log_says 'is in use and stays mounted'

@@ -814,6 +814,28 @@ log_has() { grep -qF -- "$1" "$T/log"; }
     same content hello "$(get "$MiB" 6)"
 }
 
+@test "a limit on the size of files is an error of every command, and ends none without a word" {
+    need jpeg
+    local what said
+    picture cover.jpg red
+    mosaicfs create -n 100000 -s 64K --cover cover.jpg album.img >/dev/null 2>&1
+    mount_at album.img drive
+    random $((64 * KiB)) | put 0
+    umount_drive
+    rm album.img/.mosaicfs/journal album.img/.mosaicfs/spare
+    cp -a album.img lost.img
+    rm lost.img/mosaicfs.index
+    find album.img lost.img | sort >before
+    for what in 'create -n 4 -s 64K new.img' 'changed --mark album.img' 'reindex lost.img' \
+        'reindex --covers cover.jpg album.img' 'reindex copy.img album.img'; do
+        # shellcheck disable=SC2086 # words
+        said=$(ulimit -f 0 && mosaicfs $what 2>&1 >/dev/null || echo "status $?")
+        [[ $said == *'File too large'*'status 1' ]] || same "$what" 'File too large, status 1' "$said"
+        rm -rf new.img copy.img
+    done
+    find album.img lost.img | sort | diff before -
+}
+
 @test "a limit on the size of files is an error, and no end of the daemon" {
     local pid
     expect_log 'File too large'

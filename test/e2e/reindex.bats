@@ -159,7 +159,7 @@ told_all() {
     # A sound one goes before a newer one whose picture was changed.
     printf 'x' | dd of=newer.jpg bs=1 seek=300 conv=notrunc status=none
     try 3 mosaicfs reindex drive.img newer.jpg
-    printed 'newer.jpg: damaged: its picture is not the one that was made'
+    printed 'newer.jpg: damaged: its picture is not the one that was written'
     back
 }
 
@@ -341,7 +341,7 @@ shown() {
     printed 'drive.img: another archive'
     printed '2 tiles: 0 in place, 2 put back'
     try 1 mosaicfs reindex parent/drive.img/00
-    said 'within another archive'
+    said 'inside another archive'
     mv parent/drive.img drive.img
     listing drive.img/00 >after
     cmp before after

@@ -576,6 +576,16 @@ renamed() {
     done
     try 0 mosaicfs info drive
     printed 'does not answer: it is stopped'
+    # What can be seen without it is seen all the same.
+    for command in 'check drive' 'check drive.img' 'changed drive' 'changed drive.img'; do
+        # shellcheck disable=SC2086 # words
+        less milliseconds "$(milliseconds try 0 timeout 60 mosaicfs $command)" 12000
+    done
+    for command in 'mount drive.img other' 'reindex drive.img' 'check --repair drive.img'; do
+        # shellcheck disable=SC2086 # words
+        less milliseconds "$(milliseconds try 1 timeout 60 mosaicfs $command)" 12000
+        said "in use by process $pid"
+    done
     kill -CONT "$pid"
     umount_drive
     gone "$pid"

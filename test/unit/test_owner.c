@@ -5,15 +5,20 @@
  * worst moment.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../tempstore.h"
 #include "base/compiler.h"
+#include "base/log.h"
 #include "owner/owner.h"
 #include "owner/owner_record.h"
 
@@ -266,6 +271,66 @@ static void only_who_is_certainly_dead_is_dead(void **state)
     }
 }
 
+/* --- who has it without a record of its own ----------------------------------------------- */
+
+static char said[2 * PATH_MAX];
+
+static void take_line(void *arg, enum log_level level, const char *text)
+{
+    if (level == LOG_LEVEL_ERROR)
+        snprintf(said, sizeof(said), "%s", text);
+}
+
+/* A process that holds the flock in that mode until the pipe *fd is closed. */
+static pid_t hold(int mode, int *fd)
+{
+    int ready[2], end[2];
+    char byte = 0;
+    pid_t pid;
+
+    tempstore_must(pipe(ready) == 0 && pipe(end) == 0, "pipe");
+    pid = fork();
+    if (pid == 0) {
+        int dir = open(temp.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        close(end[1]);
+        _exit(dir < 0 || flock(dir, mode) || write(ready[1], &byte, 1) != 1 ||
+              read(end[0], &byte, 1) < 0);
+    }
+    close(end[0]);
+    close(ready[1]);
+    tempstore_must(pid > 0 && read(ready[0], &byte, 1) == 1, "the holder");
+    close(ready[0]);
+    *fd = end[1];
+    return pid;
+}
+
+static void a_starting_writer_is_told_from_a_reader(void **state)
+{
+    static const struct {
+        int mode;
+        const char *before, *after;
+    } holders[] = {
+        {LOCK_EX, "in use by process", ", which is just starting or finishing"},
+        {LOCK_SH, "in use read-only by process", ""},
+    };
+
+    log_sink(take_line, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(holders); i++) {
+        char wanted[100];
+        int fd, status;
+        pid_t pid = hold(holders[i].mode, &fd);
+
+        owner_holder_tell(&temp.archive);
+        close(fd);
+        waitpid(pid, &status, 0);
+        snprintf(wanted, sizeof(wanted), "%s %d%s", holders[i].before, (int)pid, holders[i].after);
+        if (status || !strstr(said, wanted))
+            fail_msg("holder %d: '%s' instead of '%s'", status, said, wanted);
+    }
+    log_sink(NULL, NULL);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -274,7 +339,7 @@ int main(void)
         TEST(own_record_comes_and_goes),           TEST(drop_leaves_the_record_of_another),
         TEST(reader_leaves_the_record_of_another), TEST(take_does_not_overwrite_a_record),
         TEST(take_after_the_other_has_gone),       TEST(later_calls_need_the_archive_alone),
-        TEST(only_who_is_certainly_dead_is_dead),
+        TEST(only_who_is_certainly_dead_is_dead),  TEST(a_starting_writer_is_told_from_a_reader),
     };
 
     return cmocka_run_group_tests_name("owner", tests, NULL, NULL) ? 1 : 0;
