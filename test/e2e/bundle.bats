@@ -33,21 +33,22 @@ plist() {
 # bundle CONTENT BAND-SIZE [VERSION]: $B holds the bytes of the file CONTENT, cut into
 # bands; those of zeros are left out, and each ends where its data ends.
 bundle() {
-    local size band n
+    local size
     size=$(stat -c %s "$1")
     mkdir -p $B/bands
     : >$B/token
     plist "$size" "$2" "${3:-1}" | tee $B/Info.plist >$B/Info.bckup
-    for ((band = 0; band * $2 < size; band++)); do
-        n=$(printf %x "$band")
-        dd if="$1" of=$B/bands/"$n" bs="$2" skip="$band" count=1 status=none
-        if zeros "$2" | cmp -s -n "$(stat -c %s "$B/bands/$n")" - "$B/bands/$n"; then
-            rm "$B/bands/$n"
-        else
-            python3 -c 'import sys, os; b = open(sys.argv[1], "rb").read().rstrip(b"\0"); os.truncate(sys.argv[1], len(b))' \
-                "$B/bands/$n"
-        fi
-    done
+    python3 - "$1" "$2" $B/bands <<'END'
+import sys
+content, size, bands = open(sys.argv[1], 'rb'), int(sys.argv[2]), sys.argv[3]
+band = 0
+while data := content.read(size):
+    data = data.rstrip(b'\0')
+    if data:
+        with open(f'{bands}/{band:x}', 'wb') as file:
+            file.write(data)
+    band += 1
+END
 }
 
 # content: 40 MiB and a bit, mostly zeros, in the file content.

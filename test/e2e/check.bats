@@ -28,18 +28,20 @@ found() {
     local wanted="$1 ${2-}"
     try 3 mosaicfs check drive.img
     [ "${2-}" = null ] || printed "${2-}: "
-    grep -qE '^    .' out # advice
+    [[ $(<out) =~ $'\n    '[^$'\n'] ]] # advice
     try 3 mosaicfs check --json drive.img
-    jq -e '.damaged and all(.findings[]; (.advice | length) > 9 and (.advice | length) < 500 and
-        (.detail | length) < 500 and .moved_to == null)' out
-    jq -r '.findings[] | "\(.kind) \(.path)"' out >kinds
+    jq -r 'if .damaged and all(.findings[]; (.advice | length) > 9 and (.advice | length) < 500 and
+        (.detail | length) < 500 and .moved_to == null)
+        then .findings[] | "\(.kind) \(.path)" else error(tostring) end' out >kinds
     contains kinds "$wanted"
 }
 
 # only KIND PATH: found, and nothing else is.
 only() {
+    local lines
     found "$@"
-    same 'number of findings' 1 "$(wc -l <kinds)"
+    mapfile -t lines <kinds
+    same 'number of findings' 1 "${#lines[@]}"
 }
 
 # noted KIND: not wrong, but said.
@@ -57,7 +59,7 @@ clean() {
 
 # Content and number of all files, wherever they are.
 contents() {
-    (cd drive.img && find . -type f -exec sha256sum {} + | cut -d' ' -f1 | sort)
+    find drive.img -type f -exec sha256sum {} + | cut -d' ' -f1 | sort
 }
 
 # What the drive shows: its tiles as they are.
@@ -67,12 +69,14 @@ tiles() {
 
 # repaired WHAT...: --repair moves just these; nothing is lost, and the next check is clean.
 repaired() {
-    local before what
+    local before what moved
     before=$(contents)
     try 0 mosaicfs check --repair drive.img
+    moved=(drive.img/.mosaicfs/lost+found/*/)
+    same 'directories of moved files' 1 "${#moved[@]}"
     for what; do
         printed "moved '$what' to '.mosaicfs/lost+found/"
-        test -e "$(echo drive.img/.mosaicfs/lost+found/*/)$what" || test -L "$(echo drive.img/.mosaicfs/lost+found/*/)$what"
+        test -e "${moved[0]}$what" || test -L "${moved[0]}$what"
         refuse test -e "drive.img/$what"
     done
     printed "moved: $#, nothing was deleted"

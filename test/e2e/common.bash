@@ -9,11 +9,19 @@
 #   BUILD              where the program was built (build)
 #   TEST_SLOWNESS      what scripts/dev/slowness says (100)
 #   MOSAICFS_REQUIRE   what must not be skipped: names known to `need`, or all
+#
+# The shell of bats is large and traces each of its commands: to start a program,
+# or a subshell as $(...) does, takes it longer than anything else that a test does.
+# So what every test needs is done in the shell itself: $(<FILE) does not start one.
 
-root=$(cd "${BATS_TEST_DIRNAME:?}/../.." && pwd)
-BUILD=$(cd "$root" && realpath "${BUILD:-build}")
+root=${BATS_TEST_DIRNAME:?}
+root=${root%/*/*}
+# bats reads this again for each test of a file, in a process that inherits what the first time found.
+if [[ ${BUILD:-} != /* || $PATH: != "$BUILD:"* ]]; then
+    BUILD=$(cd "$root" && realpath "${BUILD:-build}")
+    PATH=$BUILD:$PATH:/usr/sbin:/sbin
+fi
 HELPERS=$BUILD/test/e2e
-PATH=$BUILD:$PATH:/usr/sbin:/sbin
 LC_ALL=C
 export BUILD HELPERS PATH LC_ALL
 
@@ -21,7 +29,7 @@ export BUILD HELPERS PATH LC_ALL
 scaled() { echo $(($1 * ${TEST_SLOWNESS:-100} / 100)); }
 
 # Seconds. A request that never returns must not stop the whole run.
-BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$(scaled 180)}
+BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((180 * ${TEST_SLOWNESS:-100} / 100))}
 export BATS_TEST_TIMEOUT
 
 KiB=1024
@@ -66,9 +74,9 @@ has_file_system() {
     grep -qw "$1" /proc/filesystems || modprobe -q "$1" 2>/dev/null
 }
 
-has_root() { [ "$(id -u)" = 0 ]; }
+has_root() { [ "$EUID" = 0 ]; }
 has_fuse() { has_root && [ -c /dev/fuse ] && has fusermount3; }
-has_loop() { has_root && [ -c /dev/loop-control ] && has losetup; }
+has_loop() { has_root && [ -c /dev/loop-control ] && [ -d /sys/block ] && has losetup; }
 has_tmpfs() { has_root; }
 has_ext4() { has mkfs.ext4 e2fsck && has_file_system ext4; }
 has_xfs() { has mkfs.xfs xfs_repair && has_file_system xfs; }
@@ -83,7 +91,7 @@ has_strace() { has strace; }
 has_jq() { has jq; }
 has_python() { has python3; }
 # The program was built with libplist, which sparse bundles need.
-has_plist() { ldd "$BUILD/mosaicfs" | grep -q libplist; }
+has_plist() { grep -qE 'libplist(-2\.0)?\.so\.[0-9]' "$BUILD/mosaicfs"; }
 has_exfat() { has sgdisk partx mkfs.exfat fsck.exfat exfatlabel; }
 has_jpeg() { has convert djpeg; }
 # A program without sanitizers, which neither bear strace nor lock memory.
@@ -96,8 +104,10 @@ has_user() {
 # --- the frame of a test -----------------------------------------------------
 
 begin() {
-    T=$(mktemp -d "${TMPDIR:-/tmp}/mosaicfs-e2e.XXXXXX")
-    chmod 755 "$T" # other users come in too
+    local new
+    printf -v new '%s/mosaicfs-e2e.%06x' "${TMPDIR:-/tmp}" $((SRANDOM & 0xffffff))
+    mkdir -m 755 "$new" # other users come in too
+    T=$new              # which is ours, and finish removes it
     : >"$T/log"
     expected_log=()
     # A detached daemon that was built with SANITIZE has no stderr to complain on.
@@ -111,8 +121,7 @@ finish() {
     [ -n "${T:-}" ] || return 0
     cd / || return
     undo_mounts || failures=1
-    wait_for 15 no_process_left || failures=1
-    nothing_left || failures=1
+    nothing_left 15 || failures=1
     log_is_clean || failures=1
     [ "$failures" = 0 ] || force_mounts
     [ -z "${fuse_mode:-}" ] || chmod "$fuse_mode" /dev/fuse
@@ -121,84 +130,103 @@ finish() {
     return "$failures"
 }
 
-# Mount points below $T, the newest first, each with its type; odd characters
-# as in mountinfo: \040.
+# list_mounts: the array mounts has the mount points below $T, the newest first, each
+# with its type; odd characters as in mountinfo: \040.
+list_mounts() {
+    local lines i
+    mounts=()
+    [[ $(</proc/self/mountinfo) == *" $T/"* ]] || return 0
+    mapfile -t lines </proc/self/mountinfo
+    for ((i = ${#lines[@]} - 1; i >= 0; i--)); do
+        [[ ${lines[i]} =~ ^([^\ ]+\ ){4}("$T/"[^\ ]*)\ .*\ -\ ([^\ ]+)\  ]] || continue
+        mounts+=("${BASH_REMATCH[2]} ${BASH_REMATCH[3]}")
+    done
+}
+
 mounts_below() {
-    awk -v below="$T/" 'index($5, below) == 1 {
-        for (i = 7; $i != "-"; i++)
-            ;
-        print $5, $(i + 1)
-    }' /proc/self/mountinfo | tac
+    local mounts
+    list_mounts
+    [ ${#mounts[@]} = 0 ] || printf '%s\n' "${mounts[@]}"
+}
+
+# is_mount PATH TYPE: as list_mounts has them.
+is_mount() {
+    local fields=$'\n([^ ]+ ){4}' rest=$'[^\n]*'
+    [[ $'\n'$(</proc/self/mountinfo) =~ $fields"$1"\ $rest\ -\ "$2"\  ]]
+}
+
+# list_loops PREFIX: the array loops has the devices over files whose names begin so.
+list_loops() {
+    local file backing
+    loops=()
+    for file in /sys/block/loop*/loop/backing_file; do
+        slurp backing "$file" || continue
+        [[ $backing == "$1"* ]] || continue
+        file=${file%/loop/backing_file}
+        loops+=("/dev/${file##*/}")
+    done
 }
 
 loops_below() {
-    losetup --noheadings --raw --output NAME,BACK-FILE 2>/dev/null |
-        awk -v below="${1:-$T/}" 'index($2, below) == 1 { print $1 }'
+    local loops
+    list_loops "$T/"
+    [ ${#loops[@]} = 0 ] || printf '%s\n' "${loops[@]}"
 }
 
-# The way a user would undo things; what resists is a failure.
-undo_mounts() {
-    local where type loop failed=0
-    while read -r where type; do
-        # Copies of one mount point in the list go with the first of them.
-        mounts_below | grep -qF "$where $type" || continue
-        where=$(printf '%b' "$where")
-        for loop in $(loops_below "$where"); do
-            losetup -d "$loop" || failed=1
-        done
-        if [ "$type" = fuse.mosaicfs ]; then
-            wait_for 20 quiet mosaicfs umount "$where" || failed=1
-        else
-            wait_for 20 quiet umount "$where" || failed=1
-        fi
-    done < <(mounts_below)
-    for loop in $(loops_below); do
+detach_loops() {
+    local loops loop failed=0
+    list_loops "$1"
+    for loop in "${loops[@]}"; do
         losetup -d "$loop" || failed=1
     done
     return "$failed"
 }
 
-# Processes that work below $T or name it in their command line. bats traces every
-# command of the shell, which makes a loop over all processes slow.
-processes_left() {
-    local pid args
-    {
-        find /proc -maxdepth 2 -name cwd -lname "$T*" 2>/dev/null
-        # shellcheck disable=SC2062 # the pattern comes from standard input
-        grep -lsF -f - /proc/[0-9]*/cmdline <<<"$T"
-    } | sed 's|^/proc/\([0-9]*\)/.*|\1|' | sort -un |
-        while read -r pid; do
-            args=$(tr '\0' ' ' <"/proc/$pid/cmdline") && echo "$pid $args"
-        done 2>/dev/null
+# The way a user would undo things; what resists is a failure.
+undo_mounts() {
+    local mounts mount where type failed=0
+    list_mounts
+    for mount in "${mounts[@]}"; do
+        where=${mount% *} type=${mount##* }
+        # Copies of one mount point in the list go with the first of them.
+        is_mount "$where" "$type" || continue
+        printf -v where '%b' "$where"
+        detach_loops "$where" || failed=1
+        if [ "$type" = fuse.mosaicfs ]; then
+            wait_for 20 quiet mosaicfs umount "$where" || failed=1
+        else
+            wait_for 20 quiet umount "$where" || failed=1
+        fi
+    done
+    detach_loops "$T/" || failed=1
+    return "$failed"
 }
 
-no_process_left() {
-    [ -z "$(processes_left)" ]
-}
-
+# nothing_left SECONDS: processes may take so long to end. Mounts and loop devices are
+# looked at when nobody is there to make more of them.
 nothing_left() {
-    local left
-    left=$(
-        mounts_below | sed 's/^/still mounted: /'
-        loops_below | sed 's/^/still attached: /'
-        processes_left | sed 's/^/still running: /'
-    )
-    [ -z "$left" ] && return
-    echo "$left"
+    local running mounts loops
+    "$HELPERS/running" "$T" $(($1 * ${TEST_SLOWNESS:-100} / 100)) >"$T/running" || return
+    running=$(<"$T/running")
+    list_mounts
+    list_loops "$T/"
+    [ -z "$running" ] && [ ${#mounts[@]} = 0 ] && [ ${#loops[@]} = 0 ] && return
+    [ ${#mounts[@]} = 0 ] || printf 'still mounted: %s\n' "${mounts[@]}"
+    [ ${#loops[@]} = 0 ] || printf 'still attached: %s\n' "${loops[@]}"
+    [ -z "$running" ] || printf 'still running: %s\n' "${running//$'\n'/$'\nstill running: '}"
     return 1
 }
 
 # After something was wrong: the next test must not suffer for it.
 force_mounts() {
-    local pid where loop
-    for pid in $(processes_left | cut -d' ' -f1); do
+    local mounts pid where
+    for pid in $("$HELPERS/running" "$T" | cut -d' ' -f1); do
         kill -KILL "$pid"
     done
-    for loop in $(loops_below); do
-        losetup -d "$loop"
-    done
-    for where in $(mounts_below | cut -d' ' -f1); do
-        umount -l "$(printf '%b' "$where")"
+    detach_loops "$T/"
+    list_mounts
+    for where in "${mounts[@]}"; do
+        umount -l "$(printf '%b' "${where% *}")"
     done
     return 0
 }
@@ -212,19 +240,23 @@ expect_log() {
 
 # log_says TEXT: waits for a line, since the log is written beside the request.
 log_says() {
-    wait_for 5 grep -qF -- "$1" "$T/log" && return
+    wait_for 5 has_text "$T/log" "$1" && return
     echo "the log lacks '$1':"
     cat "$T/log"
     return 1
 }
 
 log_is_clean() {
-    local bad
-    bad=$(grep -h -e ' error mosaicfs: ' "$T/log" || true)
-    if [ ${#expected_log[@]} -gt 0 ]; then
-        bad=$(grep -vE -e 'errors were held back' "${expected_log[@]}" <<<"$bad" || true)
+    local bad=''
+    if has_text "$T/log" ' error mosaicfs: '; then
+        bad=$(grep -h -e ' error mosaicfs: ' "$T/log" || true)
+        if [ ${#expected_log[@]} -gt 0 ]; then
+            bad=$(grep -vE -e 'errors were held back' "${expected_log[@]}" <<<"$bad" || true)
+        fi
     fi
-    bad+=$(cat "$T"/sanitizer.* 2>/dev/null || true)
+    if compgen -G "$T/sanitizer.*" >/dev/null; then
+        bad+=$(cat "$T"/sanitizer.*)
+    fi
     [ -z "$bad" ] && return
     echo "unexpected in the daemon's log:"
     echo "$bad"
@@ -235,15 +267,24 @@ log_is_clean() {
 
 # wait_for SECONDS COMMAND...: repeats the command until it succeeds.
 wait_for() {
-    local end=$((SECONDS + $(scaled "$1") + 1))
+    local end=$((SECONDS + $1 * ${TEST_SLOWNESS:-100} / 100 + 1)) tries=0 pause=0.02
     shift
     until "$@"; do
         if [ "$SECONDS" -ge "$end" ]; then
             echo "still not so: $*"
             return 1
         fi
-        sleep 0.02
+        # What did not come at once is not worth looking so often.
+        [ $((++tries)) -le 10 ] || pause=0.1
+        sleep "$pause"
     done
+}
+
+# slurp NAME FILE: the variable becomes what is in a file that may go away at any time,
+# which fails. Bash ends the whole test where $(<FILE) finds no file.
+slurp() {
+    printf -v "$1" ''
+    { IFS= read -rd '' "$1" <"$2" || [ -n "${!1}" ]; } 2>/dev/null
 }
 
 # stays SECONDS WANTED COMMAND...: the command prints WANTED, now and all the time.
@@ -286,8 +327,13 @@ printed() {
     contains "$T/out" "$1"
 }
 
+# has_text FILE TEXT: without a word; no file has the empty text.
+has_text() {
+    [[ -n $2 && -r $1 && $(<"$1") == *"$2"* ]]
+}
+
 contains() {
-    grep -qF -- "$2" "$1" && return
+    has_text "$1" "$2" && return
     echo "'$2' is missing in:"
     cat "$1"
     return 1
@@ -339,17 +385,16 @@ refuse() {
 
 # milliseconds COMMAND...: how long it took.
 milliseconds() {
-    local start
-    start=$(date +%s%N)
+    local start=${EPOCHREALTIME/[.,]/}
     "$@" >/dev/null || return
-    echo $((($(date +%s%N) - start) / 1000000))
+    echo $(((${EPOCHREALTIME/[.,]/} - start) / 1000))
 }
 
 # --- drives ------------------------------------------------------------------
 
 # mount_at ARCHIVE PATH [OPTION...]; mount_drive [OPTION...]: drive.img on drive.
 mount_at() {
-    timeout "$(scaled 60)" mosaicfs mount --log "$T/log" "$@" 3>&- 4>&-
+    timeout $((60 * ${TEST_SLOWNESS:-100} / 100)) mosaicfs mount --log "$T/log" "$@" 3>&- 4>&-
 }
 
 # shellcheck disable=SC2120 # tests pass options
@@ -359,7 +404,7 @@ mount_drive() {
 
 # umount_at ARCHIVE|PATH
 umount_at() {
-    timeout "$(scaled 60)" mosaicfs umount "$1"
+    timeout $((60 * ${TEST_SLOWNESS:-100} / 100)) mosaicfs umount "$1"
 }
 
 umount_drive() {
@@ -380,7 +425,7 @@ new_drive() {
 }
 
 mounted() {
-    mounts_below | grep -q "^$T/$1 fuse.mosaicfs$"
+    is_mount "$T/$1" fuse.mosaicfs
 }
 
 not_mounted() {
@@ -389,12 +434,20 @@ not_mounted() {
 
 # daemon_pid [ARCHIVE]: of the writer, as its lock tells.
 daemon_pid() {
-    sed -n 's/^pid //p' "${1:-drive.img}/.mosaicfs/lock"
+    local record
+    if ! slurp record "${1:-drive.img}/.mosaicfs/lock"; then
+        echo "no lock in ${1:-drive.img}" >&2
+        return 1
+    fi
+    [[ $'\n'$record =~ $'\npid '([^$'\n']*) ]] || return 0
+    echo "${BASH_REMATCH[1]}"
 }
 
 # alive PID: running, not a zombie.
 alive() {
-    grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"
+    local status
+    slurp status "/proc/$1/status" || return
+    [[ $status =~ $'\nState:'[[:space:]]*[^ZX[:space:]] ]]
 }
 
 gone() {
@@ -429,7 +482,7 @@ attach() {
 
 # Random bytes, none of them zero: a tile that ends in a zero is shorter than it was written.
 random() {
-    head -c "$1" /dev/urandom | tr '\0' '\1'
+    "$HELPERS/random" "$1"
 }
 
 # put OFFSET [DRIVE] <BYTES: writes standard input, and only returns when it is on disk.
@@ -450,7 +503,8 @@ drop_cache() {
 }
 
 digest() {
-    sha256sum | cut -d' ' -f1
+    local sum
+    sum=$(exec sha256sum) && echo "${sum%% *}"
 }
 
 zeros() {
@@ -477,12 +531,20 @@ tile_path() {
 
 # tile_files [ARCHIVE]: the tiles that exist, one a line.
 tile_files() {
-    (cd "${1:-drive.img}" && find . -path './.mosaicfs' -prune -o \
-        \( -path './??/????' -o -path './??/????.jpg' -o -path './bands/*' \) -print | sort)
+    find_tiles "$@" | sort
+}
+
+# The same, as they come.
+find_tiles() {
+    local archive=${1:-drive.img}
+    find "$archive" -path "$archive/.mosaicfs" -prune -o \
+        \( -path "$archive/??/????" -o -path "$archive/??/????.jpg" -o -path "$archive/bands/*" \) -printf './%P\n'
 }
 
 count_tiles() {
-    tile_files "$@" | wc -l
+    local tiles
+    mapfile -t tiles < <(find_tiles "$@")
+    echo ${#tiles[@]}
 }
 
 # Everything one could see of a tree: names, types, modes, times, content. It
@@ -490,16 +552,23 @@ count_tiles() {
 listing() {
     (
         cd "$1" || exit
-        find . -type f -exec cat {} + >/dev/null
-        find . -printf '%p %y %m %u %s %n %i %T@ %C@\n' | sort
-        find . ! -type l -printf '%p %A@\n' | sort
-        find . -type f -exec sha256sum {} + | sort
+        {
+            find . -type f -exec sha256sum {} +
+            find . -printf '%p %y %m %u %s %n %i %T@ %C@\n' ! -type l -printf '%p %A@\n'
+        } | sort
     )
 }
 
 # info FIELD [ARCHIVE|PATH]: one value of info --json.
 info() {
-    mosaicfs info --json "${2:-drive.img}" | jq -r ".$1"
+    local all one=$'("([^"\\\\]*)"|[a-z0-9]+),?\n'
+    all=$(exec mosaicfs info --json "${2:-drive.img}")
+    # jq would take longer to start than the program to answer.
+    if [[ $1 =~ ^[a-z_]+$ && $all =~ $'\n  "'"$1\": "$one ]]; then
+        echo "${BASH_REMATCH[2]:-${BASH_REMATCH[1]//\"/}}"
+    else
+        jq -r ".$1" <<<"$all"
+    fi
 }
 
 # --- users -------------------------------------------------------------------

@@ -23,7 +23,7 @@ count_pictures() {
 
 # pixels FILE: their digest; fails when the decoder has anything to say.
 pixels() {
-    djpeg "$1" 2>"$T/djpeg.err" | digest
+    djpeg "$1" 2>"$T/djpeg.err" | sha256sum
     [ ! -s "$T/djpeg.err" ] && return
     echo "djpeg says of $1: $(cat "$T/djpeg.err")"
     return 1
@@ -39,7 +39,7 @@ show() {
     done
     while read -r tile; do
         pixels "$tile" >"$T/seen"
-        grep -qxFf "$T/seen" "$T/shown" && continue
+        [[ -s $T/seen && $'\n'$(<"$T/shown")$'\n' == *$'\n'"$(<"$T/seen")"$'\n'* ]] && continue
         echo "$tile shows none of: $*"
         return 1
     done < <(pictures "$archive")

@@ -269,14 +269,14 @@ of_tag() {
     # Each byte of it, and the marker and the length before it.
     for ((n = -4; n < 72; n++)); do
         cp good drive.img/00/0000.jpg
-        printf '\377' | dd of=drive.img/00/0000.jpg bs=1 seek=$((off + n)) conv=notrunc status=none
+        dd of=drive.img/00/0000.jpg bs=1 seek=$((off + n)) conv=notrunc status=none <<<$'\377' count=1
         cmp -s good drive.img/00/0000.jpg && continue
         cp drive.img/00/0000.jpg drive.img/IMG_2001.jpg
         try 3 timeout 20 mosaicfs check --deep drive.img
-        grep -q '^00/0000.jpg: ' out
+        [[ $'\n'$(<out) == *$'\n00/0000.jpg: '* ]]
         survives timeout 20 mosaicfs check --repair drive.img
-        same 'the tile' "$(digest <drive.img/00/0000.jpg)" "$(
-            cat drive.img/IMG_2001.jpg drive.img/.mosaicfs/lost+found/*/IMG_2001.jpg 2>/dev/null | digest)"
+        # Its copy is in one of the two places.
+        cat drive.img/IMG_2001.jpg drive.img/.mosaicfs/lost+found/*/IMG_2001.jpg 2>/dev/null | cmp - drive.img/00/0000.jpg
         rm -rf drive.img/.mosaicfs/lost+found drive.img/IMG_2001.jpg
     done
     # Sparse files that claim much.

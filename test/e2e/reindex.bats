@@ -22,11 +22,11 @@ album() {
 
 # scatter DIRECTORY: moves all tiles there, under names like those of a photo service.
 scatter() {
-    local tile n=0
     mkdir -p "$1"
-    while read -r tile; do
-        mv "drive.img/$tile" "$1/IMG_$((20000 + n++)).jpg"
-    done < <(cd drive.img && find ./?? -name '*.jpg' | shuf --random-source=<(yes))
+    (cd drive.img && find ./?? -name '*.jpg' | shuf --random-source=<(yes)) | python3 -c '
+import os, sys
+for n, tile in enumerate(sys.stdin):
+    os.rename("drive.img/" + tile.rstrip("\n"), f"{sys.argv[1]}/IMG_{20000 + n}.jpg")' "$1"
     rmdir drive.img/??
 }
 
