@@ -2,7 +2,8 @@
 /*
  * The cache of the kernel is asked to forget a tile before it is read, for the
  * question is what the disk gives back. Holes are not on the disk and are left
- * out, where the file system may be believed; elsewhere what it calls a hole may be bytes. Where a read fails, the rest of its block is tried in small steps, so
+ * out, where the file system may be believed; elsewhere what it calls a hole may
+ * be bytes. Where a read fails, the rest of its block is tried in small steps, so
  * that it can be said how much is lost.
  */
 #include "check/reread.h"

@@ -86,9 +86,10 @@ static void tell_nobody(const struct told *told)
 static void advise(const struct told *told)
 {
     if (told->waiting)
-        log_note("%u write%s for space: free some on the file system of the archive, and wait until "
-                 "they have gone on",
-                 told->waiting, told->waiting == 1 ? " waits" : "s wait");
+        log_note(
+            "%u write%s for space: free some on the file system of the archive, and wait until "
+            "they have gone on",
+            told->waiting, told->waiting == 1 ? " waits" : "s wait");
     if (told->nsteps)
         log_note("run %s, then try again", told->steps);
     else if (told->leaving)
