@@ -676,12 +676,12 @@ static void gaps_do_not_cost_the_square(void **state)
     }
     assert_int_equal(archive_open(temp.path, &archive), 0);
     assert_int_equal(folders_init(&folders, archive.dirfd, &layout_bundle, MANY), 0);
-    clock_gettime(CLOCK_MONOTONIC, &a);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
     for (uint32_t tile = 0; folders_next(&folders, tile, MANY, &tile) == 0; tile++) {
         assert_true(tile % 2 == 0);
         n++;
     }
-    clock_gettime(CLOCK_MONOTONIC, &b);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
     assert_int_equal(n, MANY / 2 - MANY / 1000 * 49);
     assert_true(b.tv_sec - a.tv_sec < 3); /* the square: 20 */
     folders_release(&folders);
