@@ -295,9 +295,9 @@ restore() {
             restore drive.img/00/0000
         fi
         try 3 mosaicfs check drive
-        said "one is '00/0000'"
+        said "such as '00/0000'"
         try 1 mosaicfs umount drive
-        said "one is '00/0000'"
+        said "such as '00/0000'"
         log_says "tile '00/0000' was replaced or removed"
         not_mounted drive
         mount_drive

@@ -583,7 +583,7 @@ byte() {
     cp drive.img/00/0003.jpg drive.img/00/0001.jpg
     only tile-of-other-number 00/0001.jpg
     try 3 mosaicfs check drive.img
-    printed "00/0001.jpg: it says that it is tile '00/0003.jpg'"
+    printed "00/0001.jpg: it identifies itself as tile '00/0003.jpg'"
     printed "    'mosaicfs reindex ARCHIVE' puts each tile where it belongs"
     kept
     cp good drive.img/00/0001.jpg
@@ -1075,9 +1075,9 @@ names_of_copies() {
 00/0001.conflict1|a conflict copy of tile '00/0001'|rclone
 00/0001-LAPTOP|a conflict copy of tile '00/0001'|OneDrive
 00/0001 (1)|a conflict copy of tile '00/0001'|Google Drive
-00/.syncthing.0002.tmp|a transfer of tile '00/0002'|Syncthing
-00/0002.3f9ab2c0.partial|a transfer of tile '00/0002'|rclone
-00/.0002.aB3dE6|a transfer of tile '00/0002'|rsync
+00/.syncthing.0002.tmp|an unfinished transfer of tile '00/0002'|Syncthing
+00/0002.3f9ab2c0.partial|an unfinished transfer of tile '00/0002'|rclone
+00/.0002.aB3dE6|an unfinished transfer of tile '00/0002'|rsync
 mosaicfs.sync-conflict-20240101-120000-ABCDEFG.index|a conflict copy of the index|Syncthing
 mosaicfs (host's conflicted copy 2024-01-01).index|a conflict copy of the index|Dropbox
 END

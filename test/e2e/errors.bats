@@ -291,7 +291,7 @@ drive_with_a_lent_tile() {
     quiet read_whole 0 && cmp read content
     lives
     try 1 mosaicfs umount drive
-    said "one is '00/0000'"
+    said "1 of the tiles that 'drive' uses, such as '00/0000'"
 }
 
 @test "a tile that is cut and filled without a pause: each long read is right or EIO" {

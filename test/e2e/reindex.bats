@@ -191,7 +191,7 @@ told_all() {
     back
     try 1 mosaicfs reindex new.img one.img drive.img
     said 'more than one archive'
-    said "of archive $uuid"
+    said "belongs to archive $uuid"
     [ ! -e new.img ]
     try 0 mosaicfs reindex --uuid "$uuid" new.img one.img drive.img
     back new.img
