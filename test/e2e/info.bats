@@ -57,7 +57,7 @@ five_tiles() {
     done
     try 1 mosaicfs info drive.img
     printed 'at least 0 of 64'
-    said 'at least 20 of its tiles cannot be looked at'
+    said 'at least 20 of its tiles cannot be examined'
     less lines "$(wc -l <err)" 30
 }
 
