@@ -56,7 +56,7 @@ struct covers {
     void *head; /* room for that of any picture we take */
     void *buf; /* a picture of the directory, or the head of a tile; NULL: only the spare is used */
     size_t buf_size;
-    /* lock */
+    /* guarded by lock */
     struct mutex lock;
     struct pictures pictures; /* n is 0 when none is left */
     uint32_t known[KNOWN];    /* tiles that had a picture when they were looked for */

@@ -109,24 +109,23 @@ static uint64_t range_end(const struct geometry *geo, uint64_t off, uint64_t len
     return off < geo->size && len < geo->size - off ? off + len : geo->size;
 }
 
-/* The first step of zeroing [off, end): a part of a tile, or the whole tiles up to end. Moves *off
- * on. */
+/*
+ * The first step of zeroing [off, end): a part of a tile, or all whole tiles up to end. Moves
+ * *off on.
+ */
 static int zero_step(struct image *img, uint64_t *off, uint64_t end)
 {
     const struct geometry *geo = &img->geometry;
     struct geometry_piece piece = geometry_first(geo, *off, end - *off);
-    uint32_t whole = (uint32_t)(end / geo->tile_size);
+    uint32_t stop; /* behind the last whole tile; that of the image may be a short one */
 
     if (piece.len < geometry_tile_len(geo, piece.tile)) {
         *off += piece.len;
         return zero_part(img, &piece, false);
     }
-    if (end == geo->size) {
-        *off = end; /* the last tile may be a short one */
-        return drop_tiles(img, piece.tile, geo->ntiles);
-    }
-    *off = whole * geo->tile_size;
-    return drop_tiles(img, piece.tile, whole);
+    stop = end == geo->size ? geo->ntiles : (uint32_t)(end / geo->tile_size);
+    *off = end == geo->size ? end : stop * geo->tile_size;
+    return drop_tiles(img, piece.tile, stop);
 }
 
 int image_zero(struct image *img, uint64_t off, uint64_t len)

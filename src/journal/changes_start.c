@@ -17,7 +17,7 @@ static uint32_t take_cells(struct changes *changes, const struct changes_list *l
 
     for (uint32_t tile = 0; tile < changes->ntiles; tile++)
         if (list->cells[tile] > epoch && list->cells[tile] < UINT32_MAX)
-            epoch = list->cells[tile]; /* a header that did not reach the disk, see above */
+            epoch = list->cells[tile]; /* a header that did not reach the disk: see changes.c */
     for (uint32_t tile = 0; tile < changes->ntiles; tile++) {
         uint32_t cell = list->cells[tile] == UINT32_MAX ? epoch : list->cells[tile];
 
