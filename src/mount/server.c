@@ -23,6 +23,7 @@
 #include "mount/health.h"
 
 #define PATIENCE_MS 2000 /* of a person in front of a silent command */
+#define WAIT_STEP_MS 20
 
 static bool is_dead(int err)
 {
@@ -288,23 +289,35 @@ static bool serves(struct server *server)
     return found;
 }
 
-int server_wait(struct server *server, const char *name)
+/* Waits for its end, not for longer than ms. */
+static bool ended(const struct server *server, int ms)
 {
     struct pollfd pfd = {.fd = server->fd, .events = POLLIN};
-    int timeout = PATIENCE_MS;
 
-    while (server->fd >= 0) {
-        int n = poll(&pfd, 1, timeout);
+    return server->fd < 0 || poll(&pfd, 1, ms) > 0;
+}
 
-        if (n > 0)
-            break;
-        if (n == 0 && serves(server))
+int server_wait(struct server *server, const char *name, server_until *until, void *arg)
+{
+    bool told = false, serving = false;
+
+    for (int ms = WAIT_STEP_MS; !ended(server, WAIT_STEP_MS); ms += WAIT_STEP_MS) {
+        if (until && until(arg))
+            return -EAGAIN;
+        /* Twice in a row: what it has just begun to serve may be what until() waits for. */
+        if (serving)
             return -EBUSY;
-        if (n == 0) {
-            log_note("'%s' is unmounted, but process %d is still writing to disk; waiting for it",
+        if (ms % PATIENCE_MS != 0)
+            continue;
+        serving = serves(server);
+        if (!serving && !told) {
+            log_note(until ? "'%s' is not mounted yet or any more, but process %d has it open; "
+                             "waiting for it"
+                           : "'%s' is unmounted, but process %d is still writing to disk; "
+                             "waiting for it",
                      name, (int)server->pid);
             health_note(name, server->pid);
-            timeout = -1;
+            told = true;
         }
     }
     return 0;

@@ -72,9 +72,10 @@ MUST_CHECK int server_hold(struct server *server);
  * file is still alive somewhere: then that may take for ever, and dev is known
  * if it can be. One that is only finishing is waited for without a limit: to
  * return before the bytes are on disk would be a lie; name is for the line that
- * says so.
+ * says so. -EAGAIN: until(arg), unless it is NULL, has become true before.
  */
-MUST_CHECK int server_wait(struct server *server, const char *name);
+typedef bool server_until(void *arg);
+MUST_CHECK int server_wait(struct server *server, const char *name, server_until *until, void *arg);
 
 void server_release(struct server *server);
 

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +31,6 @@
 #include "owner/owner.h"
 #include "owner/owner_record.h"
 
-#define APPEAR_TRIES 50 /* from taking the lock until it is mounted a second passes at most */
-#define APPEAR_PAUSE_MS 20
 #define AGAIN_MAX 5
 
 /* A mount that is to go, and what its server said. */
@@ -143,13 +140,14 @@ static bool left_record(struct archive *archive, pid_t pid)
 
 /*
  * It is unmounted here; wait for the end of its server, which is held. 0;
- * -EBUSY: it goes on, and who keeps it is told.
+ * -EBUSY: it goes on, and who keeps it is told; -EAGAIN: until(arg) is true.
  */
-static int await_end(const struct mounts *mounts, struct server *server, const char *name)
+static int await_end(const struct mounts *mounts, struct server *server, const char *name,
+                     server_until *until, void *arg)
 {
-    int rc = server_wait(server, name);
+    int rc = server_wait(server, name, until, arg);
 
-    if (rc)
+    if (rc == -EBUSY)
         busy_tell_elsewhere(mounts, server, name);
     return rc;
 }
@@ -165,7 +163,7 @@ static int finish(const struct mounts *mounts, struct target *target, bool told)
 {
     struct archive archive;
 
-    if (await_end(mounts, &target->server, target->name))
+    if (await_end(mounts, &target->server, target->name, NULL, NULL))
         return -EIO;
     if (!told && served_dir(target->mount, &target->server, &archive) &&
         left_record(&archive, target->server.pid))
@@ -326,39 +324,35 @@ static bool mounted_elsewhere(pid_t pid, const char *archive)
     return found;
 }
 
-static bool is_new(const struct mounts *before, const struct mount *mount)
+/* Who holds the lock may be about to mount. */
+struct appearing {
+    const struct mounts *before;
+    const char *archive;
+};
+
+/* The id of a mount that is gone may be given to the next one, whatever that is of. */
+static bool is_new(const struct appearing *appearing, const struct mount *mount)
 {
-    for (size_t i = 0; i < before->n; i++)
-        if (before->list[i].id == mount->id)
+    const struct mount *old = NULL;
+
+    while ((old = mounts_of(appearing->before, appearing->archive, old)))
+        if (old->id == mount->id)
             return false;
     return true;
 }
 
-static bool has_appeared(const struct mounts *before, const char *archive)
+static bool has_appeared(void *arg)
 {
+    const struct appearing *appearing = arg;
     const struct mount *mount = NULL;
     struct mounts now;
     bool found = false;
 
     if (mounts_read(0, &now) == 0)
-        while (!found && (mount = mounts_of(&now, archive, mount)))
-            found = is_new(before, mount);
+        while (!found && (mount = mounts_of(&now, appearing->archive, mount)))
+            found = is_new(appearing, mount);
     mounts_release(&now);
     return found;
-}
-
-/* Who holds the lock may be about to mount. True: it has. */
-static bool appears(const struct mounts *before, const struct server *server, const char *archive)
-{
-    struct pollfd pfd = {.fd = server->fd, .events = POLLIN};
-
-    for (int i = 0; i < APPEAR_TRIES; i++) {
-        if (has_appeared(before, archive))
-            return true;
-        if (server->fd < 0 || poll(&pfd, 1, APPEAR_PAUSE_MS) != 0)
-            return false;
-    }
-    return false;
 }
 
 /*
@@ -368,6 +362,7 @@ static bool appears(const struct mounts *before, const struct server *server, co
 static int wait_for_holder(const struct mounts *mounts, const char *path, pid_t pid,
                            struct archive *archive)
 {
+    struct appearing appearing = {.before = mounts, .archive = archive->path};
     struct server server = {.pid = pid, .fd = -1};
     int err = server_hold(&server);
     int rc = -EIO;
@@ -377,10 +372,12 @@ static int wait_for_holder(const struct mounts *mounts, const char *path, pid_t 
         log_note("run 'nsenter --mount --target %d mosaicfs umount %s'", (int)pid, archive->path);
     } else if (err) {
         log_error("cannot wait for process %d to finish: %s", (int)pid, strerror(-err));
-    } else if (appears(mounts, &server, archive->path)) {
-        rc = -EAGAIN;
-    } else if (await_end(mounts, &server, path) == 0) {
-        rc = left_record(archive, pid) ? complain_lost(path) : 0;
+    } else {
+        rc = await_end(mounts, &server, path, has_appeared, &appearing);
+        if (!rc && left_record(archive, pid))
+            rc = complain_lost(path);
+        else if (rc != -EAGAIN)
+            rc = rc ? -EIO : 0;
     }
     server_release(&server);
     return rc;

@@ -259,7 +259,7 @@ holds_pidfd() {
     umount drive
     background timeout 60 mosaicfs umount drive.img 2>err
     job=$!
-    wait_for 10 grep -qF "process $pid is still writing to disk" err
+    wait_for 10 grep -qF "but process $pid has it open" err
     sleep 1
     alive "$job"
     kill -CONT "$pid"
@@ -650,13 +650,13 @@ freeze() { # GROUP yes|no
     local job
     need plain
     mosaicfs create -n 4 -s 1M drive.img
-    # The daemon pauses between its lock and its mount. A starting one is no reader.
-    background strace -qq -f -o trace -e trace=mount -e inject=mount:delay_enter=500000 \
+    # The daemon pauses between its lock and its mount, for longer than umount waits for a server.
+    background strace -qq -f -o trace -e trace=mount -e inject=mount:delay_enter=3000000 \
         mosaicfs mount --log "$T/log" drive.img drive
     job=$!
     wait_for 10 test -s drive.img/.mosaicfs/lock
     try 0 umount_at drive.img
-    silent
+    said 'not mounted yet'
     not_mounted drive
     wait "$job" || true
     not_mounted drive
