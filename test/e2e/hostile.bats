@@ -34,7 +34,7 @@ witness() {
 # watched COMMAND...: notes every file that it opens, and its children. The
 # tracer goes on as long as they do; the command ends when it ends.
 watched() {
-    strace -D -f -y -qq -e trace=%file -o "$T/trace.$((++traces))" -- "$@"
+    strace -D -f --seccomp-bpf -y -qq -e trace=%file -o "$T/trace.$((++traces))" -- "$@"
 }
 
 untraced() {
@@ -234,24 +234,20 @@ visit_all() {
     WATCH='' visit_all tty
 }
 
-@test "links, FIFOs, sockets and devices in an archive of pictures" {
+@test "links and FIFOs in an archive of pictures" {
     need strace plain jpeg root
     local FRESH=fresh_jpeg_archive PLACES=places_of_jpeg
     expect_log "cover"
     WATCH=watched visit_all link
     WATCH='' visit_all fifo
-    WATCH='' visit_all socket
-    WATCH='' visit_all tty
 }
 
-@test "links, FIFOs, sockets and devices in a sparse bundle" {
+@test "links and FIFOs in a sparse bundle" {
     need strace plain plist root
     local FRESH=fresh_bundle PLACES=places_of_bundle
     expect_log "token|lock|mapped"
     WATCH=watched visit_all link
     WATCH='' visit_all fifo
-    WATCH='' visit_all socket
-    WATCH='' visit_all tty
 }
 
 # of_tag FILE: where what it says of itself begins, behind its name.
@@ -266,8 +262,8 @@ of_tag() {
     expect_log 'tile'
     cp drive.img/00/0000.jpg good
     off=$(of_tag good)
-    # Each byte of it, and the marker and the length before it.
-    for ((n = -4; n < 72; n++)); do
+    # The marker and the length before it, and bytes of all that it says: test_jpeg.c has each.
+    for n in -4 -3 -2 -1 {0..71..7}; do
         cp good drive.img/00/0000.jpg
         dd of=drive.img/00/0000.jpg bs=1 seek=$((off + n)) conv=notrunc status=none <<<$'\377' count=1
         cmp -s good drive.img/00/0000.jpg && continue

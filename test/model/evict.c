@@ -267,7 +267,7 @@ static bool self_test(void)
 
 int main(int argc, char **argv)
 {
-    struct model_options opt = model_parse(argc, argv, 120000, 20000);
+    struct model_options opt = model_parse(argc, argv, 40000, 20000);
     struct model_tap tap = {0};
 
     if (model_wants(&opt, "mem"))

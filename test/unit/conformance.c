@@ -19,6 +19,7 @@
 
 #define BLOCK 4096
 #define MIB (1024 * 1024)
+#define PERIOD (251 * 255) /* of pattern(); an odd number: no block repeats */
 #define NTILES 6000 /* six folders of 1024, the last one partly used */
 
 /* 6000 tiles each; the last is partial where sectors allow it. */
@@ -28,7 +29,7 @@ static const struct {
 } shapes[] = {
     {512, 512},
     {4096, 512},
-    {8 * MIB, 5 * MIB + 512},
+    {3 * MIB, 2 * MIB + 512},
     {1000, 1}, /* not for stores that need sectors */
 };
 
@@ -70,8 +71,10 @@ static unsigned char *pattern(size_t len, unsigned seed)
     unsigned char *p = malloc(len);
 
     assert_non_null(p);
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len && i < PERIOD; i++)
         p[i] = 1 + (i * 31 + i / 251 + seed * 17) % 255;
+    for (size_t at = PERIOD; at < len; at += PERIOD)
+        memcpy(p + at, p, len - at < PERIOD ? len - at : PERIOD);
     return p;
 }
 
