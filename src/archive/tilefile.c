@@ -18,16 +18,17 @@
 #include "base/io.h"
 #include "base/zero.h"
 
+#define MODE 0666   /* less what umask(2) forbids */
 #define BLOCK 65536 /* as large as those of file systems are */
 
 /* Opens NAME.tmp, which does not exist any more if a crash has left it. */
-static int create_tmp(int folder, const char *name, char tmp[NAME_MAX + 1], int *fd)
+static int create_tmp(int folder, const char *name, mode_t mode, char tmp[NAME_MAX + 1], int *fd)
 {
     if (snprintf(tmp, NAME_MAX + 1, "%s.tmp", name) > NAME_MAX)
         return -ENAMETOOLONG;
     if (unlinkat(folder, tmp, 0) && errno != ENOENT)
         return -errno;
-    return inherit_create(folder, tmp, O_RDWR, fd);
+    return inherit_create_as(folder, tmp, O_RDWR, mode, fd);
 }
 
 /*
@@ -67,7 +68,7 @@ int tilefile_create(int folder, const char *name, int *fd)
 
     if (!inherit_gives(&uid, &gid))
         return inherit_create(folder, name, O_RDWR, fd);
-    rc = exists(folder, name) ? -EEXIST : create_tmp(folder, name, tmp, fd);
+    rc = exists(folder, name) ? -EEXIST : create_tmp(folder, name, MODE, tmp, fd);
     return rc ? rc : name_it(folder, tmp, name, fd, 0);
 }
 
@@ -75,7 +76,7 @@ int tilefile_create_whole(int folder, const char *name, const void *head, size_t
                           uint64_t len, int *fd)
 {
     char tmp[NAME_MAX + 1];
-    int rc = exists(folder, name) ? -EEXIST : create_tmp(folder, name, tmp, fd);
+    int rc = exists(folder, name) ? -EEXIST : create_tmp(folder, name, MODE, tmp, fd);
 
     if (rc)
         return rc;
@@ -105,7 +106,7 @@ static int fill(int to, const void *head, size_t head_len, int fd, uint64_t off,
         rc = copy_range(fd, off, to, head_len, len);
     /* Root alone may give files away; whoever may not, owns both. */
     if (!rc && fchown(to, like->st_uid, like->st_gid) == 0)
-        (void)!fchmod(to, like->st_mode & 0666);
+        (void)!fchmod(to, like->st_mode & MODE);
     if (!rc && keep_time && futimens(to, (struct timespec[2]){st.st_atim, st.st_mtim}))
         rc = -errno;
     return rc ? rc : io_fsync(to);
@@ -116,7 +117,7 @@ int tilefile_replace(int folder, const char *name, const void *head, size_t head
 {
     char tmp[NAME_MAX + 1];
     int to;
-    int rc = create_tmp(folder, name, tmp, &to);
+    int rc = create_tmp(folder, name, like->st_mode & MODE, tmp, &to);
 
     if (rc)
         return rc;

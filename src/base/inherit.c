@@ -57,7 +57,12 @@ void inherit_give(int fd)
 
 int inherit_create(int dirfd, const char *name, int flags, int *fd)
 {
-    int rc = io_open(dirfd, name, flags | O_CREAT | O_EXCL, 0666, fd);
+    return inherit_create_as(dirfd, name, flags, 0666, fd);
+}
+
+int inherit_create_as(int dirfd, const char *name, int flags, mode_t mode, int *fd)
+{
+    int rc = io_open(dirfd, name, flags | O_CREAT | O_EXCL, mode, fd);
 
     if (!rc)
         inherit_give(*fd);

@@ -33,6 +33,9 @@ void inherit_give(int fd);
 /* Makes and opens a regular file, which must not exist; flags are those of open(2). 0 or -errno. */
 MUST_CHECK int inherit_create(int dirfd, const char *name, int flags, int *fd);
 
+/* The same, for whom mode lets in, too. */
+MUST_CHECK int inherit_create_as(int dirfd, const char *name, int flags, mode_t mode, int *fd);
+
 /*
  * Makes a directory, which is given away before it bears its name. 0 or -errno; -EEXIST
  * also when another thread was faster.

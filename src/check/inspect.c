@@ -240,6 +240,7 @@ static const struct known {
     {NAMES_PRIVATE, JOURNAL, NULL, 0, SCAN_FINE, inspect_journal},
     {NAMES_PRIVATE, "cover", NULL, 0, SCAN_FINE, inspect_cover},
     {NAMES_PRIVATE, "reindex", NULL, 0, SCAN_FINE, inspect_reindex},
+    {NAMES_PRIVATE, "snapshots", NULL, S_IFDIR, SCAN_FOREIGN, NULL},
     {NAMES_PRIVATE, INSPECT_LOST, NULL, S_IFDIR, SCAN_LOST_TYPE, NULL},
 };
 

@@ -18,6 +18,7 @@
 #include "archive/archive_index.h"
 #include "archive/detect.h"
 #include "archive/detect_bundle.h"
+#include "archive/snapshots.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "check/inspect.h"
@@ -62,6 +63,15 @@ static int by_path(const void *a, const void *b)
 
 /* --- the walk -------------------------------------------------------------- */
 
+/* A file with a name that no snapshot of the archive accounts for. */
+static bool is_strange(const struct scan *scan, uint32_t tile, const struct stat *st)
+{
+    char path[LAYOUT_PATH];
+
+    scan->layout->tile_path(tile, path);
+    return !snapshots_is_one(scan->archive) && !snapshots_name(scan->archive->dirfd, path, st);
+}
+
 static void count_tile(struct scan *scan, const struct inspect_place *place, const char *name,
                        const struct stat *st)
 {
@@ -72,7 +82,8 @@ static void count_tile(struct scan *scan, const struct inspect_place *place, con
         return;
     scan->present[tile / 8] |= (unsigned char)(1 << tile % 8);
     scan->tiles++;
-    scan->linked += st->st_nlink > 1;
+    if (st->st_nlink > 1)
+        scan->linked += is_strange(scan, tile, st);
     scan->bytes += blocks < size ? blocks : size;
 }
 

@@ -34,7 +34,7 @@ static int look(const struct archive *archive, struct changed *changed)
 
     changed->looks = calloc(archive->index.geometry.ntiles, sizeof(*changed->looks));
     if (changed->looks)
-        rc = changed->everything ? 0 : looks_take(archive, NULL, changed->looks);
+        rc = changed->everything ? 0 : looks_take(archive, NULL, changed->looks, NULL);
     if (rc)
         log_error("cannot look at the tiles of '%s': %s", archive->path, strerror(-rc));
     return rc;

@@ -17,6 +17,11 @@
 #define FORMAT_JOURNAL_NAME ".mosaicfs/journal"
 #define FORMAT_COVER_NAME ".mosaicfs/cover"
 #define FORMAT_REINDEX_NAME ".mosaicfs/reindex" /* tiles are on their way to their places */
+#define FORMAT_SNAPSHOTS ".mosaicfs/snapshots"
+#define FORMAT_SNAPSHOT_NAME 100     /* bytes of a snapshot's name, at most */
+#define FORMAT_SNAPSHOT_LIVE "live"  /* the archive itself, where a snapshot is named: none */
+#define FORMAT_SNAPSHOT_NEW ".new"   /* one that is being made */
+#define FORMAT_SNAPSHOT_GONE ".gone" /* one that is being deleted */
 
 #define FORMAT_TILES_MAX 1048576            /* 2^20: four base-32 digits */
 #define FORMAT_TILES_PER_FOLDER 1024        /* 2^10: the last two of them */

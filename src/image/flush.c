@@ -31,6 +31,11 @@ void flush_release(struct flush *flush)
     mutex_release(&flush->mutex);
 }
 
+void flush_fail(struct flush *flush, int rc)
+{
+    atomic_store(&flush->error, rc);
+}
+
 int flush_wait(struct flush *flush)
 {
     uint64_t need;

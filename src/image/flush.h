@@ -35,4 +35,7 @@ void flush_release(struct flush *flush);
  */
 MUST_CHECK int flush_wait(struct flush *flush);
 
+/* What a pass would have to do failed with -errno rc outside one: as final. Any thread. */
+void flush_fail(struct flush *flush, int rc);
+
 #endif

@@ -52,10 +52,12 @@ int image_open(struct store *store, bool read_only, struct image **out)
     for (size_t i = 0; i < STRIPES; i++)
         rwlock_init(&img->stripes[i].lock);
     mutex_init(&img->statting);
+    image_snapshot_init(img);
     flush_init(&img->flush, image_flush_pass, img);
     if (usage_init(&img->usage, img->geometry.ntiles) ||
         tileset_init(&img->dirty, img->geometry.ntiles) ||
         tileset_init(&img->met, img->geometry.ntiles) ||
+        tileset_init(&img->moved, img->geometry.ntiles) ||
         tileset_init(&img->flushing, img->geometry.ntiles)) {
         img->read_only = true; /* nothing to flush */
         (void)!image_close(img);
@@ -73,9 +75,11 @@ int image_close(struct image *img)
     usage_release(&img->usage);
     tileset_release(&img->dirty);
     tileset_release(&img->met);
+    tileset_release(&img->moved);
     tileset_release(&img->flushing);
     flush_release(&img->flush);
     mutex_release(&img->statting);
+    image_snapshot_release(img);
     for (size_t i = 0; i < STRIPES; i++)
         rwlock_release(&img->stripes[i].lock);
     free(img);
@@ -119,6 +123,7 @@ static bool is_known(const struct image *img, uint32_t tile)
 
 void image_gone(struct image *img, uint32_t tile)
 {
+    image_moved(img, tile);
     tileset_remove(&img->met, tile);
     usage_gone(&img->usage, tile);
 }
@@ -221,14 +226,16 @@ static int ensure(struct image *img, uint32_t tile, bool *made)
     *made = rc == 0;
     if (rc == 0 || rc == -EEXIST)
         image_met(img, tile);
-    if (rc == 0)
+    if (rc == 0) {
+        image_moved(img, tile);
         usage_stat(&img->usage, tile, &(struct store_stat){0});
+    }
     return rc == -EEXIST ? 0 : rc;
 }
 
 void image_unmake(struct image *img, uint32_t tile)
 {
-    if (store_remove(img->store, tile) == 0)
+    if (image_snapshot_settle(img, tile) == 0 && store_remove(img->store, tile) == 0)
         image_gone(img, tile);
 }
 
@@ -274,7 +281,8 @@ static int note_write(struct image *img, const struct geometry_piece *piece, con
                                     : image_note(img, piece->tile);
 }
 
-static int write_piece(struct image *img, const struct geometry_piece *piece, char *buf)
+/* -EMLINK: a snapshot holds it. */
+static int try_write(struct image *img, const struct geometry_piece *piece, char *buf)
 {
     struct rwlock *lock = image_stripe(img, piece->tile);
     int rc;
@@ -285,7 +293,7 @@ static int write_piece(struct image *img, const struct geometry_piece *piece, ch
         rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
         if (!rc)
             image_met(img, piece->tile);
-        if (rc != -ENOENT)
+        if (rc != -ENOENT && rc != -EMLINK)
             image_touched(img, piece->tile);
     }
     if (rc == -ENOENT)
@@ -294,6 +302,17 @@ static int write_piece(struct image *img, const struct geometry_piece *piece, ch
     if (rc != -ENOENT)
         return rc;
     return zero_is(buf, piece->len) ? 0 : write_new(img, piece, buf);
+}
+
+static int write_piece(struct image *img, const struct geometry_piece *piece, char *buf)
+{
+    int rc = try_write(img, piece, buf);
+
+    while (rc == -EMLINK) {
+        rc = image_snapshot_unshare(img, piece->tile);
+        rc = rc ? rc : try_write(img, piece, buf);
+    }
+    return rc;
 }
 
 int image_write(struct image *img, uint64_t off, const void *buf, size_t len)
@@ -306,7 +325,7 @@ int image_write(struct image *img, uint64_t off, const void *buf, size_t len)
     return inside(img, off, len) ? each_piece(img, off, len, (char *)buf, write_piece) : -ENOSPC;
 }
 
-static int allocate_piece(struct image *img, const struct geometry_piece *piece, char *unused)
+static int try_allocate(struct image *img, const struct geometry_piece *piece, char *unused)
 {
     struct rwlock *lock = image_stripe(img, piece->tile);
     bool made = false;
@@ -332,6 +351,17 @@ static int allocate_piece(struct image *img, const struct geometry_piece *piece,
     return rc;
 }
 
+static int allocate_piece(struct image *img, const struct geometry_piece *piece, char *unused)
+{
+    int rc = try_allocate(img, piece, unused);
+
+    while (rc == -EMLINK) {
+        rc = image_snapshot_unshare(img, piece->tile);
+        rc = rc ? rc : try_allocate(img, piece, unused);
+    }
+    return rc;
+}
+
 int image_allocate(struct image *img, uint64_t off, uint64_t len)
 {
     int rc = image_writable(img);
@@ -341,14 +371,13 @@ int image_allocate(struct image *img, uint64_t off, uint64_t len)
     return inside(img, off, len) ? each_piece(img, off, len, NULL, allocate_piece) : -ENOSPC;
 }
 
-/* With every stripe held no tile changes. */
-static void freeze(struct image *img) NO_THREAD_SAFETY
+void image_freeze(struct image *img) NO_THREAD_SAFETY
 {
     for (size_t i = 0; i < STRIPES; i++)
         rwlock_exclusive(&img->stripes[i].lock);
 }
 
-static void thaw(struct image *img) NO_THREAD_SAFETY
+void image_thaw(struct image *img) NO_THREAD_SAFETY
 {
     for (size_t i = 0; i < STRIPES; i++)
         rwlock_unlock(&img->stripes[i].lock);
@@ -362,11 +391,11 @@ int image_mark(struct image *img, char epoch[STORE_EPOCH])
         rc = image_flush(img); /* most of it, while requests go on */
     if (rc)
         return rc;
-    freeze(img);
+    image_freeze(img);
     rc = image_flush(img);
     if (!rc)
         rc = store_mark(img->store);
-    thaw(img);
+    image_thaw(img);
     return rc ? rc : store_tell(img->store, epoch);
 }
 

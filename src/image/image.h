@@ -101,6 +101,24 @@ bool image_failed(const struct image *img);
 MUST_CHECK int image_mark(struct image *img, char epoch[STORE_EPOCH]);
 
 /*
+ * A snapshot begins: from now on it is known which tiles come and go. Its directory is there;
+ * whoever makes the snapshot then gives it all tiles that there are, beside anything. 0 or
+ * -errno; -EROFS when read-only; -EOPNOTSUPP when the store has none.
+ */
+MUST_CHECK int image_snapshot_begin(struct image *img);
+
+/*
+ * The instant of the snapshot that has begun: 0, and its tiles hold what the image held then, on
+ * disk when this returns; only the entries of its directory may not be. *stalled is for how many
+ * nanoseconds requests were stopped. -EINVAL: none has begun; else -errno, and there is none.
+ */
+MUST_CHECK int image_snapshot_take(struct image *img, uint64_t *stalled);
+
+/* Around the deleting of a snapshot: as store_links_begin() and store_links_end(). */
+void image_snapshot_links_begin(struct image *img);
+void image_snapshot_links_end(struct image *img);
+
+/*
  * Counts all tiles once; later calls of image_usage() are exact from then on.
  * Runs beside all else; takes as long as listing and stat'ing every tile.
  */

@@ -24,6 +24,15 @@ static void flush_end(uint32_t tile, void *arg)
     run->rc = run->rc ? run->rc : rc;
 }
 
+static int tell(int rc)
+{
+    if (rc)
+        log_error(
+            "cannot write to disk: %s; all further writes fail until the image is mounted again",
+            strerror(-rc));
+    return rc;
+}
+
 int image_flush_pass(void *arg)
 {
     struct flush_run run = {.img = arg};
@@ -32,11 +41,15 @@ int image_flush_pass(void *arg)
     tileset_drain(&run.img->dirty, flush_begin, &run);
     tileset_drain(&run.img->flushing, flush_end, &run);
     rc = store_flush_entries(run.img->store);
-    rc = run.rc ? run.rc : rc;
+    return tell(run.rc ? run.rc : rc);
+}
+
+int image_flush_tile(struct image *img, uint32_t tile)
+{
+    int rc = store_flush(img->store, tile);
+
     if (rc)
-        log_error(
-            "cannot write to disk: %s; all further writes fail until the image is mounted again",
-            strerror(-rc));
+        flush_fail(&img->flush, tell(rc));
     return rc;
 }
 

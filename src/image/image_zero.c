@@ -14,21 +14,22 @@
 static int zero_whole(struct image *img, uint32_t tile)
 {
     bool empty;
-    int rc =
-        store_zero(img->store, tile, 0, geometry_tile_len(&img->store->geometry, tile), &empty);
+    int rc = store_zero(img->store, tile, 0, geometry_tile_len(&img->geometry, tile), &empty);
 
     image_touched(img, tile);
     return rc;
 }
 
-/* Removes the tile if it is there. */
-static int drop_tile(struct image *img, uint32_t tile)
+/* -EMLINK, as below: a snapshot holds it. */
+static int try_drop(struct image *img, uint32_t tile)
 {
     struct rwlock *lock = image_stripe(img, tile);
     int rc;
 
     rwlock_exclusive(lock);
     rc = image_note(img, tile);
+    if (!rc)
+        rc = image_snapshot_settle(img, tile);
     if (!rc)
         rc = store_remove(img->store, tile);
     if (rc == -EBUSY) {
@@ -41,8 +42,19 @@ static int drop_tile(struct image *img, uint32_t tile)
     return rc;
 }
 
-/* With keep, its space and the tile itself stay. */
-static int zero_part(struct image *img, const struct geometry_piece *piece, bool keep)
+/* Removes the tile if it is there. */
+static int drop_tile(struct image *img, uint32_t tile)
+{
+    int rc = try_drop(img, tile);
+
+    while (rc == -EMLINK) {
+        rc = image_snapshot_unshare(img, tile);
+        rc = rc ? rc : try_drop(img, tile);
+    }
+    return rc;
+}
+
+static int try_zero(struct image *img, const struct geometry_piece *piece, bool keep)
 {
     struct rwlock *lock = image_stripe(img, piece->tile);
     bool empty = false;
@@ -52,7 +64,7 @@ static int zero_part(struct image *img, const struct geometry_piece *piece, bool
     rc = image_note_present(img, piece->tile);
     if (!rc) {
         rc = store_zero(img->store, piece->tile, piece->off, piece->len, keep ? NULL : &empty);
-        if (rc != -ENOENT)
+        if (rc != -ENOENT && rc != -EMLINK)
             image_touched(img, piece->tile);
     }
     if (rc == -ENOENT)
@@ -62,6 +74,18 @@ static int zero_part(struct image *img, const struct geometry_piece *piece, bool
     if (!rc && empty)
         image_unmake(img, piece->tile);
     rwlock_unlock(lock);
+    return rc;
+}
+
+/* With keep, its space and the tile itself stay. */
+static int zero_part(struct image *img, const struct geometry_piece *piece, bool keep)
+{
+    int rc = try_zero(img, piece, keep);
+
+    while (rc == -EMLINK) {
+        rc = image_snapshot_unshare(img, piece->tile);
+        rc = rc ? rc : try_zero(img, piece, keep);
+    }
     return rc;
 }
 

@@ -20,6 +20,14 @@ struct stripe {
     struct rwlock lock;
 } __attribute__((aligned(64))); /* a cache line each */
 
+/* Passed by who unshares a tile, which takes long; closed before all stripes are taken. */
+struct gate {
+    struct mutex mutex;
+    pthread_cond_t changed;
+    bool GUARDED closed;
+    unsigned GUARDED inside;
+};
+
 struct image {
     /* fixed after open */
     struct store *store;
@@ -29,10 +37,15 @@ struct image {
     struct stripe stripes[STRIPES];
     struct tileset dirty;    /* written and not yet flushed */
     struct tileset flushing; /* used by the running flush alone */
-    struct tileset met; /* tiles that the store had for a request; a count may not come to them */
+    struct tileset met;   /* tiles that the store had for a request; a count may not come to them */
+    struct tileset moved; /* tiles that came, went or were unshared while a snapshot is made */
+    atomic_bool snapping; /* one is being made: they are told to moved */
+    atomic_bool settling; /* what it holds is not on disk yet */
     struct flush flush;
     struct usage usage;
     atomic_bool stop_counting;
+    struct mutex snapshot; /* held by who makes one */
+    struct gate gate;
     struct mutex statting; /* held while a tile is stat'ed for usage: the newest stat wins */
 };
 
@@ -51,12 +64,44 @@ struct flush_run {
 /* One pass of the flush; arg is the image. 0 or -errno, logged. */
 MUST_CHECK int image_flush_pass(void *arg);
 
+/*
+ * Outside a pass: a failure is as final, for the kernel reports it once. 0 or -errno, logged.
+ * Caller holds the tile's stripe exclusively.
+ */
+MUST_CHECK int image_flush_tile(struct image *img, uint32_t tile);
+
 /* The store had the tile. Caller holds its stripe. */
 static inline void image_met(struct image *img, uint32_t tile)
 {
     if (!tileset_has(&img->met, tile))
         tileset_add(&img->met, tile);
 }
+
+/* The tile has another file than before, or none. Caller holds its stripe exclusively. */
+static inline void image_moved(struct image *img, uint32_t tile)
+{
+    if (atomic_load_explicit(&img->snapping, memory_order_relaxed))
+        tileset_add(&img->moved, tile);
+}
+
+/*
+ * The store said -EMLINK, as a snapshot holds the tile: now it may be written, unless there is a
+ * new one. Caller holds no stripe. 0 or -errno, logged.
+ */
+MUST_CHECK int image_snapshot_unshare(struct image *img, uint32_t tile);
+
+void image_snapshot_init(struct image *img);
+void image_snapshot_release(struct image *img);
+
+/*
+ * The tile's file is about to be lost to us: what a snapshot has of it must be on disk. Caller
+ * holds its stripe exclusively. 0 or -errno.
+ */
+MUST_CHECK int image_snapshot_settle(struct image *img, uint32_t tile);
+
+/* With every stripe held no tile changes. */
+void image_freeze(struct image *img);
+void image_thaw(struct image *img);
 
 /* The tile is gone, by us. Caller holds its stripe exclusively. */
 void image_gone(struct image *img, uint32_t tile);

@@ -54,6 +54,16 @@ MUST_CHECK int changes_mark(struct changes *changes);
 MUST_CHECK int changes_mark_tell(struct changes *changes, char epoch[JOURNAL_EPOCH]);
 
 /*
+ * Between the two the files of tiles get other names, or lose some, by our own hand: that alone
+ * does not make them look as if somebody else had changed them. What cannot be done here only
+ * makes a list longer. One caller at a time, beside all else.
+ */
+struct changes_links;
+struct changes_links *changes_links_begin(struct changes *changes);
+/* Of NULL, too. Frees it. */
+void changes_links_end(struct changes *changes, struct changes_links *links);
+
+/*
  * Looks whether another program has replaced the journal; if so, says it and begins a new one.
  * Every ten seconds at most, unless it is the last time. One caller at a time.
  */

@@ -56,6 +56,21 @@ struct changes {
 /* Finds the state to begin with, in changes_start.c. 0 or -errno, logged. */
 MUST_CHECK int changes_start(struct changes *changes);
 
+/* All tiles, in changes_mark.c. */
+
+/* looks_take(), at a time that is past all that was changed before. 0 or -errno. */
+MUST_CHECK int changes_mark_look(struct changes *changes, uint32_t *looks, uint32_t *bodies);
+
+/*
+ * The looks of the tiles that sector number has the cells of, as the journal has them. 0 or
+ * -errno.
+ */
+MUST_CHECK int changes_mark_old(struct changes *changes, uint32_t number,
+                                uint32_t old[FORMAT_JOURNAL_CELLS]) REQUIRES(changes->file);
+
+/* How many tiles from first on have their cells in one sector. */
+uint32_t changes_mark_count(const struct changes *changes, uint32_t first);
+
 /* The file, in changes_file.c. */
 
 /* Logs that the journal cannot be verb'd. Returns rc. */

@@ -149,7 +149,7 @@ static int time_past_all(struct changes *changes, struct timespec *past) REQUIRE
     return rc ? rc : file_time(changes, past);
 }
 
-static int look_around(struct changes *changes, uint32_t *looks)
+int changes_mark_look(struct changes *changes, uint32_t *looks, uint32_t *bodies)
 {
     struct timespec past;
     int rc;
@@ -157,14 +157,12 @@ static int look_around(struct changes *changes, uint32_t *looks)
     mutex_lock(&changes->file);
     rc = is_noting(changes) ? time_past_all(changes, &past) : -EIO;
     mutex_unlock(&changes->file);
-    return rc ? rc : looks_take(changes->archive, &past, looks);
+    return rc ? rc : looks_take(changes->archive, &past, looks, bodies);
 }
 
 /* --- what came of it -------------------------------------------------------------------------- */
 
-/* The looks of the tiles that sector number has the cells of, as the journal has them. */
-static int old_looks(struct changes *changes, uint32_t number, uint32_t old[FORMAT_JOURNAL_CELLS])
-    REQUIRES(changes->file)
+int changes_mark_old(struct changes *changes, uint32_t number, uint32_t old[FORMAT_JOURNAL_CELLS])
 {
     int rc = changes_file_read(changes, number + journal_cell_sectors(changes->ntiles), old);
 
@@ -175,8 +173,7 @@ static int old_looks(struct changes *changes, uint32_t number, uint32_t old[FORM
     return 0;
 }
 
-/* How many tiles from first on have their cells in one sector. */
-static uint32_t in_sector(const struct changes *changes, uint32_t first)
+uint32_t changes_mark_count(const struct changes *changes, uint32_t first)
 {
     uint32_t rest = changes->ntiles - first;
 
@@ -191,7 +188,7 @@ static bool has_cells(struct changes *changes, uint32_t number) REQUIRES(changes
 
     if (changes_file_read(changes, number, cells))
         return false;
-    for (uint32_t i = 0; i < in_sector(changes, first); i++)
+    for (uint32_t i = 0; i < changes_mark_count(changes, first); i++)
         if (cells[i] < atomic_load(&changes->cells[first + i]))
             return false;
     return true;
@@ -205,9 +202,9 @@ static int note_sector(struct changes *changes, uint32_t number, const uint32_t 
     uint32_t before = atomic_load(&changes->epoch) - 1;
     uint32_t old[FORMAT_JOURNAL_CELLS];
     bool write = !has_cells(changes, number);
-    int rc = old_looks(changes, number, old);
+    int rc = changes_mark_old(changes, number, old);
 
-    for (uint32_t i = 0; !rc && i < in_sector(changes, first); i++)
+    for (uint32_t i = 0; !rc && i < changes_mark_count(changes, first); i++)
         if (looks_differ(old[i], looks[first + i]) &&
             atomic_load(&changes->cells[first + i]) < before) {
             atomic_store(&changes->cells[first + i], before);
@@ -237,8 +234,8 @@ static int write_looks(struct changes *changes, const uint32_t *looks) REQUIRES(
         uint32_t first = (number - 1) * FORMAT_JOURNAL_CELLS;
         uint32_t now[FORMAT_JOURNAL_CELLS] = {0}, old[FORMAT_JOURNAL_CELLS];
 
-        memcpy(now, looks + first, in_sector(changes, first) * sizeof(*now));
-        rc = old_looks(changes, number, old);
+        memcpy(now, looks + first, changes_mark_count(changes, first) * sizeof(*now));
+        rc = changes_mark_old(changes, number, old);
         if (!rc && memcmp(now, old, sizeof(now)) != 0)
             rc = changes_file_write(changes, number + nsectors, now);
     }
@@ -284,7 +281,7 @@ int changes_mark_tell(struct changes *changes, char epoch[JOURNAL_EPOCH])
 
     mutex_lock(&changes->telling);
     if (!rc)
-        rc = look_around(changes, looks);
+        rc = changes_mark_look(changes, looks, NULL);
     if (!rc)
         rc = tell(changes, looks, &word);
     mutex_unlock(&changes->telling);

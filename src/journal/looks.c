@@ -16,7 +16,7 @@
 struct walk {
     const struct archive *archive;
     const struct timespec *past;
-    uint32_t *looks;
+    uint32_t *looks, *bodies;
 };
 
 bool looks_differ(uint32_t a, uint32_t b)
@@ -29,15 +29,22 @@ static bool is_before(const struct timespec *a, const struct timespec *b)
     return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
 }
 
-static uint32_t look_at(const struct walk *walk, int folder, const char *name)
+static void look_at(const struct walk *walk, uint32_t tile, int folder, const char *name)
 {
+    struct timespec file;
     struct stat st;
 
-    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW))
-        return errno == ENOENT ? JOURNAL_ABSENT : JOURNAL_UNSURE;
+    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW)) {
+        walk->looks[tile] = errno == ENOENT ? JOURNAL_ABSENT : JOURNAL_UNSURE;
+        return;
+    }
     if (!S_ISREG(st.st_mode) || (walk->past && !is_before(&st.st_ctim, walk->past)))
-        return JOURNAL_UNSURE;
-    return journal_look(&st.st_ctim, &st.st_mtim, (uint64_t)st.st_size);
+        walk->looks[tile] = JOURNAL_UNSURE;
+    else
+        walk->looks[tile] = journal_look(&st.st_ctim, &st.st_mtim, (uint64_t)st.st_size);
+    file = (struct timespec){.tv_sec = (time_t)st.st_ino, .tv_nsec = (long)st.st_dev};
+    if (walk->bodies)
+        walk->bodies[tile] = journal_look(&file, &st.st_mtim, (uint64_t)st.st_size);
 }
 
 static int met(void *arg, uint32_t tile, int folder)
@@ -46,7 +53,7 @@ static int met(void *arg, uint32_t tile, int folder)
     char path[LAYOUT_PATH];
 
     walk->archive->index.layout->tile_path(tile, path);
-    walk->looks[tile] = look_at(walk, folder, strrchr(path, '/') + 1);
+    look_at(walk, tile, folder, strrchr(path, '/') + 1);
     return 0;
 }
 
@@ -61,9 +68,10 @@ static int look_into(struct walk *walk, const struct folders *folders, uint32_t 
     return rc == -ENOMEM ? rc : 0;
 }
 
-int looks_take(const struct archive *archive, const struct timespec *past, uint32_t *looks)
+int looks_take(const struct archive *archive, const struct timespec *past, uint32_t *looks,
+               uint32_t *bodies)
 {
-    struct walk walk = {archive, past, looks};
+    struct walk walk = {archive, past, looks, bodies};
     uint32_t ntiles = archive->index.geometry.ntiles, end;
     struct folders folders = {0};
     int rc = folders_init(&folders, archive->dirfd, archive->index.layout, ntiles);

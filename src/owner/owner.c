@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "archive/snapshots.h"
 #include "base/fs.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -240,9 +241,14 @@ int owner_exclude(const struct archive *archive)
     return take_flock(archive, false, &exclusive);
 }
 
-/* A writer must know every feature of the archive that says so. */
-static int check_features(const struct archive *archive)
+/* Nobody writes to a snapshot, and a writer must know every feature of the archive that says so. */
+static int check_writable(const struct archive *archive)
 {
+    if (snapshots_is_one(archive)) {
+        log_error("'%s' is a snapshot: it can only be read", archive->path);
+        log_note("mount it with --read-only; a copy of it elsewhere is an archive as any other");
+        return -EROFS;
+    }
     if (!archive->index.read_only)
         return 0;
     log_error("archive '%s' uses a feature of a newer version: it can only be read", archive->path);
@@ -296,7 +302,7 @@ int owner_lock(struct owner *owner, const struct archive *archive, const char *m
 int owner_enter(struct owner *owner)
 {
     const struct archive *archive = owner->archive;
-    int rc = owner->read_only ? 0 : check_features(archive);
+    int rc = owner->read_only ? 0 : check_writable(archive);
 
     if (!rc && owner->previous.pid)
         rc = leftovers_adopt(archive, owner->read_only);

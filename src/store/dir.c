@@ -54,24 +54,40 @@ static bool is_keeper(const struct dir *dir, uint32_t tile)
     return tile == dir->keepers[0] || tile == dir->keepers[1];
 }
 
+/* Whether the file may be written. */
+static int check_writable(struct dir *dir, struct fdcache_file *file)
+{
+    int rc = atomic_load(&file->write_error);
+
+    if (rc == -EMLINK)
+        rc = dir_snapshot_free(dir, file);
+    else if (rc)
+        rc = dir_file_complain(dir, "write", file->tile, rc);
+    /* Each time: what we know of its size is not what somebody else has made of it. */
+    return rc ? rc : dir_file_whole(dir, file);
+}
+
+/* Whatever stood in the way of writing may be gone by now. */
+static bool is_out_of_date(const struct dir *dir, const struct fdcache_file *file)
+{
+    int error = atomic_load(&file->write_error);
+
+    return error && (error != -EMLINK || !dir_file_named(dir, file));
+}
+
 /* The tile's file, to be written. */
 static int get_writable(struct dir *dir, uint32_t tile, struct fdcache_file **file)
 {
     int rc = fdcache_get(dir->cache, tile, true, file);
 
-    if (!rc && (*file)->write_error) {
-        /* Whatever stood in the way may be gone by now. */
+    if (!rc && is_out_of_date(dir, *file)) {
         fdcache_drop(dir->cache, *file);
         rc = fdcache_get(dir->cache, tile, true, file);
     }
-    if (rc == -ESTALE) {
-        rc = dir_file_replaced(dir, tile);
-    } else if (!rc && (*file)->write_error) {
-        rc = dir_file_complain(dir, "write", tile, (*file)->write_error);
-        fdcache_put(dir->cache, *file);
-    } else if (!rc) {
-        /* Each time: what we know of its size is not what somebody else has made of it. */
-        rc = dir_file_whole(dir, *file);
+    if (rc == -ESTALE)
+        return dir_file_replaced(dir, tile);
+    if (!rc) {
+        rc = check_writable(dir, *file);
         if (rc)
             fdcache_put(dir->cache, *file);
     }
@@ -318,6 +334,14 @@ static int dir_flush_entries(struct store *st)
     return rc ? rc : evicted;
 }
 
+static void dir_links_end(struct store *st)
+{
+    struct dir *dir = dir_of(st);
+
+    changes_links_end(dir->changes, dir->links);
+    dir->links = NULL;
+}
+
 static int dir_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found)
 {
     return folders_next(&dir_of(st)->folders, from, end, found);
@@ -342,6 +366,14 @@ static int dir_each(struct store *st, uint32_t from, uint32_t end, store_met *me
     return folders_each(&dir_of(st)->folders, from, end, met_in_folder, &walk);
 }
 
+static void dir_links_begin(struct store *st)
+{
+    struct dir *dir = dir_of(st);
+
+    dir_links_end(st);
+    dir->links = changes_links_begin(dir->changes);
+}
+
 static int dir_space(struct store *st, struct statvfs *out)
 {
     return fstatvfs(dir_of(st)->dirfd, out) ? -errno : 0;
@@ -357,7 +389,9 @@ static void dir_close(struct store *st)
 {
     struct dir *dir = dir_of(st);
 
+    dir_links_end(st);
     changes_close(dir->changes);
+    dir_snapshot_end(dir);
     bandmap_close(&dir->bandmap);
     fdcache_free(dir->cache);
     free((void *)dir->idents);
@@ -372,6 +406,7 @@ static const struct store_ops dir_ops = {
     .write = dir_write,
     .create = dir_create,
     .remove = dir_remove,
+    .unshare = dir_snapshot_unshare,
     .zero = dir_zero,
     .allocate = dir_allocate,
     .seek = dir_seek,
@@ -382,6 +417,11 @@ static const struct store_ops dir_ops = {
     .note = dir_note,
     .mark = dir_mark,
     .tell = dir_tell,
+    .snapshot_begin = dir_snapshot_begin,
+    .snapshot_tile = dir_snapshot_tile,
+    .snapshot_hold = dir_snapshot_hold,
+    .links_begin = dir_links_begin,
+    .links_end = dir_links_end,
     .flush_start = dir_flush_start,
     .flush = dir_flush,
     .flush_entries = dir_flush_entries,
@@ -428,6 +468,7 @@ int dir_open(const struct archive *archive, const struct dir_config *config, str
         dir->store = (struct store){&dir_ops, archive->index.geometry};
         dir->archive = archive;
         dir->dirfd = archive->dirfd;
+        dir->snapshot.fd = -1;
         dir->read_only = config->read_only;
         dir->covers = config->covers;
         dir->uid = geteuid();

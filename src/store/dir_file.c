@@ -236,8 +236,7 @@ int dir_file_open(void *arg, struct fdcache_file *file)
     return 0;
 }
 
-/* Whether the tile's name is that of the open file. */
-static bool is_named(const struct dir *dir, const struct fdcache_file *file)
+bool dir_file_named(const struct dir *dir, const struct fdcache_file *file)
 {
     char path[LAYOUT_PATH];
     struct stat named, st;
@@ -258,7 +257,7 @@ int dir_file_sync(void *arg, struct fdcache_file *file)
     if (rc)
         return dir_file_tell(dir, "sync", file->tile, rc);
     /* Without names? Some file systems count them wrong, once one of two is gone. */
-    if (links == 0 && !is_named(dir, file) && !atomic_load(&file->leaving)) {
+    if (links == 0 && !dir_file_named(dir, file) && !atomic_load(&file->leaving)) {
         log_error("cannot sync tile %" PRIu32 ": another program has removed its file", file->tile);
         return -EIO;
     }

@@ -19,6 +19,13 @@
 
 #define DIR_NOBODY UINT32_MAX
 
+/* The snapshot that is being made; see dir_snapshot.c. */
+struct dir_snapshot {
+    int fd; /* its directory, or -1 */
+    struct folders folders;
+    atomic_bool holds; /* it has a name for its tiles, but none itself yet */
+};
+
 struct dir {
     struct store store;
     /* fixed after open */
@@ -36,9 +43,11 @@ struct dir {
     const struct layout *layout;
     uint32_t keepers[2]; /* tiles that are not removed, or DIR_NOBODY */
     struct fdcache *cache;
-    struct folders folders;  /* guards itself */
-    struct changes *changes; /* likewise; NULL when read-only */
-    struct bandmap bandmap;  /* likewise */
+    struct folders folders;      /* guards itself */
+    struct changes *changes;     /* likewise; NULL when read-only */
+    struct changes_links *links; /* of links_begin() */
+    struct bandmap bandmap;      /* likewise */
+    struct dir_snapshot snapshot;
 };
 
 static inline struct dir *dir_of(struct store *st)
@@ -58,6 +67,19 @@ MUST_CHECK int dir_seek(struct store *st, uint32_t tile, uint64_t off, enum stor
                         uint64_t *found);
 
 MUST_CHECK int dir_replaced(struct store *st, struct store_replaced *out);
+
+MUST_CHECK int dir_snapshot_unshare(struct store *st, uint32_t tile);
+MUST_CHECK int dir_snapshot_begin(struct store *st);
+MUST_CHECK int dir_snapshot_tile(struct store *st, uint32_t tile);
+void dir_snapshot_hold(struct store *st);
+/* Once begun or not. */
+void dir_snapshot_end(struct dir *dir);
+
+/*
+ * The tile's file, open to be written, had another name. 0: it has none now, and may be
+ * written; -EMLINK: one in a snapshot, not logged; else logged.
+ */
+MUST_CHECK int dir_snapshot_free(const struct dir *dir, struct fdcache_file *file);
 
 /* Compares name and open file: an operation of struct fdcache_ops. Logs what it finds. */
 void dir_replaced_look(void *arg, struct fdcache_file *file);
@@ -115,6 +137,9 @@ MUST_CHECK int dir_file_whole(const struct dir *dir, const struct fdcache_file *
 MUST_CHECK int dir_file_absent(const struct dir *dir, uint32_t tile);
 /* The same, apart from whether the archive is still there. */
 MUST_CHECK int dir_file_rival(const struct dir *dir, uint32_t tile);
+
+/* Whether the tile's name is that of the open file. */
+bool dir_file_named(const struct dir *dir, const struct fdcache_file *file);
 
 /* The operations of struct fdcache_ops; arg is a struct dir. */
 MUST_CHECK int dir_file_open(void *arg, struct fdcache_file *file);

@@ -28,9 +28,9 @@ struct fdcache_file {
     int fd;
     uint64_t payload; /* where the tile's bytes begin */
     bool writing;     /* it was opened to be written, too, not just read */
-    int write_error;  /* -errno of opening it for writing, when only reading was possible */
     bool mappable;    /* mincore(2) tells us the truth about it */
     /* any holder */
+    atomic_int write_error; /* -errno of opening it for writing, when only reading was possible */
     atomic_uint_fast64_t wanted; /* bytes that were to be read out of a mapping, without one */
     _Atomic(char *) map;         /* NULL: not mapped. Taken away only while nobody holds it */
     atomic_uint_fast64_t size;   /* of the file, in bytes: never below the true one */

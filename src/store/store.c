@@ -65,6 +65,12 @@ int store_remove(struct store *st, uint32_t tile)
     return checked(st->ops->remove(st, tile));
 }
 
+int store_unshare(struct store *st, uint32_t tile)
+{
+    check_tile(st, tile);
+    return st->ops->unshare ? checked(st->ops->unshare(st, tile)) : -EOPNOTSUPP;
+}
+
 int store_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty)
 {
     check_range(st, tile, off, len);
@@ -140,6 +146,34 @@ int store_mark(struct store *st)
 int store_tell(struct store *st, char epoch[STORE_EPOCH])
 {
     return checked(st->ops->tell(st, epoch));
+}
+
+int store_snapshot_begin(struct store *st)
+{
+    return st->ops->snapshot_begin ? checked(st->ops->snapshot_begin(st)) : -EOPNOTSUPP;
+}
+
+int store_snapshot_tile(struct store *st, uint32_t tile)
+{
+    check_tile(st, tile);
+    return checked(st->ops->snapshot_tile(st, tile));
+}
+
+void store_snapshot_hold(struct store *st)
+{
+    st->ops->snapshot_hold(st);
+}
+
+void store_links_begin(struct store *st)
+{
+    if (st->ops->links_begin)
+        st->ops->links_begin(st);
+}
+
+void store_links_end(struct store *st)
+{
+    if (st->ops->links_end)
+        st->ops->links_end(st);
 }
 
 int store_flush_start(struct store *st, uint32_t tile)

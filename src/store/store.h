@@ -20,6 +20,8 @@
  *   run at the same time on different tiles.
  * - Before create, write, remove, zero or allocate of a tile, its caller has
  *   noted it in the running epoch.
+ * - write, zero and allocate of a tile that a snapshot holds are -EMLINK: nothing is
+ *   done, nothing logged, and unshare makes it possible. unshare excludes what create does.
  * - Two writes of one tile that overlap may run at the same time. Each aligned
  *   4 KiB block then holds one or the other, never a mixture.
  */
@@ -84,6 +86,11 @@ struct store_ops {
     /* -EBUSY: this one has to stay, whatever its bytes are. Not logged. */
     int (*remove)(struct store *st, uint32_t tile);
     /*
+     * Gives the tile a file of its own, with the same bytes, if a snapshot holds the one it has.
+     * The old one has been flushed. NULL: there are no snapshots.
+     */
+    int (*unshare)(struct store *st, uint32_t tile);
+    /*
      * The range reads as zeros afterwards, and its space is given back where
      * the file system can. *empty tells that no data is left in the tile.
      * empty NULL: instead, the space that the range occupies is kept for later writes.
@@ -137,6 +144,21 @@ struct store_ops {
      * thread, beside anything.
      */
     int (*tell)(struct store *st, char epoch[STORE_EPOCH]);
+    /*
+     * The three steps of a snapshot, see image_snapshot.c; one caller at a time. From begin
+     * on, the new snapshot's directory is known. tile has the tile in it as it is in the
+     * archive: absent, or the same file; nobody makes, removes or unshares it meanwhile. From
+     * hold on, during which no tile changes, the snapshot holds its tiles. NULL: there are none.
+     */
+    int (*snapshot_begin)(struct store *st);
+    int (*snapshot_tile)(struct store *st, uint32_t tile);
+    void (*snapshot_hold)(struct store *st);
+    /*
+     * Between the two the files of tiles get names in snapshots, or lose them, which is no change
+     * of a tile. One caller at a time, beside all else. NULL: there are no files.
+     */
+    void (*links_begin)(struct store *st);
+    void (*links_end)(struct store *st);
     /* Starts writing the tile's bytes back, without waiting. May do nothing. */
     int (*flush_start)(struct store *st, uint32_t tile);
     /* What was written to the tile before the call is on stable storage after it. */
@@ -172,6 +194,7 @@ MUST_CHECK int store_write(struct store *st, uint32_t tile, uint64_t off, const 
                            size_t len);
 MUST_CHECK int store_create(struct store *st, uint32_t tile);
 MUST_CHECK int store_remove(struct store *st, uint32_t tile);
+MUST_CHECK int store_unshare(struct store *st, uint32_t tile);
 MUST_CHECK int store_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len, bool *empty);
 MUST_CHECK int store_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t len);
 MUST_CHECK int store_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
@@ -187,6 +210,11 @@ bool store_noted(struct store *st, uint32_t tile);
 MUST_CHECK int store_note(struct store *st, const uint32_t *tiles, size_t n);
 MUST_CHECK int store_mark(struct store *st);
 MUST_CHECK int store_tell(struct store *st, char epoch[STORE_EPOCH]);
+MUST_CHECK int store_snapshot_begin(struct store *st);
+MUST_CHECK int store_snapshot_tile(struct store *st, uint32_t tile);
+void store_snapshot_hold(struct store *st);
+void store_links_begin(struct store *st);
+void store_links_end(struct store *st);
 MUST_CHECK int store_flush_start(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush_entries(struct store *st);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Tiles that snapshots hold, and the snapshot that is being made. What a snapshot holds is
+ * known by the names of a file alone (archive/snapshots.h). So a file that is open to be
+ * written has been looked at when it was opened, and is looked at again once a snapshot
+ * may have taken it: hold() makes all of them files with another name, -EMLINK, until
+ * somebody wants to write and finds out.
+ *
+ * A tile is replaced by a copy that is whole and durable before it gets the tile's name; the
+ * name follows with the next flush of entries. A crash leaves the old file or the new one,
+ * with the same bytes, and perhaps TILE.tmp.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "archive/snapshots.h"
+#include "archive/tilefile.h"
+#include "base/io.h"
+#include "store/dir_impl.h"
+
+static int whose(const struct dir *dir, const struct fdcache_file *file, enum snapshots_hold *hold)
+{
+    char path[LAYOUT_PATH];
+
+    dir->layout->tile_path(file->tile, path);
+    return snapshots_hold(dir->dirfd, path, file->fd, atomic_load(&dir->snapshot.holds), hold);
+}
+
+int dir_snapshot_free(const struct dir *dir, struct fdcache_file *file)
+{
+    enum snapshots_hold hold;
+    int rc = whose(dir, file, &hold);
+
+    if (rc)
+        return dir_file_complain(dir, "write", file->tile, rc);
+    if (hold == SNAPSHOTS_HELD)
+        return -EMLINK;
+    if (hold == SNAPSHOTS_OTHER)
+        return dir_file_complain(dir, "write", file->tile, -EMLINK);
+    atomic_store(&file->write_error, 0);
+    return 0;
+}
+
+static int replace(struct dir *dir, struct fdcache_file *file)
+{
+    uint32_t tile = file->tile;
+    char path[LAYOUT_PATH];
+    const char *name;
+    struct stat st;
+    int folder;
+    int rc = fstat(file->fd, &st) ? -errno : 0;
+
+    if (!rc)
+        rc = dir_file_folder(dir, tile, path, &name, &folder);
+    if (rc)
+        return rc;
+    fdcache_leaving(dir->cache, tile, true);
+    dir_replaced_forget(dir, tile);
+    do
+        rc = tilefile_replace(folder, name, NULL, 0, file->fd, 0, &st, false);
+    while (dir_file_again(dir, rc));
+    close(folder);
+    folders_touch(&dir->folders, tile);
+    if (rc)
+        fdcache_leaving(dir->cache, tile, false);
+    else
+        fdcache_forget(dir->cache, tile);
+    return rc;
+}
+
+int dir_snapshot_unshare(struct store *st, uint32_t tile)
+{
+    struct dir *dir = dir_of(st);
+    struct fdcache_file *file;
+    int rc = fdcache_get(dir->cache, tile, true, &file);
+
+    if (rc)
+        return rc == -ESTALE ? dir_file_replaced(dir, tile) : rc;
+    rc = atomic_load(&file->write_error);
+    if (rc == -EMLINK)
+        rc = dir_snapshot_free(dir, file);
+    if (rc == -EMLINK) {
+        rc = replace(dir, file);
+        rc = rc ? dir_file_complain(dir, "copy", tile, rc) : 0;
+    }
+    fdcache_put(dir->cache, file);
+    return rc;
+}
+
+/* --- the one that is being made --------------------------------------------------------------- */
+
+void dir_snapshot_end(struct dir *dir)
+{
+    struct dir_snapshot *snapshot = &dir->snapshot;
+
+    folders_release(&snapshot->folders);
+    if (snapshot->fd >= 0)
+        close(snapshot->fd);
+    snapshot->fd = -1;
+}
+
+int dir_snapshot_begin(struct store *st)
+{
+    static const char path[] = FORMAT_SNAPSHOTS "/" FORMAT_SNAPSHOT_NEW;
+    struct dir *dir = dir_of(st);
+    struct dir_snapshot *snapshot = &dir->snapshot;
+    int rc;
+
+    dir_snapshot_end(dir);
+    atomic_store(&snapshot->holds, false);
+    rc = io_open(dir->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &snapshot->fd);
+    if (!rc)
+        rc = folders_init(&snapshot->folders, snapshot->fd, dir->layout, st->geometry.ntiles);
+    return rc == -ENOENT ? -EINVAL : dir_file_mapped(rc);
+}
+
+int dir_snapshot_tile(struct store *st, uint32_t tile)
+{
+    struct dir *dir = dir_of(st);
+
+    return dir_file_mapped(snapshots_tile(&dir->folders, &dir->snapshot.folders, tile));
+}
+
+/* Nobody holds a file to write it. One that cannot be written for another reason stays so. */
+static void doubt(void *arg, struct fdcache_file *file)
+{
+    int none = 0;
+
+    if (file->writing)
+        atomic_compare_exchange_strong(&file->write_error, &none, -EMLINK);
+}
+
+void dir_snapshot_hold(struct store *st)
+{
+    struct dir *dir = dir_of(st);
+
+    atomic_store(&dir->snapshot.holds, true);
+    fdcache_each(dir->cache, doubt, NULL);
+    dir_snapshot_end(dir);
+}
