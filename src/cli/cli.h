@@ -22,6 +22,7 @@ extern const struct command cmd_help;
 extern const struct command cmd_info;
 extern const struct command cmd_mount;
 extern const struct command cmd_reindex;
+extern const struct command cmd_snapshot;
 extern const struct command cmd_umount;
 
 /* All commands in the order of help, ends with NULL. In main.c. */

@@ -11,7 +11,7 @@ static void list_commands(void)
           "Commands:\n",
           stdout);
     for (unsigned i = 0; commands[i]; i++)
-        printf("  %-8s%s\n", commands[i]->name, commands[i]->summary);
+        printf("  %-9s%s\n", commands[i]->name, commands[i]->summary);
     fputs("\nOptions:\n"
           "  -h, --help     show this text\n"
           "  -V, --version  show the versions of mosaicfs and libfuse\n"

@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/cover_check.h"
 #include "cli/mount_args.h"
+#include "drive/snapshot.h"
 #include "mount/daemon.h"
 #include "mount/mountpoint.h"
 #include "mount/process.h"
@@ -21,6 +22,7 @@
 
 struct plan {
     const char *archive;
+    char snapshot[PATH_MAX]; /* the directory of the one that is to be mounted */
     char mountpoint[PATH_MAX];
     struct mount_args mount;
     struct covers_source covers; /* that were given; path "": none */
@@ -78,12 +80,28 @@ static int check_place(const struct plan *plan)
     return CLI_FAILED;
 }
 
+/* A snapshot is an archive, which nobody changes. */
+static int find_snapshot(struct plan *plan, const char *name)
+{
+    struct archive archive;
+    int rc = archive_open_dir(plan->archive, &archive);
+
+    if (!rc)
+        rc = snapshot_path(&archive, name, plan->snapshot);
+    archive_close(&archive);
+    plan->archive = plan->snapshot;
+    plan->mount.read_only = true;
+    return rc ? CLI_FAILED : 0;
+}
+
 static int make_plan(struct plan *plan, const struct args *args)
 {
     int rc;
 
     *plan = (struct plan){.archive = args->operands[0]};
     rc = mount_args_collect(&plan->mount, args);
+    if (!rc && opt_given(args, "snapshot"))
+        rc = find_snapshot(plan, opt_value(args, "snapshot"));
     if (plan->mount.debug)
         log_debug_on();
     if (!rc)
@@ -143,6 +161,7 @@ static const struct opt opts[] = {
     {"read-only", 'r', NULL,
      "mount read-only, leaving the archive untouched;\n"
      "other read-only mounts may exist"},
+    {"snapshot", 0, "NAME", "mount that snapshot of ARCHIVE, read-only"},
     {"foreground", 'f', NULL,
      "stay in the foreground until it is unmounted; log to\n"
      "stderr, or to --log FILE"},
@@ -164,7 +183,8 @@ static const struct opt opts[] = {
 const struct command cmd_mount = {
     .name = "mount",
     .summary = "present an archive as one file of fixed size",
-    .synopsis = "[-r] [-f] [-o OPT,OPT] [--fuse=\"ARGS\"] [--on-full=WHAT] [--cover FILE|DIR] "
+    .synopsis = "[-r] [--snapshot NAME] [-f] [-o OPT,OPT] [--fuse=\"ARGS\"] [--on-full=WHAT] "
+                "[--cover FILE|DIR] "
                 "[--cover-max SIZE] [--log FILE] [--debug] ARCHIVE PATH",
     .description = "Mounts ARCHIVE as the file PATH and returns when it can be used. PATH is an\n"
                    "empty file, or is created, and removed again at unmount. Attach it to a loop\n"

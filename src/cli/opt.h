@@ -30,7 +30,7 @@ struct opt_alias {
     const char *stands_for;
 };
 
-#define OPERANDS_MAX 2
+#define OPERANDS_MAX 3
 
 struct command {
     const char *name;

@@ -92,14 +92,44 @@ static int answer_replaced(const struct control_server *server, const void *in, 
     return rc;
 }
 
+static int answer_snapshot_begin(const struct control_server *server, const void *in, void *out)
+{
+    return image_snapshot_begin(server->img);
+}
+
+static int answer_snapshot_take(const struct control_server *server, const void *in, void *out)
+{
+    struct control_snapshot *snapshot = out;
+
+    return image_snapshot_take(server->img, &snapshot->stalled);
+}
+
+static int answer_links_begin(const struct control_server *server, const void *in, void *out)
+{
+    image_snapshot_links_begin(server->img);
+    return 0;
+}
+
+static int answer_links_end(const struct control_server *server, const void *in, void *out)
+{
+    image_snapshot_links_end(server->img);
+    return 0;
+}
+
 static const struct call {
     unsigned cmd; /* its number tells how long in and out are, too */
     bool writer;  /* for handles that may write */
     int (*answer)(const struct control_server *server, const void *in, void *out);
 } calls[] = {
-    {CONTROL_STATUS, false, answer_status},     {CONTROL_MARK, true, answer_mark},
-    {CONTROL_WAITING, false, answer_waiting},   {CONTROL_ARCHIVE, false, answer_archive},
+    {CONTROL_STATUS, false, answer_status},
+    {CONTROL_MARK, true, answer_mark},
+    {CONTROL_WAITING, false, answer_waiting},
+    {CONTROL_ARCHIVE, false, answer_archive},
     {CONTROL_REPLACED, false, answer_replaced},
+    {CONTROL_SNAPSHOT_BEGIN, true, answer_snapshot_begin},
+    {CONTROL_SNAPSHOT_TAKE, true, answer_snapshot_take},
+    {CONTROL_LINKS_BEGIN, true, answer_links_begin},
+    {CONTROL_LINKS_END, true, answer_links_end},
 };
 
 int control_answer(const struct control_server *server, bool writer, unsigned cmd, const void *in,

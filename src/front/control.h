@@ -83,6 +83,24 @@ static_assert(sizeof(struct control_replaced) == 72, "fixed for ever");
 
 #define CONTROL_REPLACED _IOR('M', 7, struct control_replaced)
 
+/*
+ * The two halves of a snapshot, whose directory whoever asks has made and fills in between with a
+ * second name for each tile; see image_snapshot_begin() and image_snapshot_take(). For handles
+ * that may write.
+ */
+struct control_snapshot {
+    uint64_t stalled; /* nanoseconds for which requests were stopped */
+};
+
+static_assert(sizeof(struct control_snapshot) == 8, "fixed for ever");
+
+#define CONTROL_SNAPSHOT_BEGIN _IO('M', 8)
+#define CONTROL_SNAPSHOT_TAKE _IOR('M', 9, struct control_snapshot)
+
+/* Around the deleting of a snapshot: that tiles lose a name is no change of them. As above. */
+#define CONTROL_LINKS_BEGIN _IO('M', 10)
+#define CONTROL_LINKS_END _IO('M', 11)
+
 /* --- the server's side -------------------------------------------------------- */
 
 struct image;

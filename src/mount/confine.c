@@ -68,7 +68,7 @@ struct ruleset {
 #define MAY_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define MAY_WRITE                                                                \
     (LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE | LANDLOCK_ACCESS_FS_MAKE_REG | \
-     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | FS_REFER)
 #define MAY_GIVE LANDLOCK_ACCESS_FS_REMOVE_DIR /* a new folder is renamed */
 
 /* All that a kernel with this version can forbid. */

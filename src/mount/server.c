@@ -39,6 +39,8 @@ struct question {
     bool told;                 /* that it takes long */
     int rc;                    /* what came of it */
     char epoch[STORE_EPOCH];   /* of CONTROL_MARK */
+    unsigned long call;        /* of a snapshot */
+    struct control_snapshot snapshot;
     struct control_replaced replaced;
     struct control_archive room; /* for the answer */
 };
@@ -124,6 +126,16 @@ static void work_mark(void *arg)
         close(fd);
 }
 
+static void work_snapshot(void *arg)
+{
+    struct question *question = arg;
+    int fd = open_file(question->mount, O_WRONLY);
+
+    question->rc = fd < 0 ? fd : ioctl(fd, question->call, &question->snapshot) ? -errno : 0;
+    if (fd >= 0)
+        close(fd);
+}
+
 static void work_replaced(void *arg)
 {
     struct question *question = arg;
@@ -200,6 +212,25 @@ int server_mark(const struct mount *mount, const struct server *server, char epo
         log_error("%s '%s': %s", what, mount->mountpoint, strerror(-rc));
     else
         snprintf(epoch, STORE_EPOCH, "%s", question.epoch);
+    return rc;
+}
+
+int server_snapshot(const struct mount *mount, const struct server *server, unsigned long call,
+                    uint64_t *stalled)
+{
+    static const char what[] = "cannot make or delete a snapshot of what is mounted on";
+    struct question question = {.mount = mount, .server = *server, .call = call};
+    int rc =
+        server->silent ? -ETIMEDOUT : put_question(&question, work_snapshot, PATIENCE_MS, wait_on);
+
+    if (rc == -ETIMEDOUT)
+        health_tell(what, mount->mountpoint, server->pid);
+    else if (rc == -ENOTTY)
+        log_error("%s '%s': the process that serves it is of an older version", what,
+                  mount->mountpoint);
+    else if (rc)
+        log_error("%s '%s': %s", what, mount->mountpoint, strerror(-rc));
+    *stalled = question.snapshot.stalled;
     return rc;
 }
 

@@ -59,6 +59,13 @@ MUST_CHECK int server_mark(const struct mount *mount, const struct server *serve
                            char epoch[STORE_EPOCH]);
 
 /*
+ * A step of a snapshot of what a mount shows: CONTROL_SNAPSHOT_BEGIN or another call of it, see
+ * front/control.h. stalled: of CONTROL_SNAPSHOT_TAKE. 0 or -errno, logged.
+ */
+MUST_CHECK int server_snapshot(const struct mount *mount, const struct server *server,
+                               unsigned long call, uint64_t *stalled);
+
+/*
  * Has the process behind a mount look for tiles that other programs replaced under
  * it. Tells of them, as what is named so. How many there are; 0, too, when it does not know.
  */
