@@ -67,12 +67,17 @@ int archive_open_dir(const char *path, struct archive *archive)
     return rc;
 }
 
-/* Places of tiles may be empty for the moment, and would be zeros. */
-static int refuse_unfinished(const struct archive *archive)
+static bool is_marked(const struct archive *archive, const char *mark)
 {
     struct stat st;
 
-    if (fstatat(archive->dirfd, FORMAT_REINDEX_NAME, &st, AT_SYMLINK_NOFOLLOW))
+    return fstatat(archive->dirfd, mark, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Places of tiles may be empty for the moment, and would be zeros. */
+static int refuse_reindexed(const struct archive *archive)
+{
+    if (!is_marked(archive, FORMAT_REINDEX_NAME))
         return 0;
     log_error("cannot use archive '%s': 'mosaicfs reindex' is putting its tiles back in their "
               "places, or was interrupted",
@@ -81,13 +86,33 @@ static int refuse_unfinished(const struct archive *archive)
     return -EBUSY;
 }
 
-int archive_read(struct archive *archive)
+/* Some tiles may be those of the snapshot, and others not yet. */
+static int refuse_rolled_back(const struct archive *archive)
+{
+    if (!is_marked(archive, FORMAT_ROLLBACK_NAME))
+        return 0;
+    log_error(
+        "cannot use archive '%s': 'mosaicfs snapshot rollback' is running, or was interrupted",
+        archive->path);
+    log_note("unless it is still running, run it again: '%s' names the snapshot",
+             FORMAT_ROLLBACK_NAME);
+    return -EBUSY;
+}
+
+int archive_read_between(struct archive *archive)
 {
     int rc = archive_index_load(archive);
 
     if (!rc)
-        rc = refuse_unfinished(archive);
+        rc = refuse_reindexed(archive);
     return rc ? rc : detect_archive(archive);
+}
+
+int archive_read(struct archive *archive)
+{
+    int rc = refuse_rolled_back(archive);
+
+    return rc ? rc : archive_read_between(archive);
 }
 
 int archive_open(const char *path, struct archive *archive)

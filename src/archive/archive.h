@@ -40,10 +40,13 @@ MUST_CHECK int archive_open_dir(const char *path, struct archive *archive);
 
 /*
  * Reads the index, and what only the tiles tell; refuses an archive whose tiles a
- * reindex has not finished putting back. Holds for as long as a lock that was
+ * reindex or a rollback has not finished putting back. Holds for as long as a lock that was
  * taken before, see drive/drive.h. 0 or -errno.
  */
 MUST_CHECK int archive_read(struct archive *archive);
+
+/* The same, also of an archive whose rollback to a snapshot was interrupted: for that one. */
+MUST_CHECK int archive_read_between(struct archive *archive);
 
 /*
  * Whether a directory above path, which is absolute and without links, is an archive; then

@@ -176,13 +176,12 @@ int snapshots_hold(int archive_dirfd, const char *path, int fd, bool with_new,
 
 /* --- a tile's second name --------------------------------------------------------------------- */
 
-static int tell_tile(const struct layout *layout, uint32_t tile, int rc)
+static int tell_tile(const char *verb, const struct layout *layout, uint32_t tile, int rc)
 {
     char path[LAYOUT_PATH];
 
     layout->tile_path(tile, path);
-    log_error("cannot add tile '%s' to the snapshot: %s", path,
-              rc == -EINVAL ? io_why(rc) : strerror(-rc));
+    log_error("cannot %s tile '%s': %s", verb, path, rc == -EINVAL ? io_why(rc) : strerror(-rc));
     return rc;
 }
 
@@ -226,18 +225,18 @@ static int add_tile(struct folders *snapshot, uint32_t tile, int from, const cha
     return rc;
 }
 
-static int drop_tile(struct folders *snapshot, uint32_t tile)
+static int drop_tile(struct folders *folders, uint32_t tile)
 {
     char path[LAYOUT_PATH];
     const char *name;
     int to;
-    int rc = folders_open(snapshot, tile, path, &name, &to);
+    int rc = folders_open(folders, tile, path, &name, &to);
 
     if (rc)
         return rc == -ENOENT ? 0 : rc;
     rc = unlinkat(to, name, 0) && errno != ENOENT ? -errno : 0;
     close(to);
-    folders_touch(snapshot, tile);
+    folders_touch(folders, tile);
     return rc;
 }
 
@@ -254,7 +253,60 @@ int snapshots_tile(const struct folders *archive, struct folders *snapshot, uint
     }
     if (rc == -ENOENT)
         rc = drop_tile(snapshot, tile);
-    return rc ? tell_tile(archive->layout, tile, rc) : 0;
+    return rc ? tell_tile("link", archive->layout, tile, rc) : 0;
+}
+
+/* --- and back --------------------------------------------------------------------------------- */
+
+/* The new name is one of the old file first: a link does not replace what is there. */
+static int relink(int from, int to, const char *name)
+{
+    char tmp[NAME_MAX + 1];
+    struct stat st;
+    int rc = stat_entry(from, name, &st);
+
+    if (!rc && !S_ISREG(st.st_mode))
+        rc = -EINVAL;
+    if (!rc && snprintf(tmp, sizeof(tmp), "%s.tmp", name) > NAME_MAX)
+        rc = -ENAMETOOLONG;
+    if (!rc && unlinkat(to, tmp, 0) && errno != ENOENT)
+        rc = -errno;
+    if (!rc && linkat(from, name, to, tmp, 0))
+        rc = -errno;
+    if (!rc && renameat(to, tmp, to, name))
+        rc = -errno;
+    return rc;
+}
+
+static int restore_from(struct folders *archive, uint32_t tile, int from)
+{
+    char path[LAYOUT_PATH];
+    const char *name;
+    int to;
+    int rc = folders_make(archive, tile, path, &name, &to);
+
+    if (rc)
+        return rc;
+    rc = relink(from, to, name);
+    close(to);
+    folders_touch(archive, tile);
+    return rc;
+}
+
+int snapshots_restore(const struct folders *snapshot, struct folders *archive, uint32_t tile)
+{
+    char path[LAYOUT_PATH];
+    const char *name;
+    int from;
+    int rc = folders_open(snapshot, tile, path, &name, &from);
+
+    if (!rc) {
+        rc = restore_from(archive, tile, from);
+        close(from);
+    }
+    if (rc == -ENOENT)
+        rc = drop_tile(archive, tile);
+    return rc ? tell_tile("roll back", archive->layout, tile, rc) : 0;
 }
 
 /* --- removing one ----------------------------------------------------------------------------- */

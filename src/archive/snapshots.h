@@ -58,6 +58,13 @@ bool snapshots_name(int archive_dirfd, const char *path, const struct stat *file
 MUST_CHECK int snapshots_tile(const struct folders *archive, struct folders *snapshot,
                               uint32_t tile);
 
+/*
+ * What the tile is in the snapshot, it is in the archive afterwards. After a crash it is that or
+ * what it was before. 0 or -errno, logged.
+ */
+MUST_CHECK int snapshots_restore(const struct folders *snapshot, struct folders *archive,
+                                 uint32_t tile);
+
 /* Removes directory name, which is below fd, and what is in it. 0 or -errno, not logged. */
 MUST_CHECK int snapshots_remove(int fd, const char *name);
 

@@ -114,6 +114,15 @@ static void inspect_reindex(const struct scan *scan, struct scan_finding *f)
         f->kind = SCAN_REINDEX_UNFINISHED;
 }
 
+static void inspect_rollback(const struct scan *scan, struct scan_finding *f)
+{
+    struct record record;
+    enum owner_state state;
+
+    if (owner_look(scan->archive, &record, &state) || state != OWNER_ALIVE)
+        f->kind = SCAN_ROLLBACK_UNFINISHED;
+}
+
 /* At the top of the archive. When in doubt, it does. */
 static bool exists(const struct scan *scan, const char *name)
 {
@@ -240,6 +249,7 @@ static const struct known {
     {NAMES_PRIVATE, JOURNAL, NULL, 0, SCAN_FINE, inspect_journal},
     {NAMES_PRIVATE, "cover", NULL, 0, SCAN_FINE, inspect_cover},
     {NAMES_PRIVATE, "reindex", NULL, 0, SCAN_FINE, inspect_reindex},
+    {NAMES_PRIVATE, "rollback", NULL, 0, SCAN_FINE, inspect_rollback},
     {NAMES_PRIVATE, "snapshots", NULL, S_IFDIR, SCAN_FOREIGN, NULL},
     {NAMES_PRIVATE, INSPECT_LOST, NULL, S_IFDIR, SCAN_LOST_TYPE, NULL},
 };

@@ -132,7 +132,8 @@ static int scan_name(struct scan *scan, const struct inspect_place *place, const
 
     inspect_name(scan, place, name, &f, &st);
     count_rival(scan, place, name, &st, &f);
-    scan->reindexing = scan->reindexing || f.kind == SCAN_REINDEX_UNFINISHED;
+    scan->reindexing =
+        scan->reindexing || f.kind == SCAN_REINDEX_UNFINISHED || f.kind == SCAN_ROLLBACK_UNFINISHED;
     if (f.kind != SCAN_FINE) {
         int rc = scan_add(scan, &f, place->path, name);
 

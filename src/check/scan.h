@@ -38,12 +38,13 @@ enum scan_kind {
     SCAN_JOURNAL_DAMAGED, /* why or err; size damaged sectors */
     SCAN_COVER_DAMAGED,   /* err, or 0 */
     SCAN_COVER_UNREADABLE,
-    SCAN_REINDEX_UNFINISHED, /* it was interrupted: the archive is refused until it is run again */
-    SCAN_PRIVATE_TYPE,       /* .mosaicfs is no directory */
-    SCAN_LOST_TYPE,          /* nor is its lost+found */
-    SCAN_HARD_LINKS,         /* size tiles */
-    SCAN_LAYOUTS_MIXED,      /* tiles by which names: both, size only ours, want only another's */
-    SCAN_HEADS_UNKNOWN,      /* nobody can tell how long the pictures before the tiles are */
+    SCAN_REINDEX_UNFINISHED,  /* it was interrupted: the archive is refused until it is run again */
+    SCAN_ROLLBACK_UNFINISHED, /* likewise */
+    SCAN_PRIVATE_TYPE,        /* .mosaicfs is no directory */
+    SCAN_LOST_TYPE,           /* nor is its lost+found */
+    SCAN_HARD_LINKS,          /* size tiles */
+    SCAN_LAYOUTS_MIXED,       /* tiles by which names: both, size only ours, want only another's */
+    SCAN_HEADS_UNKNOWN,       /* nobody can tell how long the pictures before the tiles are */
     /* in the place of a tile or a folder */
     SCAN_FOLDER_MISSING, /* where there is but one */
     SCAN_FOLDER_TYPE,

@@ -22,6 +22,7 @@ static const struct kind {
     [SCAN_COVER_DAMAGED] = {"cover-damaged", false, SCAN_KINDS_GOES},
     [SCAN_COVER_UNREADABLE] = {"cover-unreadable", false, SCAN_KINDS_STAYS},
     [SCAN_REINDEX_UNFINISHED] = {"reindex-unfinished", false, SCAN_KINDS_STAYS},
+    [SCAN_ROLLBACK_UNFINISHED] = {"rollback-unfinished", false, SCAN_KINDS_STAYS},
     [SCAN_PRIVATE_TYPE] = {"private-type", false, SCAN_KINDS_STAYS},
     [SCAN_LOST_TYPE] = {"lost-found-type", false, SCAN_KINDS_STAYS},
     [SCAN_HARD_LINKS] = {"hard-links", false, SCAN_KINDS_STAYS},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Makes, lists, deletes and compares snapshots; what that is, and in which order it is done, stands
- * in drive/snapshot.c. Of a mounted archive the process that serves it takes the instant.
+ * Makes, lists, deletes and compares snapshots, and goes back to one; what that is, and in which
+ * order it is done, stands in drive/snapshot.c. Of a mounted archive the process that serves it
+ * takes the instant.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,6 +21,17 @@
 #include "front/control.h"
 #include "mount/served.h"
 #include "mount/server.h"
+
+static int open_between(const char *path, struct archive *archive)
+{
+    int rc = archive_open_dir(path, archive);
+
+    if (!rc)
+        rc = archive_read_between(archive);
+    if (rc)
+        archive_close(archive);
+    return rc;
+}
 
 /* What an action works on. */
 struct work {
@@ -132,6 +144,36 @@ static int run_delete(const struct work *work)
         first = first ? first : rc;
     }
     return first;
+}
+
+/* --- rollback --------------------------------------------------------------------------------- */
+
+static int run_rollback(const struct work *work)
+{
+    const char *name = work->names[0];
+    struct snapshot_rolled rolled;
+    struct json_object *json;
+    int rc = snapshot_rollback(work->archive, name, &rolled);
+
+    if (rc)
+        return rc;
+    if (!work->json) {
+        printf("rolled back '");
+        print_name(work->archive->path);
+        printf("' to snapshot '");
+        print_name(name);
+        printf("': %" PRIu32 " tiles replaced, %" PRIu32 " removed\n", rolled.replaced,
+               rolled.removed);
+        return 0;
+    }
+    rc = json_begin(&json);
+    if (rc)
+        return json_complain(rc);
+    json_add_text(json, "archive", work->archive->path);
+    json_add_text(json, "name", name);
+    json_add_number(json, "replaced", rolled.replaced);
+    json_add_number(json, "removed", rolled.removed);
+    return json_complain(json_end(json, stdout));
 }
 
 /* --- list ------------------------------------------------------------------------------------- */
@@ -250,12 +292,14 @@ static const struct action {
     const char *name;
     unsigned least, most; /* names that it takes */
     bool json, paths;     /* it has --json, and --deleted and --null */
+    int (*open)(const char *path, struct archive *archive);
     int (*run)(const struct work *work);
 } actions[] = {
-    {"create", 1, 1, true, false, run_create},
-    {"list", 0, 0, true, false, run_list},
-    {"delete", 1, UINT32_MAX, false, false, run_delete},
-    {"diff", 2, 2, true, true, run_diff},
+    {"create", 1, 1, true, false, archive_open, run_create},
+    {"list", 0, 0, true, false, archive_open, run_list},
+    {"delete", 1, UINT32_MAX, false, false, archive_open, run_delete},
+    {"rollback", 1, 1, true, false, open_between, run_rollback},
+    {"diff", 2, 2, true, true, archive_open, run_diff},
 };
 
 static const struct action *find_action(const char *name)
@@ -291,7 +335,7 @@ static int with_archive(const struct args *args, const struct action *action)
     struct archive archive = {.dirfd = -1};
     struct served served;
     struct work work = {args, &archive, &served, args->operands + 2, opt_given(args, "json")};
-    int rc = served_open(&served, args->operands[1], archive_open, &archive);
+    int rc = served_open(&served, args->operands[1], action->open, &archive);
 
     if (!rc)
         rc = action->run(&work);
@@ -306,7 +350,8 @@ static int run(const struct args *args)
     int rc;
 
     if (!action)
-        return opt_usage_error(args->command, "'%s' is not one of create, list, delete, diff",
+        return opt_usage_error(args->command,
+                               "'%s' is not one of create, list, delete, rollback, diff",
                                args->operands[0]);
     rc = check(args, action);
     if (rc)
@@ -323,12 +368,14 @@ static const struct opt opts[] = {
 
 const struct command cmd_snapshot = {
     .name = "snapshot",
-    .summary = "make, list, delete and compare snapshots",
-    .synopsis = "create|list|delete|diff [--deleted] [-0] [--json] ARCHIVE|PATH [NAME ...]",
+    .summary = "make, list, delete and compare snapshots, and go back to one",
+    .synopsis =
+        "create|list|delete|rollback|diff [--deleted] [-0] [--json] ARCHIVE|PATH [NAME ...]",
     .description =
         "create ARCHIVE NAME     keeps the state of this instant, while the drive is in use\n"
         "list ARCHIVE            lists the snapshots, the oldest first\n"
         "delete ARCHIVE NAME...  deletes snapshots, and frees what only they hold\n"
+        "rollback ARCHIVE NAME   makes the archive, which is not mounted, what it was then\n"
         "diff ARCHIVE A B        prints the tiles that differ between two snapshots;\n"
         "                        B may be 'live', for the archive as it is now\n"
         "\n"

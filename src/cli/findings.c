@@ -271,6 +271,9 @@ static const struct row {
     [SCAN_REINDEX_UNFINISHED] =
         {.text = "a reindex has not ended: places of tiles may be empty, so the "
                  "archive cannot be mounted"},
+    [SCAN_ROLLBACK_UNFINISHED] =
+        {.text = "a rollback has not ended: some tiles are those of the snapshot and others not "
+                 "yet, so the archive cannot be mounted"},
     [SCAN_PRIVATE_TYPE] = {.text = NO_DIRECTORY},
     [SCAN_LOST_TYPE] = {.text = NO_DIRECTORY},
     [SCAN_HARD_LINKS] = {.tell = detail_of_links},

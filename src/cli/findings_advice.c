@@ -34,6 +34,8 @@ static const char *const fixed[SCAN_KINDS] = {
     [SCAN_COVER_UNREADABLE] = "run this as the owner of the archive",
     [SCAN_REINDEX_UNFINISHED] = "if none is under way, run 'mosaicfs reindex ARCHIVE' again, with "
                                 "the same files",
+    [SCAN_ROLLBACK_UNFINISHED] = "if none is under way, run 'mosaicfs snapshot rollback ARCHIVE "
+                                 "NAME' again; the file says which",
     [SCAN_PRIVATE_TYPE] =
         "find out what it is and move it elsewhere; a directory is created when it is needed",
     [SCAN_LOST_TYPE] = "find out what it is and move it elsewhere by hand; a repair needs a "

@@ -85,7 +85,8 @@ static int refuse_covers(const struct archive *archive)
 
 static int read_archive(struct drive *drive, const struct drive_config *config)
 {
-    int rc = archive_read(&drive->archive);
+    int rc =
+        config->between ? archive_read_between(&drive->archive) : archive_read(&drive->archive);
 
     if (!rc && covers_given(config) && drive->archive.index.layout->head != LAYOUT_PICTURE)
         rc = refuse_covers(&drive->archive);

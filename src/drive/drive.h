@@ -28,6 +28,7 @@ struct drive_config {
     const char *mountpoint; /* for the record: absolute, or "" for a short use without a mount */
     enum drive_reach reach;
     bool read_only;
+    bool between;                       /* a rollback that was interrupted goes on */
     bool yield;                         /* what a Mac uses is opened read-only, not refused */
     unsigned max_open;                  /* tiles open at once, at least DIR_OPEN_MIN */
     const struct covers_source *covers; /* of new tiles; NULL or path "": as remembered */

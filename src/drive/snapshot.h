@@ -47,6 +47,18 @@ MUST_CHECK int snapshot_create(const struct archive *archive, const char *name,
 MUST_CHECK int snapshot_delete(const struct archive *archive, const char *name,
                                const struct snapshot_writer *writer);
 
+struct snapshot_rolled {
+    uint32_t replaced, removed; /* tiles */
+};
+
+/*
+ * Makes of the archive, which nobody uses, what it was in the snapshot. Of an archive whose index
+ * has been read, perhaps by archive_read_between(). After a crash the archive is refused until
+ * this is done again. 0 or -errno, logged: also -EBUSY when it is in use.
+ */
+MUST_CHECK int snapshot_rollback(const struct archive *archive, const char *name,
+                                 struct snapshot_rolled *rolled);
+
 /* The directory of a snapshot. 0; -EINVAL, -ENOENT or another -errno, logged. */
 MUST_CHECK int snapshot_path(const struct archive *archive, const char *name, char path[PATH_MAX]);
 

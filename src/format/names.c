@@ -48,6 +48,7 @@ static const struct base everywhere[] = {
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "journal", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "cover", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "reindex", "", TAGGED},
+    {NAMES_PRIVATE, NAMES_A_FILE, WORD, "rollback", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_DIRECTORY, WORD, "snapshots", "", TAGGED},
 };
 

@@ -93,6 +93,84 @@ snapshot_holds() {
     fi
 }
 
+@test "a rollback brings back every byte, in every layout, and other snapshots stay" {
+    local layout one two epoch
+    for layout in plain jpeg sparsebundle; do
+        case $layout in
+        jpeg)
+            has_jpeg || continue
+            picture cover.jpg red
+            new_drive -n 8 -s 1M --cover cover.jpg
+            ;;
+        sparsebundle)
+            has_plist || continue
+            new_drive -n 8 -s 1M --layout sparsebundle
+            ;;
+        *) new_drive -n 8 -s 1M ;;
+        esac
+        fill 0 6
+        one=$(digest_of drive)
+        mosaicfs snapshot create drive.img one
+        fill 2 2
+        fallocate --punch-hole --offset 0 --length $MiB drive
+        fill 7 1
+        two=$(digest_of drive)
+        mosaicfs snapshot create drive.img two
+        fill 4 1
+        try 1 mosaicfs snapshot rollback drive.img one
+        said 'in use'
+        umount_drive
+        epoch=$(mosaicfs changed --mark drive.img)
+        try 0 mosaicfs snapshot rollback drive.img one
+        printed '4 tiles replaced, 1 removed'
+        same 'what changed' 5 "$(($(mosaicfs changed --since "$epoch" drive.img | wc -l) + $(mosaicfs changed --since "$epoch" --deleted drive.img | wc -l)))"
+        try 0 mosaicfs check drive.img
+        mount_drive
+        same 'bytes' "$one" "$(digest_of drive)"
+        fill 1 1
+        umount_drive
+        snapshot_holds one "$one"
+        snapshot_holds two "$two"
+        mosaicfs snapshot rollback drive.img two
+        mount_drive
+        same 'bytes' "$two" "$(digest_of drive)"
+        umount_drive
+        rm -rf drive.img
+    done
+}
+
+@test "a rollback that is killed leaves an archive that is refused until it is done again" {
+    need strace plain
+    local n one status
+    new_drive -n 16 -s 256K
+    random $((4 * MiB)) | dd of=drive bs=1M conv=notrunc iflag=fullblock status=none
+    one=$(digest_of drive)
+    mosaicfs snapshot create drive.img one
+    random $((4 * MiB)) | dd of=drive bs=1M conv=notrunc iflag=fullblock status=none
+    umount_drive
+    cp -a drive.img master.img
+    for n in 1 2 9 15 16 17; do
+        rm -rf drive.img
+        cp -a master.img drive.img
+        status=0
+        strace -qq -o trace -e trace=renameat,renameat2 -e inject=renameat,renameat2:signal=KILL:when=$((n + 1)) \
+            mosaicfs snapshot rollback drive.img one || status=$?
+        [ "$status" != 0 ] || continue
+        if [ -e drive.img/.mosaicfs/rollback ]; then
+            same 'what the mark says' one "$(<drive.img/.mosaicfs/rollback)"
+            try 1 mosaicfs mount drive.img drive
+            said 'rollback'
+            try 1 mosaicfs info drive.img
+            try 3 mosaicfs check drive.img
+        fi
+        try 0 mosaicfs snapshot rollback drive.img one
+        mount_drive
+        same "bytes after a kill at $n" "$one" "$(digest_of drive)"
+        umount_drive
+    done
+    [ "$n" = 17 ]
+}
+
 @test "to make or delete a snapshot changes no tile: a mirror by epochs goes on" {
     local mode epoch
     mosaicfs create -n 8 -s 1M drive.img

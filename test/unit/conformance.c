@@ -20,7 +20,7 @@
 #define BLOCK 4096
 #define MIB (1024 * 1024)
 #define PERIOD (251 * 255) /* of pattern(); an odd number: no block repeats */
-#define NTILES 6000 /* six folders of 1024, the last one partly used */
+#define NTILES 6000        /* six folders of 1024, the last one partly used */
 
 /* 6000 tiles each; the last is partial where sectors allow it. */
 static const struct {
