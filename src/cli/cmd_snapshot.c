@@ -19,6 +19,7 @@
 #include "cli/progress.h"
 #include "drive/snapshot.h"
 #include "front/control.h"
+#include "mount/freeze.h"
 #include "mount/served.h"
 #include "mount/server.h"
 
@@ -49,7 +50,13 @@ static void print_name(const char *name)
 
 /* --- an archive in use ------------------------------------------------------------------------ */
 
-static int step_served(void *arg, enum snapshot_step step, uint64_t *stalled)
+/* The mount that is asked, and whether what lies on the drive is frozen for the instant. */
+struct asked {
+    const struct served *served;
+    bool freeze;
+};
+
+static int ask(const struct served *served, enum snapshot_step step, uint64_t *stalled)
 {
     static const unsigned long calls[] = {
         [SNAPSHOT_BEGIN] = CONTROL_SNAPSHOT_BEGIN,
@@ -57,20 +64,36 @@ static int step_served(void *arg, enum snapshot_step step, uint64_t *stalled)
         [SNAPSHOT_LINKS_BEGIN] = CONTROL_LINKS_BEGIN,
         [SNAPSHOT_LINKS_END] = CONTROL_LINKS_END,
     };
-    const struct served *served = arg;
     uint64_t unused;
 
     return server_snapshot(served->mount, &served->server, calls[step],
                            stalled ? stalled : &unused);
 }
 
+static int step_asked(void *arg, enum snapshot_step step, uint64_t *stalled)
+{
+    const struct asked *asked = arg;
+    struct freeze freeze;
+    int rc, thawed;
+
+    if (step != SNAPSHOT_TAKE || !asked->freeze)
+        return ask(asked->served, step, stalled);
+    rc = freeze_begin(&asked->served->mounts, asked->served->mount, &freeze);
+    if (rc)
+        return rc;
+    rc = ask(asked->served, step, stalled);
+    thawed = freeze_end(&freeze);
+    return rc ? rc : thawed;
+}
+
 /* Whoever only reads an archive keeps others from writing to it. */
-static int find_writer(const struct work *work, struct snapshot_writer *writer,
+static int find_writer(const struct work *work, struct asked *asked, struct snapshot_writer *writer,
                        const struct snapshot_writer **found)
 {
     const struct mount *mount = work->served->mount;
 
-    *writer = (struct snapshot_writer){step_served, (void *)work->served};
+    *asked = (struct asked){work->served, opt_given(work->args, "freeze")};
+    *writer = (struct snapshot_writer){step_asked, asked};
     *found = mount ? writer : NULL;
     if (!mount || !mount->read_only)
         return 0;
@@ -118,9 +141,10 @@ static int run_create(const struct work *work)
 {
     const struct snapshot_writer *found;
     struct snapshot_writer writer;
+    struct asked asked;
     struct progress progress;
     struct snapshot_made made;
-    int rc = find_writer(work, &writer, &found);
+    int rc = find_writer(work, &asked, &writer, &found);
 
     if (rc)
         return rc;
@@ -136,7 +160,8 @@ static int run_delete(const struct work *work)
 {
     const struct snapshot_writer *found;
     struct snapshot_writer writer;
-    int first = find_writer(work, &writer, &found);
+    struct asked asked;
+    int first = find_writer(work, &asked, &writer, &found);
 
     for (char **name = work->names; first != -EROFS && *name; name++) {
         int rc = snapshot_delete(work->archive, *name, found);
@@ -324,6 +349,8 @@ static int check(const struct args *args, const struct action *action)
     if (opt_given(args, "json") && !action->json)
         return opt_usage_error(args->command, "%s: there is nothing to print as JSON",
                                action->name);
+    if (opt_given(args, "freeze") && action->run != run_create)
+        return opt_usage_error(args->command, "--freeze is for 'create'");
     if (paths && (!action->paths || opt_given(args, "json")))
         return opt_usage_error(args->command,
                                "--deleted and --null are for the paths that 'diff' prints");
@@ -360,6 +387,9 @@ static int run(const struct args *args)
 }
 
 static const struct opt opts[] = {
+    {"freeze", 0, NULL,
+     "create: freeze the file system on the drive for that\n"
+     "moment, so that it is clean in the snapshot"},
     {"deleted", 0, NULL, "diff: list tiles that no longer exist, not those that do"},
     {"null", '0', NULL, "diff: end each path with a zero byte"},
     {"json", 0, NULL, "print a JSON object, for scripts"},
@@ -369,8 +399,8 @@ static const struct opt opts[] = {
 const struct command cmd_snapshot = {
     .name = "snapshot",
     .summary = "make, list, delete and compare snapshots, and go back to one",
-    .synopsis =
-        "create|list|delete|rollback|diff [--deleted] [-0] [--json] ARCHIVE|PATH [NAME ...]",
+    .synopsis = "create|list|delete|rollback|diff [--freeze] [--deleted] [-0] [--json] "
+                "ARCHIVE|PATH [NAME ...]",
     .description =
         "create ARCHIVE NAME     keeps the state of this instant, while the drive is in use\n"
         "list ARCHIVE            lists the snapshots, the oldest first\n"

@@ -328,6 +328,68 @@ snapshot_holds() {
     said 'mounted read-only'
 }
 
+@test "--freeze: the file system in the snapshot is clean, and files are whole" {
+    need loop ext4
+    local loop
+    new_drive -n 64 -s 1M
+    mkfs.ext4 -q drive
+    loop=$(losetup --find --show drive)
+    mkdir m
+    try 1 mosaicfs snapshot create --freeze drive.img none
+    said 'none is mounted here'
+    refuse test -e drive.img/$SNAPSHOTS/none
+    mount "$loop" m
+    cp -r "$root/src" m/
+    mosaicfs snapshot create drive.img torn
+    try 0 mosaicfs snapshot create --freeze drive.img clean
+    touch m/after # it goes on
+    mosaicfs mount --snapshot clean drive.img snapshot
+    fsck.ext4 -fn snapshot
+    refuse grep -q needs_recovery <(dumpe2fs -h snapshot 2>&1)
+    losetup --find --show --read-only snapshot >loop2
+    mkdir s
+    mount -o ro "$(<loop2)" s
+    diff -r m/src s/src
+    refuse test -e s/after
+    umount s
+    losetup -d "$(<loop2)"
+    umount_at snapshot
+    # One that was not frozen has a journal to replay.
+    cp -r drive.img/$SNAPSHOTS/torn torn.img
+    mosaicfs mount torn.img torn
+    grep -q needs_recovery <(dumpe2fs -h torn 2>&1)
+    quiet fsck.ext4 -fp torn || true
+    fsck.ext4 -fn torn
+    umount_at torn
+    umount m
+    losetup -d "$loop"
+}
+
+@test "--freeze: what is frozen goes on when the command is killed, at any moment" {
+    need loop ext4
+    local loop i pid
+    new_drive -n 32 -s 1M
+    mkfs.ext4 -q drive
+    loop=$(losetup --find --show drive)
+    mkdir m
+    mount "$loop" m
+    for i in {1..20}; do
+        echo "$i" >m/file
+        background mosaicfs snapshot create --freeze drive.img "s$i" >/dev/null 2>&1
+        pid=$!
+        sleep "0.0$((i % 10))5"
+        kill -KILL "$pid" 2>/dev/null || true
+        timeout 10 sh -c "echo $i >m/other && sync -f m/other"
+    done
+    # Frozen by somebody else, it is refused and stays frozen.
+    fsfreeze -f m
+    try 1 mosaicfs snapshot create --freeze drive.img last
+    said 'it is frozen already'
+    fsfreeze -u m
+    umount m
+    losetup -d "$loop"
+}
+
 @test "100 snapshots beside fio: each is of one instant, and fio finds its bytes" {
     need fio loop
     local i job
