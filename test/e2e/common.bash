@@ -13,6 +13,7 @@
 # The shell of bats is large and traces each of its commands: to start a program,
 # or a subshell as $(...) does, takes it longer than anything else that a test does.
 # So what every test needs is done in the shell itself: $(<FILE) does not start one.
+# And only the commands of the test itself are traced, not those of functions.
 
 root=${BATS_TEST_DIRNAME:?}
 root=${root%/*/*}
@@ -51,6 +52,7 @@ teardown() {
 # MOSAICFS_REQUIRE names that one.
 need() {
     local what
+    trace_less
     for what; do
         "has_$what" && continue
         case ",${MOSAICFS_REQUIRE:-}," in
@@ -103,8 +105,34 @@ has_user() {
 
 # --- the frame of a test -----------------------------------------------------
 
+# bats has a handler run before each command, to tell afterwards which one failed: that takes
+# half a millisecond, more than most commands of a function do. From here on it runs before the
+# commands of the test alone; where in a function one failed, bash knows when it has.
+trace_less() {
+    [[ $- == *T* ]] && declare -F bats_capture_stack_trace bats_debug_trap bats_error_trap >/dev/null || return 0
+    set +T
+    trap note_failure ERR
+}
+
+# What bats would have noted; nothing that comes later is to replace it.
+note_failure() {
+    BATS_ERROR_STATUS=${BATS_ERROR_STATUS:-$?}
+    bats_capture_stack_trace
+    # shellcheck disable=SC2034 # read by bats_error_trap
+    BATS_DEBUG_LAST_STACK_TRACE_IS_VALID=1
+    bats_debug_trap() { :; }
+    bats_error_trap
+}
+
+# Of a test that did all it had to.
+note_finish() { ! declare -F bats_capture_stack_trace >/dev/null || bats_capture_stack_trace; }
+
+# Asked before and after each test; that of bats starts date(1).
+get_mills_since_epoch() { echo "$((${EPOCHREALTIME/[.,]/} / 1000))"; }
+
 begin() {
     local new
+    trace_less
     printf -v new '%s/mosaicfs-e2e.%06x' "${TMPDIR:-/tmp}" $((SRANDOM & 0xffffff))
     mkdir -m 755 "$new" # other users come in too
     T=$new              # which is ours, and finish removes it
@@ -127,6 +155,8 @@ finish() {
     [ -z "${fuse_mode:-}" ] || chmod "$fuse_mode" /dev/fuse
     [ -z "${fuse_conf:-}" ] || umount /etc/fuse.conf
     rm -rf --one-file-system "$T"
+    # Not what the test did last is to be told.
+    [ "$failures" = 0 ] || [ -z "${BATS_TEST_COMPLETED:-}" ] || note_finish
     return "$failures"
 }
 

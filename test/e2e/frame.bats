@@ -99,6 +99,41 @@ END
     said_of 'a race'
 }
 
+@test "the line that failed is told, in the test and in a function of it" {
+    inner <<'END'
+TEST "good: nothing fails" {
+    true
+}
+TEST "bad: in a function" {
+    outer() {
+        true
+        [[ $1 = 2 ]]
+    }
+    true
+    outer 1
+}
+TEST "bad: in the test, after a function" {
+    contains log ''
+    true
+}
+TEST "bad: in a subshell" {
+    refuse false
+    (refuse true)
+    true
+}
+TEST "bad: at an unknown name" {
+    refuse false
+    set -u
+    : "$unknown"
+}
+END
+    said_of '\(from function .outer. in file inner.bats, line 8,'
+    said_of ' in test file inner.bats, line 11\)'
+    said_of '\(in test file inner.bats, line 14\)'
+    said_of '\(in test file inner.bats, line 19\)'
+    said_of '\(in test file inner.bats, line 25\)'
+}
+
 @test "a text that is not there is missed, and so is an empty one" {
     printf 'one\ntwo\0three\n' >file
     contains file one
