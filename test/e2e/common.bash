@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # What every end-to-end test shares. A test runs in a directory of its own, $T,
-# with the program under test first in PATH. Whatever it mounts, attaches or
+# with the program under test first in PATH, and behind it the helpers in C. Whatever it mounts, attaches or
 # starts below $T is undone in teardown, which fails the test when something
 # stays behind or when a daemon logged an error that nobody announced.
 #
@@ -20,7 +20,7 @@ root=${root%/*/*}
 # bats reads this again for each test of a file, in a process that inherits what the first time found.
 if [[ ${BUILD:-} != /* || $PATH: != "$BUILD:"* ]]; then
     BUILD=$(cd "$root" && realpath "${BUILD:-build}")
-    PATH=$BUILD:$PATH:/usr/sbin:/sbin
+    PATH=$BUILD:$BUILD/test/e2e:$PATH:/usr/sbin:/sbin
 fi
 HELPERS=$BUILD/test/e2e
 LC_ALL=C
@@ -73,7 +73,7 @@ has() {
 }
 
 has_file_system() {
-    grep -qw "$1" /proc/filesystems || modprobe -q "$1" 2>/dev/null
+    [[ $(</proc/filesystems)$'\n' == *$'\t'"$1"$'\n'* ]] || modprobe -q "$1" 2>/dev/null
 }
 
 has_root() { [ "$EUID" = 0 ]; }
@@ -112,16 +112,26 @@ trace_less() {
     [[ $- == *T* ]] && declare -F bats_capture_stack_trace bats_debug_trap bats_error_trap >/dev/null || return 0
     set +T
     trap note_failure ERR
+    trap note_timeout ABRT # which bats sends
 }
 
 # What bats would have noted; nothing that comes later is to replace it.
+# shellcheck disable=SC2034 # bats reads all of it
 note_failure() {
     BATS_ERROR_STATUS=${BATS_ERROR_STATUS:-$?}
     bats_capture_stack_trace
-    # shellcheck disable=SC2034 # read by bats_error_trap
     BATS_DEBUG_LAST_STACK_TRACE_IS_VALID=1
     bats_debug_trap() { :; }
     bats_error_trap
+}
+
+# shellcheck disable=SC2034
+note_timeout() {
+    BATS_TIMED_OUT=1
+    bats_capture_stack_trace
+    BATS_DEBUG_LAST_STACK_TRACE_IS_VALID=1
+    bats_debug_trap() { :; }
+    exit 1
 }
 
 # Of a test that did all it had to.
@@ -422,9 +432,10 @@ milliseconds() {
 
 # --- drives ------------------------------------------------------------------
 
-# mount_at ARCHIVE PATH [OPTION...]; mount_drive [OPTION...]: drive.img on drive.
+# mount_at ARCHIVE PATH [OPTION...]; mount_drive [OPTION...]: drive.img on drive. What
+# does not end is stopped when BATS_TEST_TIMEOUT is over.
 mount_at() {
-    timeout $((60 * ${TEST_SLOWNESS:-100} / 100)) mosaicfs mount --log "$T/log" "$@" 3>&- 4>&-
+    mosaicfs mount --log "$T/log" "$@" 3>&- 4>&-
 }
 
 # shellcheck disable=SC2120 # tests pass options
@@ -434,7 +445,7 @@ mount_drive() {
 
 # umount_at ARCHIVE|PATH
 umount_at() {
-    timeout $((60 * ${TEST_SLOWNESS:-100} / 100)) mosaicfs umount "$1"
+    mosaicfs umount "$1"
 }
 
 umount_drive() {
@@ -510,27 +521,8 @@ attach() {
 
 # --- bytes -------------------------------------------------------------------
 
-# Random bytes, none of them zero: a tile that ends in a zero is shorter than it was written.
-random() {
-    "$HELPERS/random" "$1"
-}
-
-# put OFFSET [DRIVE] <BYTES: writes standard input, and only returns when it is on disk.
-put() {
-    dd of="${2:-drive}" bs=1M iflag=fullblock oflag=seek_bytes seek="$1" \
-        conv=notrunc,fsync status=none
-}
-
-# get OFFSET LENGTH [DRIVE]: prints bytes, past all caches above the daemon.
-get() {
-    drop_cache "${3:-drive}"
-    dd if="${3:-drive}" bs=1M iflag=skip_bytes,count_bytes skip="$1" count="$2" status=none
-}
-
-# Makes the kernel forget what it has cached of a file.
-drop_cache() {
-    dd if="$1" iflag=nocache count=0 status=none
-}
+# put, get and random: programs, in test/e2e/*.c. What random writes has no zeros, since a
+# tile that ends in one is shorter than it was written.
 
 digest() {
     local sum
@@ -545,7 +537,9 @@ zeros() {
 
 # picture FILE COLOUR [SIZE]: a JPEG, not quite of one colour.
 picture() {
-    convert -size "${3:-320x240}" "gradient:$2-white" -quality 90 "$1"
+    local made=${BATS_RUN_TMPDIR:?}/$2-${3:-320x240}.jpg
+    [ -e "$made" ] || convert -size "${3:-320x240}" "gradient:$2-white" -quality 90 "$made"
+    cp "$made" "$1"
 }
 
 # --- archives ----------------------------------------------------------------
