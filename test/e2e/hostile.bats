@@ -14,7 +14,8 @@ setup() {
 
 # --- what must not be touched -------------------------------------------------
 
-# The access times are old, so that any read moves them.
+# The access times are old, so that any read moves them. It stays good as long as
+# nothing_outside() has nothing to say.
 bait() {
     rm -rf outside
     mkdir -p outside/folder outside/private
@@ -26,9 +27,10 @@ bait() {
     find outside -type f -exec touch -a -d '3 days ago' {} +
 }
 
+# In the order of the folders, which stays as long as nothing in them changes.
 witness() {
-    find outside ! -type d -printf '%p %y %m %u %s %n %i %T@ %C@ %A@\n' | sort
-    find outside -type d -printf '%p %m %u %n %T@ %C@\n' | sort
+    find outside \( -type d -printf '%p %m %u %n %T@ %C@\n' \) -o \
+        -printf '%p %y %m %u %s %n %i %T@ %C@ %A@\n'
 }
 
 # watched COMMAND...: notes every file that it opens, and its children. The
@@ -37,53 +39,31 @@ watched() {
     strace -D -f --seccomp-bpf -y -qq -e trace=%file -o "$T/trace.$((++traces))" -- "$@"
 }
 
-untraced() {
-    ! pgrep -f "^strace .*$T/trace" >/dev/null
-}
-
 # Nothing below outside/ was opened, changed or read since bait().
 nothing_outside() {
-    wait_for 20 untraced
-    refuse grep -shE "= [0-9]+<$T/outside" trace.*
-    same 'what is outside' "$(cat before)" "$(witness)"
-}
-
-fresh_archive() {
-    rm -rf drive.img
-    mosaicfs create -n 4 -s 1M drive.img >/dev/null
-    cp drive.img/mosaicfs.index "$T/good.index"
-    mkdir drive.img/.mosaicfs drive.img/00
-    yes mine | head -c 4096 >drive.img/00/0000
-}
-
-# fresh_jpeg_archive: the same, of pictures.
-fresh_jpeg_archive() {
-    if [ ! -e master.img ]; then
-        picture cover.jpg red
-        mosaicfs create --cover cover.jpg -n 4 -s 1M master.img >/dev/null
-        mount_at master.img drive
-        yes mine | head -c 4096 | put 0
-        umount_at drive
+    local trace
+    if [ -n "${traces:-}" ]; then
+        "$HELPERS/running" "$T/trace" 20 >tracers
+        same 'tracers that go on' '' "$(<tracers)"
+        for trace in trace.*; do
+            [[ -e $trace && $(<"$trace") =~ =\ [0-9]+"<$T/outside" ]] || continue
+            grep -E "= [0-9]+<$T/outside" "$trace"
+            return 1
+        done
     fi
-    rm -rf drive.img
-    cp -a master.img drive.img
-    cp drive.img/mosaicfs.index "$T/good.index"
+    same 'what is outside' "$(<before)" "$(exec 2>&1 && witness)"
 }
 
-# fresh_bundle: the same as a sparse bundle.
-fresh_bundle() {
-    rm -rf drive.img
-    mosaicfs create --layout sparsebundle -n 4 -s 1M drive.img >/dev/null 2>&1
-    cp drive.img/Info.plist "$T/good.index"
-    mkdir drive.img/.mosaicfs drive.img/mapped
-    yes mine | head -c 4096 >drive.img/bands/0
-}
-
-# plant THING PLACE
-plant() {
-    local target
-    rm -rf "drive.img/${2:?}"
-    case $2 in
+# fresh [THING PLACE]: $KIND of archive on drive.img (plain, jpeg or bundle), made once and copied;
+# with that thing in that place. The traces of the one before have been looked at.
+fresh() {
+    local master=master.${KIND:=plain} target=''
+    if [ ! -e "$master" ]; then
+        rm -rf drive.img
+        "make_$KIND"
+        mv drive.img "$master"
+    fi
+    case ${2:-} in
     mosaicfs.index | Info.*) target=index ;;
     .mosaicfs) target=private ;;
     .mosaicfs/lock) target=private/lock ;;
@@ -91,20 +71,79 @@ plant() {
     00/0000 | 00/0000.jpg | bands/0) target=folder/0000 ;;
     *) target='file' ;;
     esac
-    case $1 in
-    link) ln -s "$T/outside/$target" "drive.img/$2" ;;
-    dangling) ln -s "$T/outside/new" "drive.img/$2" ;;
+    # One process in the place of five.
+    perl - "$master" "$T/outside" "$target" "$@" <<'END'
+use strict;
+my ($master, $outside, $target, $thing, $place) = @ARGV;
+sub names { opendir(my $all, $_[0]) || die "$_[0]: $!"; return grep { !/^\.\.?$/ } readdir $all }
+sub wipe {
+    my $path = shift;
+    return unless lstat $path;
+    return unlink($path) || die "$path: $!" unless -d _;
+    wipe("$path/$_") for names($path);
+    rmdir $path or die "$path: $!";
+}
+sub copy {
+    my ($from, $to) = @_;
+    my @stat = lstat $from;
+    if (-d _) {
+        mkdir $to or die "$to: $!";
+        copy("$from/$_", "$to/$_") for names($from);
+    } else {
+        local $/;
+        open(my $in, '<:raw', $from) && open(my $out, '>:raw', $to) or die "$to: $!";
+        print {$out} <$in>;
+        close $out or die "$to: $!";
+    }
+    chmod($stat[2] & 07777, $to) && utime(@stat[8, 9], $to) or die "$to: $!";
+}
+wipe('drive.img');
+copy($master, 'drive.img');
+unlink glob('trace.*');
+exit unless defined $thing;
+wipe("drive.img/$place");
+my $ok = 1;
+$ok = symlink("$outside/$target", "drive.img/$place") if $thing eq 'link';
+$ok = symlink("$outside/new", "drive.img/$place") if $thing eq 'dangling';
+$ok = mkdir("drive.img/$place") if $thing eq 'directory';
+if ($thing eq 'socket') { # mknod(1) makes none, but the file of one that has ended stays
+    require Socket;
+    my $end;
+    $ok = socket($end, Socket::PF_UNIX(), Socket::SOCK_DGRAM(), 0) &&
+        bind($end, Socket::sockaddr_un("drive.img/$place"));
+}
+die "drive.img/$place: $!" unless $ok;
+END
+    case ${1:-} in
     fifo) mkfifo "drive.img/$2" ;;
-    socket) (cd "drive.img/$(dirname "$2")" && a_socket "$(basename "$2")") ;;
     zero) mknod "drive.img/$2" c 1 5 ;;
     tty) mknod "drive.img/$2" c 5 0 ;;
-    directory) mkdir "drive.img/$2" ;;
     esac
 }
 
-# a_socket NAME: mknod(1) makes none, but the file of one that has ended stays.
-a_socket() {
-    perl -MSocket -e 'socket(S, PF_UNIX, SOCK_DGRAM, 0) and bind(S, sockaddr_un($ARGV[0])) or die' "$1"
+fresh_archive() { KIND=plain fresh; }
+
+make_plain() {
+    mosaicfs create -n 4 -s 1M drive.img >/dev/null
+    cp drive.img/mosaicfs.index "$T/good.index"
+    mkdir drive.img/.mosaicfs drive.img/00
+    yes mine | head -c 4096 >drive.img/00/0000
+}
+
+make_jpeg() {
+    picture cover.jpg red
+    mosaicfs create --cover cover.jpg -n 4 -s 1M drive.img >/dev/null
+    mount_at drive.img drive
+    yes mine | head -c 4096 | put 0
+    umount_at drive
+    cp drive.img/mosaicfs.index "$T/good.index"
+}
+
+make_bundle() {
+    mosaicfs create --layout sparsebundle -n 4 -s 1M drive.img >/dev/null 2>&1
+    cp drive.img/Info.plist "$T/good.index"
+    mkdir drive.img/.mosaicfs drive.img/mapped
+    yes mine | head -c 4096 >drive.img/bands/0
 }
 
 # Where things may stand, how info and mount end then, and what the refusal says.
@@ -147,14 +186,15 @@ bands/1.tmp 0 0 -
 END
 }
 
-# All that can be done with a drive: nothing hangs, and errors are errors.
+# All that can be done with a drive: errors are errors, and what hangs ends the test.
 use_drive() {
-    timeout 20 dd if=drive of=read bs=4k count=1 iflag=direct || :
-    refuse grep -q stolen read
-    random 4096 | timeout 20 dd of=drive bs=4k conv=notrunc oflag=direct || :
-    random 4096 | timeout 20 dd of=drive bs=4k seek=256 conv=notrunc,fsync || :
-    timeout 20 fallocate --punch-hole --length $MiB drive || :
-} 2>dd.err
+    [ -e some ] || random 4096 >some
+    get 0 4096 >read || :
+    refuse has_text read stolen
+    dd if=some of=drive bs=4k conv=notrunc oflag=direct || :
+    put $MiB <some || :
+    fallocate --punch-hole --length $MiB drive || :
+} 2>use.err
 
 # survives COMMAND...: it may find what it likes, but does not hang or die.
 survives() {
@@ -166,23 +206,24 @@ survives() {
 # visit THING PLACE INFO MOUNT SAYING: all commands. WATCH is "watched" or empty.
 visit() {
     echo "# $1 in the place of $2"
-    ${FRESH:-fresh_archive}
-    bait
-    plant "$1" "$2"
-    witness >before
-    try "$3" $WATCH timeout 20 mosaicfs info drive.img
+    fresh "$1" "$2"
+    if [ ! -e before ]; then
+        bait
+        witness >before
+    fi
+    try "$3" $WATCH mosaicfs info drive.img
     [ "$3" = 0 ] || said "$5"
-    try 1 timeout 20 mosaicfs create -n 4 -s 1M drive.img
-    survives $WATCH timeout 20 mosaicfs changed drive.img
-    survives $WATCH timeout 20 mosaicfs check --deep drive.img
-    try "$4" $WATCH timeout 20 mosaicfs mount --log "$T/log" drive.img drive
+    try 1 mosaicfs create -n 4 -s 1M drive.img
+    survives $WATCH mosaicfs changed drive.img
+    survives $WATCH mosaicfs check --deep drive.img
+    try "$4" $WATCH mosaicfs mount --log "$T/log" drive.img drive
     if [ "$4" = 0 ]; then
         use_drive
         umount_drive
     else
         said "$5"
     fi
-    try 1 timeout 20 mosaicfs umount drive.img
+    try 1 mosaicfs umount drive.img
     said 'is not mounted'
     nothing_outside
 }
@@ -201,14 +242,17 @@ visit_all() {
     need strace plain
     fresh_archive
     bait
-    plant link 00
+    fresh link 00
     witness >before
     watched cat drive.img/00/0000 >read
     refuse nothing_outside
-    rm -f trace.*
+    rm trace.*
     bait
     witness >before
     nothing_outside
+    echo "1 openat(AT_FDCWD</>, \"link\", O_RDONLY) = 3<$T/outside/file>" >trace.1
+    refuse nothing_outside
+    rm trace.1
     touch outside/file
     refuse nothing_outside
 }
@@ -236,7 +280,7 @@ visit_all() {
 
 @test "links and FIFOs in an archive of pictures" {
     need strace plain jpeg root
-    local FRESH=fresh_jpeg_archive PLACES=places_of_jpeg
+    local KIND=jpeg PLACES=places_of_jpeg
     expect_log "cover"
     WATCH=watched visit_all link
     WATCH='' visit_all fifo
@@ -244,7 +288,7 @@ visit_all() {
 
 @test "links and FIFOs in a sparse bundle" {
     need strace plain plist root
-    local FRESH=fresh_bundle PLACES=places_of_bundle
+    local KIND=bundle PLACES=places_of_bundle
     expect_log "token|lock|mapped"
     WATCH=watched visit_all link
     WATCH='' visit_all fifo
@@ -257,27 +301,40 @@ of_tag() {
 
 @test "pictures that say hostile things of themselves" {
     need jpeg
-    local off n
-    fresh_jpeg_archive
+    local off variant
+    KIND=jpeg fresh
     expect_log 'tile'
     cp drive.img/00/0000.jpg good
     off=$(of_tag good)
     # The marker and the length before it, and bytes of all that it says: test_jpeg.c has each.
-    for n in -4 -3 -2 -1 {0..71..7}; do
-        cp good drive.img/00/0000.jpg
-        dd of=drive.img/00/0000.jpg bs=1 seek=$((off + n)) conv=notrunc status=none <<<$'\377' count=1
-        cmp -s good drive.img/00/0000.jpg && continue
-        cp drive.img/00/0000.jpg drive.img/IMG_2001.jpg
-        try 3 timeout 20 mosaicfs check --deep drive.img
+    perl - good "$off" -4 -3 -2 -1 {0..71..7} <<'END'
+my ($file, $off, @places) = @ARGV;
+local $/;
+open(my $in, '<:raw', $file) or die;
+my $good = <$in>;
+for my $n (@places) {
+    my $bad = $good;
+    substr($bad, $off + $n, 1) = "\377";
+    next if $bad eq $good;
+    open(my $out, '>:raw', "variant.$n") or die;
+    print {$out} $bad;
+    close($out) or die;
+}
+END
+    less 'the variants' 10 "$(printf '%s\n' variant.* | wc -l)"
+    for variant in variant.*; do
+        cp "$variant" drive.img/00/0000.jpg
+        cp "$variant" drive.img/IMG_2001.jpg
+        try 3 mosaicfs check --deep drive.img
         [[ $'\n'$(<out) == *$'\n00/0000.jpg: '* ]]
-        survives timeout 20 mosaicfs check --repair drive.img
+        survives mosaicfs check --repair drive.img
         # Its copy is in one of the two places.
         cat drive.img/IMG_2001.jpg drive.img/.mosaicfs/lost+found/*/IMG_2001.jpg 2>/dev/null | cmp - drive.img/00/0000.jpg
         rm -rf drive.img/.mosaicfs/lost+found drive.img/IMG_2001.jpg
     done
     # Sparse files that claim much.
     truncate -s 1T drive.img/00/0000.jpg
-    try 3 timeout 20 mosaicfs check --deep drive.img
+    try 3 mosaicfs check --deep drive.img
 }
 
 @test "directories in every place" {
@@ -293,13 +350,13 @@ of_tag() {
 
 @test "create into a directory with something in the place of its temporary file" {
     local thing
+    fresh_archive
+    bait
+    witness >before
+    mkdir master.none
     for thing in link dangling fifo socket zero; do
-        fresh_archive
-        bait
-        witness >before
-        rm -rf drive.img && mkdir drive.img
-        plant "$thing" mosaicfs.index.tmp
-        try 0 timeout 20 mosaicfs create -n 4 -s 1M drive.img
+        KIND=none fresh "$thing" mosaicfs.index.tmp
+        try 0 mosaicfs create -n 4 -s 1M drive.img
         same 'the entries' mosaicfs.index "$(ls -A drive.img)"
         nothing_outside
     done
@@ -311,7 +368,7 @@ of_tag() {
     fresh_archive
     bait
     witness >before
-    watched timeout 20 mosaicfs mount --log "$T/log" drive.img drive
+    watched mosaicfs mount --log "$T/log" drive.img drive
     mv drive.img/00 drive.img/00.away
     ln -s "$T/outside/folder" drive.img/00
     use_drive || :
@@ -372,9 +429,9 @@ index_of() {
     for line in '2 9223372036854775808 1048576' '2 9223372036854775807 1048576' \
         '2 8388608 1048577' '2 18446744073709551616 1' '2 1048576 18446744073709551617'; do
         index_of "$line" 'size 9223372036854775296' "$uuid" 'layout plain'
-        try 1 timeout 20 mosaicfs info drive.img
+        try 1 mosaicfs info drive.img
         said "cannot use 'mosaicfs.index'"
-        try 1 timeout 20 mosaicfs mount drive.img drive
+        try 1 mosaicfs mount drive.img drive
         said "cannot use 'mosaicfs.index'"
     done
 }
@@ -388,7 +445,7 @@ index_of() {
             mount_drive
             umount_drive
         else
-            try 1 timeout 20 mosaicfs mount drive.img drive
+            try 1 mosaicfs mount drive.img drive
             said 'File too large'
         fi
     done
@@ -413,7 +470,7 @@ index_of() {
     fresh_archive
     (cd drive.img/00 && seq -f 'foreign%.0f' 100000 | xargs touch)
     (cd drive.img && touch $'a\nb' $'\e[2J' $'\xff\xfe' 00/$'0\n00' 00/$'\x9b2J' .mosaicfs/$'x\ny')
-    try 0 timeout 20 mosaicfs info drive.img
+    try 0 mosaicfs info drive.img
     contains out '1 of 4 present'
     less 'milliseconds' "$(milliseconds mount_drive)" 5000
     same content mine "$(get 0 4)"
@@ -472,7 +529,7 @@ clean() {
     bait
     chown -R $NOBODY drive.img
     witness >before
-    watched timeout 20 mosaicfs mount --log "$T/log" drive.img drive
+    watched mosaicfs mount --log "$T/log" drive.img drive
     as_nobody rm -r drive.img/00
     as_nobody ln -s "$T/outside/folder" drive.img/00
     as_nobody mv drive.img/.mosaicfs drive.img/.away
@@ -493,7 +550,7 @@ clean() {
     said "cannot write the lock"
     said 'Permission denied'
     said "use 'mosaicfs mount --read-only'"
-    as_nobody timeout 20 mosaicfs mount --read-only --log "$T/log" drive.img drive 3>&- 4>&-
+    as_nobody mosaicfs mount --read-only --log "$T/log" drive.img drive 3>&- 4>&-
     as_nobody mosaicfs umount drive
 }
 
