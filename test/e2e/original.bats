@@ -31,12 +31,17 @@ archive() {
 
 # whole: every tile is head.jpg and then 64 KiB.
 whole() {
-    local tile length
-    length=$(stat -c %s head.jpg)
-    while read -r tile; do
-        same "$tile" $((length + 64 * KiB)) "$(stat -c %s "drive.img/$tile")"
-        cmp -n "$length" head.jpg "drive.img/$tile"
-    done < <(tile_files)
+    local tiles
+    mapfile -t tiles < <(tile_files)
+    (cd drive.img && perl - ../head.jpg $((64 * KiB)) "${tiles[@]}") <<'END'
+my ($head, $size, @tiles) = @ARGV;
+sub content { local (@ARGV, $/) = @_; return <> }
+$head = content($head);
+for my $tile (@tiles) {
+    -s $tile == length($head) + $size or die "$tile has ", -s $tile, " bytes";
+    substr(content($tile), 0, length $head) eq $head or die "$tile begins in another way";
+}
+END
 }
 
 # used: read, written, read back by another hand; new tiles show the picture of the others.
@@ -47,7 +52,7 @@ used() {
     random 30000 >piece
     # Into the second tile, which is not there yet, and the third.
     put $((2 * 64 * KiB - 10000)) <piece
-    dd if=piece of=wanted bs=1 seek=$((2 * 64 * KiB - 10000)) conv=notrunc status=none
+    put $((2 * 64 * KiB - 10000)) wanted <piece
     fallocate -p -o 700000 -l 5000 drive
     fallocate -p -o 700000 -l 5000 wanted
     # The whole fourth tile.

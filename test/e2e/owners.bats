@@ -20,6 +20,12 @@ golden() { "$BATS_TEST_DIRNAME/golden.py" "$@"; }
 
 # new_archive LAYOUT: drive.img of 4 MiB; of the original's with one tile.
 new_archive() {
+    # golden.py takes longer to start than the program for all it does.
+    if [ -d "master.$1" ]; then
+        cp -a "master.$1" drive.img
+        return
+    fi
+
     case $1 in
     plain) mosaicfs create -n 4 -s 1M drive.img ;;
     jpeg) mosaicfs create --cover cover.jpg -n 4 -s 1M drive.img ;;
@@ -28,7 +34,8 @@ new_archive() {
         truncate -s 4M empty
         random 1000 | dd of=empty conv=notrunc status=none
         golden pad cover.jpg $HEAD >head.jpg
-        golden write "$1" drive.img "$MiB" empty head.jpg
+        golden write "$1" "master.$1" "$MiB" empty head.jpg
+        cp -a "master.$1" drive.img
         ;;
     esac >created 2>&1
 }
