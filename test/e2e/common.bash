@@ -542,6 +542,11 @@ picture() {
     cp "$made" "$1"
 }
 
+# pixels FILE...: a digest of what each shows, one a line; fails when the decoder has anything to say.
+pixels() {
+    convert -regard-warnings "$@" -format '%#\n' info:
+}
+
 # --- archives ----------------------------------------------------------------
 
 # tile_path NUMBER: where that tile lies in its archive.

@@ -21,11 +21,6 @@ count_pictures() {
     pictures "$@" | wc -l
 }
 
-# pixels FILE...: a digest of what each shows, one a line; fails when the decoder has anything to say.
-pixels() {
-    convert -regard-warnings "$@" -format '%#\n' info:
-}
-
 # show ARCHIVE COVER...: each tile there shows one of the covers.
 show() {
     local archive=$1 shown tile tiles seen

@@ -239,7 +239,7 @@ noted() {
     local layout
     random $((4 * MiB)) >content
     dd if=/dev/zero of=content bs=64k seek=7 count=9 conv=notrunc status=none
-    dd if=/dev/zero of=content bs=1 seek=1000000 count=50000 conv=notrunc status=none
+    zeros 50000 | put 1000000 content
     golden pad cover.jpg $HEAD >head.jpg
     for layout in "${layouts[@]}"; do
         cp content wanted
