@@ -12,10 +12,10 @@ load common
 album() {
     need fuse jpeg
     picture cover.jpg red
-    mosaicfs create --cover cover.jpg -n 1024 -s 64K "${@:2}" drive.img >/dev/null
+    mosaicfs create --cover cover.jpg -n 256 -s 64K "${@:2}" drive.img >/dev/null
     mount_drive
     random $(($1 * 64 * KiB)) | put 0
-    get 0 $((64 * MiB)) >wanted
+    get 0 $((16 * MiB)) >wanted
     umount_drive
     uuid=$(sed -n 's/^uuid //p' drive.img/mosaicfs.index)
 }
@@ -266,10 +266,9 @@ shown() {
     again() {
         rm -rf drive.img
         cp -a first.img drive.img
-        mv drive.img/00/0000.jpg swap.jpg
-        mv drive.img/00/0001.jpg drive.img/00/0000.jpg
-        mv swap.jpg drive.img/00/0001.jpg
-        mv drive.img/00/0003.jpg drive.img/lost.jpg
+        perl -e 'while (@ARGV) { rename(shift, shift) || die $! }' \
+            drive.img/00/0000.jpg swap.jpg drive.img/00/0001.jpg drive.img/00/0000.jpg \
+            swap.jpg drive.img/00/0001.jpg drive.img/00/0003.jpg drive.img/lost.jpg
         cp cover.jpg drive.img/00/0003.jpg
     }
     all_kills renameat2 mosaicfs reindex drive.img
