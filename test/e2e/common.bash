@@ -595,6 +595,8 @@ info() {
     # jq would take longer to start than the program to answer.
     if [[ $1 =~ ^[a-z_]+$ && $all =~ $'\n  "'"$1\": "$one ]]; then
         echo "${BASH_REMATCH[2]:-${BASH_REMATCH[1]//\"/}}"
+    elif [[ $1 =~ ^([a-z]+)[.]([a-z_]+)$ && $all =~ $'\n  "'"${BASH_REMATCH[1]}\": {"[^}]*$'\n    "'"${BASH_REMATCH[2]}\": "$one ]]; then
+        echo "${BASH_REMATCH[2]:-${BASH_REMATCH[1]//\"/}}"
     else
         jq -r ".$1" <<<"$all"
     fi
