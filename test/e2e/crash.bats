@@ -112,20 +112,19 @@ wrote() {
 
 @test "kill -9 under ext4: fsynced files are there after the journal is replayed" {
     need loop ext4
-    local loop writer count
+    local loop writer count content
     new_drive -n 64 -s 1M
     loop=$(attach)
     mkfs.ext4 -q "$loop"
     mkdir mnt
     mount "$loop" mnt
-    write_files() {
-        local n
-        for ((n = 1; ; n++)); do
-            echo "content of $n" | dd of="mnt/$n" conv=fsync status=none 2>/dev/null || return 0
-            echo "$n" >>noted
-        done
-    }
-    background write_files
+    background perl -MIO::Handle -e '
+        open(my $noted, ">>", "noted") or die;
+        for (my $n = 1;; $n++) {
+            open(my $file, ">", "mnt/$n") or last;
+            syswrite($file, "content of $n\n") && $file->sync && close($file) or last;
+            syswrite($noted, "$n\n") or die;
+        }'
     writer=$!
     wait_for 30 test -s noted
     wait_for 30 enough_noted 100
@@ -137,7 +136,8 @@ wrote() {
     loop=$(attach)
     mount "$loop" mnt
     while read -r count; do
-        same "file $count" "content of $count" "$(cat "mnt/$count")"
+        slurp content "mnt/$count"
+        same "file $count" "content of $count"$'\n' "$content"
     done <noted
     umount mnt
     e2fsck -fn "$loop"

@@ -253,7 +253,8 @@ log_lines() {
 write_files() {
     local n
     for n in $(seq 60); do
-        head -c 512K /dev/zero | tr '\0' "$(printf '%b' "\\x$((41 + n % 10))")" >"source.$((n % 10))"
+        [ -e "source.$((n % 10))" ] ||
+            head -c 512K /dev/zero | tr '\0' "$(printf '%b' "\\x$((41 + n % 10))")" >"source.$((n % 10))"
         if ! cp "source.$((n % 10))" "top/$n" 2>>cp.err; then
             echo "$n" >>failed
         elif [ $((n % 2)) = 0 ]; then
@@ -269,8 +270,7 @@ write_files() {
 lost() {
     local n count=0
     while read -r n; do
-        head -c 512K /dev/zero | tr '\0' "$(printf '%b' "\\x$((41 + n % 10))")" |
-            cmp -s - "top/$n" || count=$((count + 1))
+        cmp -s "source.$((n % 10))" "top/$n" || count=$((count + 1))
     done <"$1"
     echo "$count"
 }
