@@ -18,6 +18,7 @@
 #include "cli/json.h"
 #include "cli/progress.h"
 #include "drive/snapshot.h"
+#include "drive/snapshot_prune.h"
 #include "front/control.h"
 #include "mount/freeze.h"
 #include "mount/served.h"
@@ -156,6 +157,21 @@ static int run_create(const struct work *work)
 
 /* --- delete ----------------------------------------------------------------------------------- */
 
+static void print_deleted(void *arg, const char *name)
+{
+    print_name(name);
+    putchar('\n');
+}
+
+static int run_prune(const struct work *work, const struct snapshot_writer *writer)
+{
+    struct retention retention;
+    int rc = retention_parse(opt_value(work->args, "keep"), &retention); /* checked */
+
+    return rc ? rc
+              : snapshot_prune(work->archive, work->names, &retention, writer, print_deleted, NULL);
+}
+
 static int run_delete(const struct work *work)
 {
     const struct snapshot_writer *found;
@@ -163,6 +179,8 @@ static int run_delete(const struct work *work)
     struct asked asked;
     int first = find_writer(work, &asked, &writer, &found);
 
+    if (first == 0 && opt_given(work->args, "keep"))
+        return run_prune(work, found);
     for (char **name = work->names; first != -EROFS && *name; name++) {
         int rc = snapshot_delete(work->archive, *name, found);
 
@@ -335,13 +353,33 @@ static const struct action *find_action(const char *name)
     return NULL;
 }
 
+static int check_keep(const struct args *args, const struct action *action)
+{
+    struct retention retention;
+
+    if (!opt_given(args, "keep"))
+        return 0;
+    if (action->run != run_delete)
+        return opt_usage_error(args->command, "--keep is for 'delete'");
+    if (retention_parse(opt_value(args, "keep"), &retention))
+        return opt_usage_error(args->command,
+                               "--keep: '%s' is not a list such as hourly=24,daily=7,weekly=4 "
+                               "(last, hourly, daily, weekly, monthly, yearly)",
+                               opt_value(args, "keep"));
+    return 0;
+}
+
 /* 0 or an exit code. */
 static int check(const struct args *args, const struct action *action)
 {
     unsigned names = args->noperands - 2;
     bool paths = opt_given(args, "deleted") || opt_given(args, "null");
 
-    if (names < action->least)
+    int rc = check_keep(args, action);
+
+    if (rc)
+        return rc;
+    if (names < action->least && !opt_given(args, "keep"))
         return opt_usage_error(args->command, "%s: missing operand NAME", action->name);
     if (names > action->most)
         return opt_usage_error(args->command, "%s: unexpected operand '%s'", action->name,
@@ -390,6 +428,10 @@ static const struct opt opts[] = {
     {"freeze", 0, NULL,
      "create: freeze the file system on the drive for that\n"
      "moment, so that it is clean in the snapshot"},
+    {"keep", 0, "LIST",
+     "delete: all snapshots that match a NAME (a pattern), or\n"
+     "all, but the newest of so many periods each, such as\n"
+     "hourly=24,daily=7,weekly=4"},
     {"deleted", 0, NULL, "diff: list tiles that no longer exist, not those that do"},
     {"null", '0', NULL, "diff: end each path with a zero byte"},
     {"json", 0, NULL, "print a JSON object, for scripts"},
@@ -399,8 +441,9 @@ static const struct opt opts[] = {
 const struct command cmd_snapshot = {
     .name = "snapshot",
     .summary = "make, list, delete and compare snapshots, and go back to one",
-    .synopsis = "create|list|delete|rollback|diff [--freeze] [--deleted] [-0] [--json] "
-                "ARCHIVE|PATH [NAME ...]",
+    .synopsis =
+        "create|list|delete|rollback|diff [--freeze] [--keep LIST] [--deleted] [-0] [--json] "
+        "ARCHIVE|PATH [NAME ...]",
     .description =
         "create ARCHIVE NAME     keeps the state of this instant, while the drive is in use\n"
         "list ARCHIVE            lists the snapshots, the oldest first\n"

@@ -390,6 +390,26 @@ snapshot_holds() {
     losetup -d "$loop"
 }
 
+@test "delete --keep prunes by name and time" {
+    local i
+    new_drive -n 4 -s 1M
+    for i in {0..9}; do
+        mosaicfs snapshot create drive.img "auto-$i"
+        # Six hours apart, auto-0 is the oldest.
+        touch -d "2026-03-02 21:00 UTC - $(((9 - i) * 6)) hours" drive.img/$SNAPSHOTS/auto-$i/mosaicfs.index
+    done
+    mosaicfs snapshot create drive.img by-hand
+    touch -d '2020-01-01 UTC' drive.img/$SNAPSHOTS/by-hand/mosaicfs.index
+    try 2 mosaicfs snapshot delete --keep daily=x drive.img
+    said 'daily=x'
+    try 2 mosaicfs snapshot create --keep daily=1 drive.img more
+    try 0 mosaicfs snapshot delete --keep last=2,daily=3 drive.img 'auto-*'
+    same 'what went' $'auto-0\nauto-2\nauto-3\nauto-4\nauto-6\nauto-7' "$(<out)"
+    same 'what stays' $'auto-1\nauto-5\nauto-8\nauto-9\nby-hand' "$(ls drive.img/$SNAPSHOTS)"
+    try 0 mosaicfs snapshot delete --keep yearly=1 drive.img
+    same 'what stays' auto-9 "$(ls drive.img/$SNAPSHOTS)"
+}
+
 @test "100 snapshots beside fio: each is of one instant, and fio finds its bytes" {
     need fio loop
     local i job
