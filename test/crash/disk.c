@@ -413,6 +413,8 @@ static uint64_t hash_of(const struct disk *disk, unsigned inode)
     uint64_t hash =
         random_hash(file->len, file->bytes, file->len < file->cap ? file->len : file->cap);
 
+    if (!disk->trace->inodes[inode].dir) /* two names of one file are not two files */
+        return hash + inode;
     for (size_t i = 0; i < file->nnames; i++)
         if (file->names[i].target) /* the sum does not depend on the order */
             hash += random_hash(hash_of(disk, file->names[i].target), file->names[i].name,
@@ -439,33 +441,59 @@ static void write_file(const struct file *file, int dirfd, const char *name)
     close(fd);
 }
 
-static void write_dir(const struct disk *disk, unsigned inode, int fd)
+struct writing {
+    const struct disk *disk;
+    int base;
+    char (*first)[TRACE_PATH]; /* the name that a file has already, below base; or "" */
+};
+
+/* A file with several names is one file. */
+static void write_name(struct writing *w, unsigned inode, int dirfd, const char *name,
+                       const char *path)
 {
-    const struct file *dir = &disk->files[inode];
+    char *first = w->first[inode];
+
+    if (*first) {
+        must(linkat(w->base, first, dirfd, name, 0) == 0, path);
+        return;
+    }
+    write_file(&w->disk->files[inode], dirfd, name);
+    strcpy(first, path);
+}
+
+/* fd is the directory, above its path with a slash at the end; or "". */
+static void write_dir(struct writing *w, unsigned inode, int fd, const char *above)
+{
+    const struct file *dir = &w->disk->files[inode];
 
     for (size_t i = 0; i < dir->nnames; i++) {
         const struct name *name = &dir->names[i];
+        char path[TRACE_PATH];
         int sub;
 
         if (!name->target)
             continue;
-        if (!disk->trace->inodes[name->target].dir) {
-            write_file(&disk->files[name->target], fd, name->name);
+        must(snprintf(path, sizeof(path) - 1, "%s%s", above, name->name) < TRACE_PATH - 1, above);
+        if (!w->disk->trace->inodes[name->target].dir) {
+            write_name(w, name->target, fd, name->name, path);
             continue;
         }
-        must(mkdirat(fd, name->name, 0755) == 0, name->name);
+        must(mkdirat(fd, name->name, 0755) == 0, path);
         sub = openat(fd, name->name, O_RDONLY | O_DIRECTORY);
-        must(sub >= 0, name->name);
-        write_dir(disk, name->target, sub);
+        must(sub >= 0, path);
+        write_dir(w, name->target, sub, strcat(path, "/"));
         close(sub);
     }
 }
 
 void disk_write(const struct disk *disk, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY);
+    struct writing w = {.disk = disk, .base = open(path, O_RDONLY | O_DIRECTORY)};
 
-    must(fd >= 0, path);
-    write_dir(disk, TRACE_BASE, fd);
-    close(fd);
+    must(w.base >= 0, path);
+    w.first = calloc(disk->trace->ninodes, sizeof(*w.first));
+    must(w.first != NULL, "memory");
+    write_dir(&w, TRACE_BASE, w.base, "");
+    free(w.first);
+    close(w.base);
 }

@@ -121,19 +121,23 @@ void trace_enter(struct trace *t, unsigned dir, const char *name, unsigned inode
     trace_set(t, dir, name, inode);
 }
 
+static void must_path(const struct trace *t, unsigned dir, const char *name, char path[TRACE_PATH])
+{
+    const char *above = dir ? t->inodes[dir].path : "";
+
+    trace_must(snprintf(path, TRACE_PATH, "%s%s%s", above, *above ? "/" : "", name) < TRACE_PATH,
+               "path too long", name);
+}
+
 unsigned trace_make(struct trace *t, unsigned dir, const char *name, const struct stat *st)
 {
     struct trace_inode *inode;
-    const char *above;
 
     t->inodes = grow(t->inodes, t->ninodes, sizeof(*inode));
-    above = dir ? t->inodes[dir].path : "";
     inode = &t->inodes[t->ninodes];
     *inode =
         (struct trace_inode){.dir = S_ISDIR(st->st_mode), .dev = st->st_dev, .ino = st->st_ino};
-    trace_must(snprintf(inode->path, TRACE_PATH, "%s%s%s", above, *above ? "/" : "", name) <
-                   TRACE_PATH,
-               "path too long", name);
+    must_path(t, dir, name, inode->path);
     if (dir)
         trace_enter(t, dir, name, t->ninodes);
     return t->ninodes++;
@@ -162,6 +166,17 @@ static void scan_file(struct trace *t, int fd, unsigned inode, size_t len)
     free(buf);
 }
 
+/* One more name of a file. Its path is the shortest: that of a tile, not of a snapshot's. */
+static void scan_link(struct trace *t, unsigned dir, const char *name, unsigned inode)
+{
+    char path[TRACE_PATH];
+
+    must_path(t, dir, name, path);
+    if (strlen(path) < strlen(t->inodes[inode].path))
+        strcpy(t->inodes[inode].path, path);
+    trace_enter(t, dir, name, inode);
+}
+
 /* Consumes fd. */
 static void scan(struct trace *t, unsigned dir, int fd)
 {
@@ -178,6 +193,12 @@ static void scan(struct trace *t, unsigned dir, int fd)
             continue;
         sub = openat(fd, entry->d_name, O_RDONLY);
         trace_must(sub >= 0 && fstat(sub, &st) == 0, "open", entry->d_name);
+        inode = st.st_nlink > 1 && !S_ISDIR(st.st_mode) ? by_stat(t, &st) : 0;
+        if (inode) {
+            scan_link(t, dir, entry->d_name, inode);
+            close(sub);
+            continue;
+        }
         inode = trace_make(t, dir, entry->d_name, &st);
         if (S_ISDIR(st.st_mode)) {
             scan(t, inode, sub);
