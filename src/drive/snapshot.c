@@ -60,10 +60,15 @@ static int make_all(const struct archive *archive)
     if (rc)
         return rc;
     rc = inherit_mkdir(fd, strrchr(FORMAT_SNAPSHOTS, '/') + 1);
-    if (!rc)
+    if (!rc || rc == -EEXIST) /* who made it may not have come to the sync */
         rc = io_fsync(fd);
     close(fd);
-    return rc == -EEXIST ? 0 : rc;
+    return rc;
+}
+
+static bool is_there(int fd, const char *name)
+{
+    return faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int sweep(int fd, const char *name)
