@@ -249,6 +249,19 @@ static int name_it(const struct making *making)
     return rc ? rc : io_fsync(making->all);
 }
 
+/* It is there though no tile is. */
+static int make_bands(const struct making *making)
+{
+    char path[LAYOUT_PATH];
+    int rc;
+
+    if (making->archive->index.layout != &layout_bundle)
+        return 0;
+    layout_bundle.folder_path(0, path);
+    rc = inherit_mkdir(making->fd, path);
+    return rc == -EEXIST ? 0 : rc;
+}
+
 static int fill(struct making *making, const struct snapshot_writer *writer)
 {
     const struct archive *archive = making->archive;
@@ -257,6 +270,8 @@ static int fill(struct making *making, const struct snapshot_writer *writer)
 
     if (!rc)
         rc = folders_init(&making->to, making->fd, archive->index.layout, ntiles);
+    if (!rc)
+        rc = make_bands(making);
     if (rc)
         return complain("make", making->name, rc);
     rc = writer->step(writer->arg, SNAPSHOT_BEGIN, NULL); /* logged, as the next two */
