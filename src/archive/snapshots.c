@@ -110,8 +110,8 @@ static int look_into(void *arg, const char *name)
         st.st_dev != search->file->st_dev)
         return 0;
     search->names++;
-    search->held =
-        snapshots_is_name(name) || (search->with_new && strcmp(name, FORMAT_SNAPSHOT_NEW) == 0);
+    search->held = snapshots_is_name(name) || strcmp(name, FORMAT_SNAPSHOT_GONE) == 0 ||
+                   (search->with_new && strcmp(name, FORMAT_SNAPSHOT_NEW) == 0);
     return search->held;
 }
 

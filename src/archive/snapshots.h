@@ -5,8 +5,9 @@
  * snapshot has a name of is frozen. There is no record of what is shared: the names are.
  *
  * A name that begins with a dot is none of a snapshot: FORMAT_SNAPSHOT_NEW is one that is being
- * made, FORMAT_SNAPSHOT_GONE one that is being deleted. Neither freezes anything, and what a
- * crash has left of them goes with the next snapshot that is made or deleted.
+ * made, and freezes nothing. FORMAT_SNAPSHOT_GONE is one that is being deleted; what it has left
+ * is frozen, for a power cut may bring back the name it had. What a crash has left of both goes
+ * with the next snapshot that is made or deleted.
  */
 #ifndef ARCHIVE_SNAPSHOTS_H
 #define ARCHIVE_SNAPSHOTS_H

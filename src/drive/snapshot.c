@@ -11,7 +11,8 @@
  *   6 .new gets its name
  *
  * Before 6 there is no snapshot, after it there is a whole one. Of one that is deleted the name
- * goes first: what is left is .gone, which is no snapshot.
+ * goes first: what is left is .gone, which is no snapshot. Its tiles stay frozen until they go, and
+ * go only when the directory is synced: until then a power cut may bring back the name.
  *
  * A rollback is done to an archive that nobody uses: the mark, which keeps others away; the
  * journal; then each tile that differs becomes that of the snapshot; their entries are synced,
@@ -78,6 +79,14 @@ static int sweep(int fd, const char *name)
     return rc == -ENOENT ? 0 : rc;
 }
 
+/* Who left it may not have come to the sync: its name is gone for good before its tiles are. */
+static int sweep_gone(int fd)
+{
+    int rc = is_there(fd, FORMAT_SNAPSHOT_GONE) ? io_fsync(fd) : 0;
+
+    return rc ? rc : sweep(fd, FORMAT_SNAPSHOT_GONE);
+}
+
 /* Opens and locks it: one snapshot is made or deleted at a time. */
 static int lock_all(const struct archive *archive, int *fd)
 {
@@ -91,7 +100,7 @@ static int lock_all(const struct archive *archive, int *fd)
     if (!rc)
         rc = sweep(*fd, FORMAT_SNAPSHOT_NEW);
     if (!rc)
-        rc = sweep(*fd, FORMAT_SNAPSHOT_GONE);
+        rc = sweep_gone(*fd);
     if (rc)
         close(*fd);
     return rc;
@@ -318,11 +327,6 @@ static int make_alone(struct making *making)
     rc = make(making, &alone.writer);
     closed = drive_close(&alone.drive);
     return rc ? rc : closed;
-}
-
-static bool is_there(int fd, const char *name)
-{
-    return faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int complain_fs(const struct archive *archive)

@@ -284,7 +284,7 @@ snapshot_holds() {
     sha256sum --quiet -c digest
 }
 
-@test "what was left of a snapshot that was not finished freezes nothing, and goes" {
+@test "what was left of a snapshot that was not finished goes, and freezes its tiles only if it had a name" {
     new_drive -n 4 -s 1M
     fill 0 4
     mkdir -p drive.img/$SNAPSHOTS/.new/00 drive.img/$SNAPSHOTS/.gone/00
@@ -293,7 +293,8 @@ snapshot_holds() {
     stat -c %i drive.img/00/000{0,1} >inodes
     remount_drive
     fill 0 2
-    same inodes "$(<inodes)" "$(stat -c %i drive.img/00/000{0,1})"
+    same inodes "$(stat -c %i drive.img/00/0000 drive.img/$SNAPSHOTS/.gone/00/0001)" "$(<inodes)"
+    try 1 test drive.img/00/0001 -ef drive.img/$SNAPSHOTS/.gone/00/0001
     try 0 mosaicfs check drive.img
     mosaicfs snapshot create drive.img one
     same 'what is there' one "$(ls -A drive.img/$SNAPSHOTS)"
