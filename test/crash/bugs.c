@@ -226,13 +226,24 @@ static size_t next_change(const struct work *w, size_t i)
     return 0;
 }
 
-/* Takes the event at from out and puts it in again behind the one at to. */
-static void move(struct trace_event *events, size_t from, size_t to)
+/* What was event number at, once the one at from has been put behind the one at to. */
+static size_t moved(size_t at, size_t from, size_t to)
 {
-    struct trace_event moved = events[from];
+    return at == from ? to : at > from && at <= to ? at - 1 : at;
+}
+
+/* Takes the event at from out and puts it in again behind the one at to. */
+static void move(struct work *w, size_t from, size_t to)
+{
+    struct trace_event *events = w->trace.events;
+    struct trace_event event = events[from];
 
     memmove(&events[from], &events[from + 1], (to - from) * sizeof(*events));
-    events[to] = moved;
+    events[to] = event;
+    for (unsigned i = 0; i < w->nops; i++) {
+        w->ops[i].begin = moved(w->ops[i].begin, from, to);
+        w->ops[i].end = moved(w->ops[i].end, from, to);
+    }
 }
 
 /* Whether the event belongs to noting tiles, not to beginning an epoch. */
@@ -254,7 +265,7 @@ static size_t note_late(struct work *w)
             n++;
         first = n > 0 && i < first ? i : first;
         for (size_t k = 0; k < n; k++)
-            move(events, i, to);
+            move(w, i, to);
         i = n > 0 ? to : i;
     }
     return first;
@@ -393,7 +404,187 @@ static size_t mark_gone_early(struct work *w)
 
         first = put < i && put < first ? put : first;
         for (size_t k = i; k > put; k--)
-            move(w->trace.events, k - 1, k);
+            move(w, k - 1, k);
+    }
+    return first;
+}
+
+/* --- snapshots -------------------------------------------------------------- */
+
+#define SNAPSHOTS ARCHIVE "/" FORMAT_SNAPSHOTS
+#define NEW SNAPSHOTS "/" FORMAT_SNAPSHOT_NEW
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* The file that is synced is a tile whose name goes to another, or goes, in the same operation. */
+static bool syncs_leaving(const struct work *w, const struct trace_event *e)
+{
+    const char *name = last_part(path_of(w, e));
+    const struct trace_event *end = w->trace.events + w->trace.nevents;
+
+    if (!syncs(e) || !is_tile(w, e))
+        return false;
+    for (const struct trace_event *next = e; next < end && next->op == e->op; next++)
+        if (is_folder(w, next) &&
+            ((next->kind == TRACE_RENAME && strcmp(next->to, name) == 0) ||
+             (next->kind == TRACE_ENTRY && !next->target && strcmp(next->name, name) == 0)))
+            return true;
+    return false;
+}
+
+static bool settle_sync(const struct work *w, const struct trace_event *e)
+{
+    enum work_kind kind = kind_of(w, e);
+
+    return (kind == WORK_WRITE || kind == WORK_ZERO || kind == WORK_ALLOCATE) && !syncs_new(w, e) &&
+           syncs_leaving(w, e);
+}
+
+/* A tile is replaced by a copy: not one that gets its name for the first time. */
+static bool unshare_sync(const struct work *w, const struct trace_event *e)
+{
+    const struct trace_event *events = w->trace.events;
+
+    if (!syncs_new(w, e) || in_reindex(w, e))
+        return false;
+    for (const struct trace_event *before = e; before-- > events;)
+        if (before->inode == e[1].inode && trace_changes(before) && before->kind >= TRACE_ENTRY &&
+            strcmp(before->kind == TRACE_RENAME ? before->to : before->name, e[1].to) == 0)
+            return before->target != 0;
+    return false;
+}
+
+static bool snapshot_tile_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && is_tile(w, e) && kind_of(w, e) == WORK_SNAPSHOT;
+}
+
+/* Below .new, and not .new itself. */
+static bool snapshot_folder_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && w->trace.inodes[e->inode].dir && is(w, e, NEW "/");
+}
+
+static bool new_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && strcmp(path_of(w, e), NEW) == 0;
+}
+
+static bool snapshot_index_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && !w->trace.inodes[e->inode].dir && is(w, e, NEW "/");
+}
+
+static bool syncs_all(const struct work *w, const struct trace_event *e)
+{
+    return syncs(e) && strcmp(path_of(w, e), SNAPSHOTS) == 0;
+}
+
+static bool names(const struct trace_event *e)
+{
+    return e->kind == TRACE_RENAME && strcmp(e->name, FORMAT_SNAPSHOT_NEW) == 0;
+}
+
+static bool unnames(const struct trace_event *e)
+{
+    return e->kind == TRACE_RENAME && strcmp(e->to, FORMAT_SNAPSHOT_GONE) == 0;
+}
+
+static bool name_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs_all(w, e) && names(&e[-1]);
+}
+
+static bool gone_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs_all(w, e) && unnames(&e[-1]);
+}
+
+/* That of what another has left. */
+static bool sweep_sync(const struct work *w, const struct trace_event *e)
+{
+    return syncs_all(w, e) && !names(&e[-1]) && !unnames(&e[-1]);
+}
+
+static bool all_sync(const struct work *w, const struct trace_event *e)
+{
+    return private_sync(w, e) && kind_of(w, e) == WORK_SNAPSHOT;
+}
+
+static bool gone_rename(const struct work *w, const struct trace_event *e)
+{
+    return unnames(e);
+}
+
+static bool ends(const struct trace_event *e, unsigned op)
+{
+    return e->kind == TRACE_END && e->op == op;
+}
+
+/* The event of the operation of event i that removes the directory of the snapshot; i: none. */
+static size_t removed_at(const struct work *w, size_t i)
+{
+    const struct trace_event *events = w->trace.events;
+
+    for (size_t k = i; k < w->trace.nevents && !ends(&events[k], events[i].op); k++)
+        if (events[k].kind == TRACE_ENTRY && !events[k].target &&
+            strcmp(events[k].name, FORMAT_SNAPSHOT_GONE) == 0)
+            return k;
+    return i;
+}
+
+/* The name goes when all below it is gone, with its sync. */
+static size_t gone_late(struct work *w)
+{
+    struct trace_event *events = w->trace.events;
+    size_t first = SIZE_MAX;
+
+    for (size_t i = w->first; i < w->trace.nevents; i++) {
+        size_t to = unnames(&events[i]) ? removed_at(w, i) : i;
+
+        if (to == i)
+            continue;
+        move(w, i, to - 1);
+        move(w, i, to - 1);
+        first = i < first ? i : first;
+        i = to;
+    }
+    return first;
+}
+
+/* The event that makes the .new which event i gives a name. */
+static size_t made_at(const struct work *w, size_t i)
+{
+    const struct trace_event *events = w->trace.events;
+
+    while (i-- > 0)
+        if (events[i].kind == TRACE_ENTRY && events[i].target &&
+            strcmp(events[i].name, FORMAT_SNAPSHOT_NEW) == 0)
+            return i;
+    return 0;
+}
+
+/* A snapshot has its name at once, and that is synced, before there are tiles in it. */
+static size_t name_early(struct work *w)
+{
+    struct trace_event *events = w->trace.events;
+    size_t first = SIZE_MAX;
+
+    for (size_t i = w->first; i + 1 < w->trace.nevents; i++) {
+        size_t made = names(&events[i]) ? made_at(w, i) : 0;
+
+        if (!made || made < w->first)
+            continue;
+        for (size_t k = i; k > made + 1; k--) {
+            move(w, k - 1, k);
+            move(w, k, k + 1);
+        }
+        first = made < first ? made : first;
     }
     return first;
 }
@@ -438,6 +629,25 @@ const struct bug bugs[] = {
     {"no-reindex-note", "they move and are not noted", reindex_notes, NULL},
     {"no-copy-sync", "a copy gets its name before its bytes are synced", reindex_copy_sync, NULL},
     {"no-adopt-sync", "what a killed writer left is not synced", adopt_sync, NULL},
+    {"no-unshare-sync", "a copy of a tile that is held gets its name before its bytes are synced",
+     unshare_sync, NULL},
+    {"no-settle-sync", "what a snapshot holds is replaced or removed before it is synced",
+     settle_sync, NULL},
+    {"no-snap-tiles", "a snapshot gets its name before its tiles are synced", snapshot_tile_sync,
+     NULL},
+    {"no-snap-folders", "nor are its folders", snapshot_folder_sync, NULL},
+    {"no-snap-index", "nor is its index", snapshot_index_sync, NULL},
+    {"no-new-sync", "nor is its directory", new_sync, NULL},
+    {"no-name-sync", "it is made before its name is synced", name_sync, NULL},
+    {"name-early", "it gets its name before its tiles", NULL, name_early},
+    {"no-all-sync", "the directory of all snapshots is not synced when it was made", all_sync,
+     NULL},
+    {"no-gone-sync", "tiles of a snapshot go before the end of its name is synced", gone_sync,
+     NULL},
+    {"no-gone", "they go, and the name stays", gone_rename, NULL},
+    {"gone-late", "they go, and then the name", NULL, gone_late},
+    {"no-sweep-sync", "what a killed command left goes before the end of its name is synced",
+     sweep_sync, NULL},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -61,12 +61,17 @@ struct work_op *ops_begin(struct work *w, enum work_kind kind, uint64_t off, uin
     return &w->ops[w->nops++];
 }
 
-void ops_end(struct work *w, int rc)
+void ops_end_one(struct work *w, unsigned op, int rc)
 {
     work_must(rc == 0, w, strerror(-rc));
-    w->ops[w->nops - 1].end = w->trace.nevents;
-    w->ops[w->nops - 1].ended = true;
-    trace_end(&w->trace, w->nops - 1);
+    w->ops[op].end = w->trace.nevents;
+    w->ops[op].ended = true;
+    trace_end(&w->trace, op);
+}
+
+void ops_end(struct work *w, int rc)
+{
+    ops_end_one(w, w->nops - 1, rc);
 }
 
 void work_index(const struct work *w, struct index *index)
@@ -198,14 +203,26 @@ void ops_zero(struct work *w, uint64_t off, uint64_t len)
                                      : image_zero(w->drive.img, off, len));
 }
 
+void ops_remember(const struct work *w, uint64_t *hashes)
+{
+    for (unsigned i = 0; i < WORK_SLOTS * WORK_SECTORS; i++)
+        hashes[i] = work_hash(w->sectors[i].now);
+}
+
+uint64_t *ops_hashes(const struct work *w)
+{
+    uint64_t *hashes = calloc(WORK_SLOTS * WORK_SECTORS, sizeof(*hashes));
+
+    work_must(hashes != NULL, w, "no memory");
+    ops_remember(w, hashes);
+    return hashes;
+}
+
 static struct work_op *begin_mark(struct work *w)
 {
     struct work_op *op = ops_begin(w, WORK_MARK, 0, 0);
 
-    op->marked = calloc(WORK_SLOTS * WORK_SECTORS, sizeof(*op->marked));
-    work_must(op->marked != NULL, w, "no memory");
-    for (unsigned i = 0; i < WORK_SLOTS * WORK_SECTORS; i++)
-        op->marked[i] = work_hash(w->sectors[i].now);
+    op->marked = ops_hashes(w);
     return op;
 }
 

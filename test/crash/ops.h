@@ -12,6 +12,12 @@
 /* For operations that are made elsewhere: the new one, until it is ended. */
 struct work_op *ops_begin(struct work *work, enum work_kind kind, uint64_t off, uint64_t len);
 void ops_end(struct work *work, int rc);
+/* Of one that is not the newest: others were within it. */
+void ops_end_one(struct work *work, unsigned op, int rc);
+
+/* A hash of each sector as it should be now. */
+void ops_remember(const struct work *work, uint64_t *hashes);
+uint64_t *ops_hashes(const struct work *work);
 
 void ops_create(struct work *work);
 /* A Mac leaves in the bundle what it knows of each band, all of it on disk. */

@@ -18,11 +18,14 @@
 #include "ops.h"
 #include "scratch.h"
 #include "shuffle.h"
+#include "snap.h"
 
 #define NTILES 1100 /* two folders */
 #define SIZE ((uint64_t)NTILES * WORK_TILE - WORK_TILE / 2 - WORK_SECTOR)
 #define SESSIONS 40 /* one operation in so many closes and opens again */
-#define HEAD 700    /* of original-jpeg: no multiple of a sector, and more than one */
+#define SNAPSHOTS 8 /* after one operation in so many one is made or deleted */
+#define SNAPSHOTS_MAX 3
+#define HEAD 700 /* of original-jpeg: no multiple of a sector, and more than one */
 
 static const uint32_t tiles[WORK_SLOTS] = {0,  1,  2,  8,  16,   24,   32,        40,
                                            48, 56, 64, 72, 1024, 1025, NTILES - 1};
@@ -160,6 +163,47 @@ static void write_everywhere(struct work *w)
         write_something(w, slot);
 }
 
+/* Beside something else: no flush, which that may wait for. */
+static void meanwhile(struct work *w, unsigned slot)
+{
+    uint64_t off, len;
+
+    switch (random_below(&w->random, 8)) {
+    case 0:
+        some_range(w, slot, &off, &len);
+        ops_allocate(w, off, len);
+        break;
+    case 1:
+    case 2:
+        zero_something(w, slot);
+        break;
+    default:
+        write_something(w, slot);
+    }
+}
+
+static void snapshot_something(struct work *w)
+{
+    unsigned n = snap_count(w);
+
+    if (n == 0 && random_below(&w->random, 2))
+        snap_abandon_new(w);
+    if (n < SNAPSHOTS_MAX && random_below(&w->random, n + 1) == 0)
+        snap_make(w, meanwhile);
+    else if (random_below(&w->random, 3) == 0)
+        snap_abandon(w);
+    else
+        snap_delete(w, meanwhile);
+}
+
+static void snapshot_closed(struct work *w)
+{
+    if (snap_count(w) < SNAPSHOTS_MAX && random_below(&w->random, 3) > 0)
+        snap_make(w, NULL);
+    else
+        snap_delete(w, NULL);
+}
+
 static bool is_shuffled(const struct work *w)
 {
     return w->layout->head == LAYOUT_PICTURE;
@@ -197,10 +241,14 @@ static void do_something(struct work *w)
     } else {
         write_everywhere(w);
     }
+    if (random_below(&w->random, SNAPSHOTS) == 0)
+        snapshot_something(w);
     if (random_below(&w->random, SESSIONS) == 0) {
         ops_close(w);
         if (random_below(&w->random, 2))
             ops_mark_closed(w);
+        if (random_below(&w->random, 2))
+            snapshot_closed(w);
         if (is_shuffled(w))
             shuffle(w);
         ops_open(w);
@@ -251,7 +299,7 @@ static void forget_ops(struct work *w, size_t q, bool undo)
     for (unsigned i = 0; i < w->nops; i++) {
         struct work_op *op = &w->ops[i];
 
-        op->ended = work_returned(w, i, q);
+        op->ended = undo ? snap_returned(w, i, q) : work_returned(w, i, q);
         if (op->kind == WORK_MARK && !op->ended && op->epoch[0])
             lose_mark(w, op);
         if (!work_begun(w, i, q) || (undo && !op->ended)) {
@@ -344,6 +392,10 @@ struct work *work_run(uint64_t seed, unsigned nops)
         ops_create(w);
     if (w->layout == &layout_bundle)
         ops_use_on_mac(w);
+    if (random_below(&w->random, 3) == 0)
+        snap_abandon_new(w);
+    if (random_below(&w->random, 3) == 0)
+        snap_make(w, NULL);
     ops_open(w);
     do_many(w, twice ? nops / 2 : nops);
     if (is_shuffled(w)) {
@@ -389,9 +441,10 @@ bool work_returned(const struct work *w, unsigned op, size_t q)
 
 const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
 {
-    static const char *const names[] = {"nothing", "create",  "use on a Mac", "open",  "read",
-                                        "write",   "zero",    "allocate",     "flush", "mark",
-                                        "close",   "shuffle", "reindex"};
+    static const char *const names[] = {"nothing", "create",        "use on a Mac",   "open",
+                                        "read",    "write",         "zero",           "allocate",
+                                        "flush",   "mark",          "close",          "shuffle",
+                                        "reindex", "make snapshot", "delete snapshot"};
     const struct work_op *o = &w->ops[op];
 
     snprintf(text, cap, "operation %u: %s", op, names[o->kind]);
@@ -399,6 +452,9 @@ const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
         snprintf(text + strlen(text), cap - strlen(text),
                  " %" PRIu64 " bytes at %" PRIu64 " (tile %" PRIu64 ")", o->len, o->off,
                  o->off / WORK_TILE);
+    if (o->kind == WORK_SNAPSHOT || o->kind == WORK_UNSNAPSHOT)
+        snprintf(text + strlen(text), cap - strlen(text), " s%" PRIu64,
+                 o->kind == WORK_SNAPSHOT ? op : o->off);
     if (o->epoch[0])
         snprintf(text + strlen(text), cap - strlen(text), " %s", o->epoch);
     return text;

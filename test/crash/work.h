@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A workload: the program's own code writes, zeroes, flushes, marks, closes and
- * opens an archive, by chance from a seed, while its changes are recorded; and
- * what each sector of the image held after each operation. It may be killed in
- * the middle, or lose power, and go on with what is left.
+ * opens an archive, makes and deletes snapshots, by chance from a seed, while its changes are
+ * recorded; and what each sector of the image held after each operation. It may be killed in the
+ * middle, or lose power, and go on with what is left.
  *
  * Few tiles are in use, chosen so that ten of them share a set of the
  * descriptor cache, which has eight places, and two folders are needed.
@@ -38,6 +38,8 @@ enum work_kind {
     WORK_CLOSE,
     WORK_SHUFFLE, /* by hand, see shuffle.h */
     WORK_REINDEX,
+    WORK_SNAPSHOT, /* see snap.h */
+    WORK_UNSNAPSHOT,
 };
 
 struct work_op {
@@ -46,7 +48,7 @@ struct work_op {
     size_t begin, end; /* event numbers */
     bool ended;
     char epoch[STORE_EPOCH];
-    uint64_t *marked; /* hashes of all sectors at the mark */
+    uint64_t *marked; /* hashes of all sectors at the mark, or at the instant of the snapshot */
     struct work_shuffle *shuffle;
 };
 
