@@ -62,13 +62,18 @@ uint64_t work_hash(const void *sector)
     return random_hash(0, sector, WORK_SECTOR);
 }
 
-const struct layout *work_layout(uint64_t seed)
+static unsigned nlayouts(void)
 {
     unsigned n = 0;
 
     while (layouts_nth(n))
         n++;
-    return layouts_nth(seed % n);
+    return n;
+}
+
+const struct layout *work_layout(uint64_t seed)
+{
+    return layouts_nth(seed % nlayouts());
 }
 
 uint64_t work_head(const struct work *w)
@@ -241,13 +246,13 @@ static void do_something(struct work *w)
     } else {
         write_everywhere(w);
     }
-    if (random_below(&w->random, SNAPSHOTS) == 0)
+    if (w->snapshots && random_below(&w->random, SNAPSHOTS) == 0)
         snapshot_something(w);
     if (random_below(&w->random, SESSIONS) == 0) {
         ops_close(w);
         if (random_below(&w->random, 2))
             ops_mark_closed(w);
-        if (random_below(&w->random, 2))
+        if (w->snapshots && random_below(&w->random, 2))
             snapshot_closed(w);
         if (is_shuffled(w))
             shuffle(w);
@@ -372,6 +377,7 @@ struct work *work_run(uint64_t seed, unsigned nops)
     work_must(w != NULL, w, "no memory");
     w->seed = w->random = seed;
     w->layout = work_layout(seed);
+    w->snapshots = seed >= nlayouts() && seed % 3 > 0;
     original = layouts_original(w->layout);
     /* Where the sectors of a tile are none of its file, none is written at once. */
     w->whole = random_below(&w->random, 4) > 0 && work_head(w) % WORK_SECTOR == 0;
@@ -392,9 +398,9 @@ struct work *work_run(uint64_t seed, unsigned nops)
         ops_create(w);
     if (w->layout == &layout_bundle)
         ops_use_on_mac(w);
-    if (random_below(&w->random, 3) == 0)
+    if (w->snapshots && random_below(&w->random, 3) == 0)
         snap_abandon_new(w);
-    if (random_below(&w->random, 3) == 0)
+    if (w->snapshots && random_below(&w->random, 3) == 0)
         snap_make(w, NULL);
     ops_open(w);
     do_many(w, twice ? nops / 2 : nops);

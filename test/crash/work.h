@@ -66,7 +66,8 @@ struct work_sector {
 struct work {
     uint64_t seed, random;
     const struct layout *layout;
-    bool whole; /* only whole sectors are written and zeroed */
+    bool snapshots; /* are made: not in the first of each layout, nor in every third */
+    bool whole;     /* only whole sectors are written and zeroed */
     struct geometry geo;
     char base[PATH_MAX / 2], path[PATH_MAX]; /* the archive lies in base */
     bool is_open;
