@@ -17,8 +17,8 @@
  * - Where tiles are being put back in their places, it cannot be opened until all
  *   of them are, nor by who began before and has waited for the lock; and the next reindex
  *   ends the work.
- * - Snapshots are as check_snapshots.h says, before and after that:
  * - The archive can be written, flushed, closed, and read back.
+ * - Snapshots are as check_snapshots.h says, before that and after it.
  */
 #ifndef TEST_CRASH_CHECK_H
 #define TEST_CRASH_CHECK_H
