@@ -293,7 +293,7 @@ snapshot_holds() {
     stat -c %i drive.img/00/000{0,1} >inodes
     remount_drive
     fill 0 2
-    same inodes "$(stat -c %i drive.img/00/0000 drive.img/$SNAPSHOTS/.gone/00/0001)" "$(<inodes)"
+    same inodes "$(<inodes)" "$(stat -c %i drive.img/00/0000 drive.img/$SNAPSHOTS/.gone/00/0001)"
     try 1 test drive.img/00/0001 -ef drive.img/$SNAPSHOTS/.gone/00/0001
     try 0 mosaicfs check drive.img
     mosaicfs snapshot create drive.img one
