@@ -13,12 +13,8 @@
  * Before 6 there is no snapshot, after it there is a whole one. Of one that is deleted the name
  * goes first: what is left is .gone, which is no snapshot. Its tiles stay frozen until they go, and
  * go only when the directory is synced: until then a power cut may bring back the name.
- *
- * A rollback is done to an archive that nobody uses: the mark, which keeps others away; the
- * journal; then each tile that differs becomes that of the snapshot; their entries are synced,
- * and the mark goes. Done again after a crash, it finds less that differs.
  */
-#include "drive/snapshot.h"
+#include "drive/snapshot_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +43,7 @@ static int complain_name(const char *name)
     return -EINVAL;
 }
 
-static int complain(const char *what, const char *name, int rc)
+int snapshot_complain(const char *what, const char *name, int rc)
 {
     log_error("cannot %s snapshot '%s': %s", what, name, strerror(-rc));
     return rc;
@@ -88,7 +84,7 @@ static int sweep_gone(int fd)
 }
 
 /* Opens and locks it: one snapshot is made or deleted at a time. */
-static int lock_all(const struct archive *archive, int *fd)
+int snapshot_lock(const struct archive *archive, int *fd)
 {
     int rc = snapshots_open(archive->dirfd, fd);
 
@@ -106,13 +102,14 @@ static int lock_all(const struct archive *archive, int *fd)
     return rc;
 }
 
-static int complain_lock(const struct archive *archive, const char *what, const char *name, int rc)
+int snapshot_complain_lock(const struct archive *archive, const char *what, const char *name,
+                           int rc)
 {
     if (rc == -EBUSY)
         log_error("cannot %s snapshot '%s': another snapshot of '%s' is being made or deleted",
                   what, name, archive->path);
     else
-        (void)complain(what, name, rc);
+        (void)snapshot_complain(what, name, rc);
     return rc;
 }
 
@@ -124,17 +121,17 @@ int snapshot_path(const struct archive *archive, const char *name, char path[PAT
     if (!snapshots_is_name(name))
         return complain_name(name);
     if (snprintf(path, PATH_MAX, "%s/" FORMAT_SNAPSHOTS "/%s", archive->path, name) >= PATH_MAX)
-        return complain("use", name, -ENAMETOOLONG);
+        return snapshot_complain("use", name, -ENAMETOOLONG);
     if (fstatat(archive->dirfd, below, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
     if (errno != ENOENT)
-        return complain("use", name, -errno);
+        return snapshot_complain("use", name, -errno);
     log_error("archive '%s' has no snapshot '%s'", archive->path, name);
     log_note("'mosaicfs snapshot list %s' lists those it has", archive->path);
     return -ENOENT;
 }
 
-static int open_snapshot(const struct archive *archive, const char *name, struct archive *snapshot)
+int snapshot_open(const struct archive *archive, const char *name, struct archive *snapshot)
 {
     char path[PATH_MAX];
     int rc = snapshot_path(archive, name, path);
@@ -171,7 +168,7 @@ static int step_alone(void *arg, enum snapshot_step step, uint64_t *stalled)
         image_snapshot_links_end(img);
         break;
     }
-    return rc ? complain("make", alone->name, rc) : 0;
+    return rc ? snapshot_complain("make", alone->name, rc) : 0;
 }
 
 static int open_alone(struct alone *alone, const struct archive *archive, const char *name)
@@ -282,7 +279,7 @@ static int fill(struct making *making, const struct snapshot_writer *writer)
     if (!rc)
         rc = make_bands(making);
     if (rc)
-        return complain("make", making->name, rc);
+        return snapshot_complain("make", making->name, rc);
     rc = writer->step(writer->arg, SNAPSHOT_BEGIN, NULL); /* logged, as the next two */
     if (!rc)
         rc = folders_each(&making->from, 0, ntiles, link_tile, making);
@@ -295,7 +292,7 @@ static int fill(struct making *making, const struct snapshot_writer *writer)
         rc = sync_folders(making);
     if (!rc)
         rc = name_it(making);
-    return rc ? complain("make", making->name, rc) : 0;
+    return rc ? snapshot_complain("make", making->name, rc) : 0;
 }
 
 static int make(struct making *making, const struct snapshot_writer *writer)
@@ -305,7 +302,7 @@ static int make(struct making *making, const struct snapshot_writer *writer)
     if (!rc)
         rc = io_open(making->all, FORMAT_SNAPSHOT_NEW, O_RDONLY | O_DIRECTORY, 0, &making->fd);
     if (rc)
-        return complain("make", making->name, rc);
+        return snapshot_complain("make", making->name, rc);
     rc = fill(making, writer);
     folders_release(&making->from);
     folders_release(&making->to);
@@ -356,11 +353,11 @@ int snapshot_create(const struct archive *archive, const char *name,
         return complain_fs(archive);
     rc = make_all(archive);
     if (!rc)
-        rc = lock_all(archive, &making.all);
+        rc = snapshot_lock(archive, &making.all);
     if (rc)
-        return complain_lock(archive, "make", name, rc);
+        return snapshot_complain_lock(archive, "make", name, rc);
     if (is_there(making.all, name))
-        rc = complain("make", name, -EEXIST);
+        rc = snapshot_complain("make", name, -EEXIST);
     else
         rc = writer ? make(&making, writer) : make_alone(&making);
     close(making.all);
@@ -395,13 +392,13 @@ static int delete_one(int all, const char *name, const struct snapshot_writer *w
     if (!rc)
         rc = io_fsync(all);
     if (rc)
-        return complain("delete", name, rc);
+        return snapshot_complain("delete", name, rc);
     rc = writer->step(writer->arg, SNAPSHOT_LINKS_BEGIN, NULL); /* logged, as below */
     if (rc)
         return rc;
     rc = snapshots_remove(all, FORMAT_SNAPSHOT_GONE);
     if (rc)
-        (void)complain("delete", name, rc);
+        (void)snapshot_complain("delete", name, rc);
     return writer->step(writer->arg, SNAPSHOT_LINKS_END, NULL) ? -EIO : rc;
 }
 
@@ -427,361 +424,10 @@ int snapshot_delete(const struct archive *archive, const char *name,
 
     if (rc)
         return rc;
-    rc = lock_all(archive, &all);
+    rc = snapshot_lock(archive, &all);
     if (rc)
-        return complain_lock(archive, "delete", name, rc);
+        return snapshot_complain_lock(archive, "delete", name, rc);
     rc = writer ? delete_one(all, name, writer) : delete_alone(archive, all, name);
-    close(all);
-    return rc;
-}
-
-/* --- listing them ----------------------------------------------------------------------------- */
-
-struct names {
-    char (*list)[FORMAT_SNAPSHOT_NAME + 1];
-    size_t n;
-};
-
-static int add_name(void *arg, const char *name)
-{
-    struct names *names = arg;
-    void *list = realloc(names->list, (names->n + 1) * sizeof(*names->list));
-
-    if (!list)
-        return -ENOMEM;
-    names->list = list;
-    strcpy(names->list[names->n++], name);
-    return 0;
-}
-
-struct counting {
-    const struct layout *layout;
-    struct snapshot_info *info;
-};
-
-static int count_tile(void *arg, uint32_t tile, int folder)
-{
-    struct counting *counting = arg;
-    char path[LAYOUT_PATH];
-    struct stat st;
-
-    counting->layout->tile_path(tile, path);
-    if (fstatat(folder, strrchr(path, '/') + 1, &st, AT_SYMLINK_NOFOLLOW))
-        return 0;
-    counting->info->tiles++;
-    counting->info->blocks += (uint64_t)st.st_blocks;
-    counting->info->own += st.st_nlink == 1 ? (uint64_t)st.st_blocks : 0;
-    return 0;
-}
-
-static int count(const struct archive *snapshot, struct snapshot_info *info)
-{
-    const struct index *index = &snapshot->index;
-    struct counting counting = {index->layout, info};
-    struct folders folders;
-    struct stat st;
-    int rc = folders_init(&folders, snapshot->dirfd, index->layout, index->geometry.ntiles);
-
-    info->size = index->geometry.size;
-    if (fstatat(snapshot->dirfd, index->layout->index, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        info->created = st.st_mtim.tv_sec;
-    if (!rc)
-        rc = folders_each(&folders, 0, folders.ntiles, count_tile, &counting);
-    folders_release(&folders);
-    return rc;
-}
-
-static int look_at(const struct archive *archive, const char *name, struct snapshot_info *info)
-{
-    struct archive snapshot;
-    int rc = open_snapshot(archive, name, &snapshot);
-
-    *info = (struct snapshot_info){0};
-    strcpy(info->name, name);
-    if (!rc)
-        rc = count(&snapshot, info);
-    archive_close(&snapshot);
-    return rc;
-}
-
-static int compare_age(const void *a, const void *b)
-{
-    const struct snapshot_info *one = a, *other = b;
-
-    if (one->created != other->created)
-        return one->created < other->created ? -1 : 1;
-    return strcmp(one->name, other->name);
-}
-
-int snapshot_list(const struct archive *archive,
-                  void (*fn)(void *arg, const struct snapshot_info *info), void *arg)
-{
-    struct snapshot_info *infos = NULL;
-    struct names names = {0};
-    int all;
-    int rc = snapshots_open(archive->dirfd, &all);
-
-    if (rc == -ENOENT)
-        return 0;
-    if (!rc) {
-        rc = snapshots_each(all, add_name, &names);
-        close(all);
-    }
-    if (!rc && names.n > 0) {
-        infos = calloc(names.n, sizeof(*infos));
-        rc = infos ? 0 : -ENOMEM;
-    }
-    if (rc)
-        log_error("cannot list the snapshots of '%s': %s", archive->path, strerror(-rc));
-    for (size_t i = 0; !rc && i < names.n; i++)
-        rc = look_at(archive, names.list[i], &infos[i]);
-    if (!rc && names.n > 0)
-        qsort(infos, names.n, sizeof(*infos), compare_age);
-    for (size_t i = 0; !rc && i < names.n; i++)
-        fn(arg, &infos[i]);
-    free(names.list);
-    free(infos);
-    return rc;
-}
-
-/* --- comparing two ---------------------------------------------------------------------------- */
-
-enum { SAME, CHANGED, DELETED };
-
-struct comparing {
-    const struct archive *one, *other;
-    unsigned char *fates; /* of each tile */
-    bool back;            /* what is in other alone is looked for */
-};
-
-static int compare_tile(void *arg, uint32_t tile, int folder)
-{
-    const struct comparing *comparing = arg;
-    char path[LAYOUT_PATH];
-    struct stat here, there;
-
-    comparing->one->index.layout->tile_path(tile, path);
-    if (fstatat(folder, strrchr(path, '/') + 1, &here, AT_SYMLINK_NOFOLLOW))
-        return errno == ENOENT ? 0 : -errno;
-    if (fstatat(comparing->other->dirfd, path, &there, AT_SYMLINK_NOFOLLOW)) {
-        if (errno != ENOENT)
-            return -errno;
-        comparing->fates[tile] = comparing->back ? CHANGED : DELETED;
-    } else if (here.st_ino != there.st_ino || here.st_dev != there.st_dev) {
-        comparing->fates[tile] = CHANGED;
-    }
-    return 0;
-}
-
-static int walk(struct comparing *comparing)
-{
-    const struct index *index = &comparing->one->index;
-    struct folders folders;
-    int rc = folders_init(&folders, comparing->one->dirfd, index->layout, index->geometry.ntiles);
-
-    if (!rc)
-        rc = folders_each(&folders, 0, index->geometry.ntiles, compare_tile, comparing);
-    folders_release(&folders);
-    return rc;
-}
-
-static int compare(const struct archive *from, const struct archive *to,
-                   void (*fn)(void *arg, uint32_t tile, bool absent), void *arg)
-{
-    uint32_t a = from->index.geometry.ntiles, b = to->index.geometry.ntiles;
-    uint32_t ntiles = a > b ? a : b;
-    struct comparing comparing = {.one = from, .other = to, .fates = calloc(ntiles, 1)};
-    int rc = comparing.fates ? walk(&comparing) : -ENOMEM;
-
-    comparing = (struct comparing){to, from, comparing.fates, true};
-    if (!rc)
-        rc = walk(&comparing);
-    if (rc)
-        log_error("cannot compare '%s' with '%s': %s", from->path, to->path, strerror(-rc));
-    for (uint32_t tile = 0; !rc && tile < ntiles; tile++)
-        if (comparing.fates[tile] != SAME)
-            fn(arg, tile, comparing.fates[tile] == DELETED);
-    free(comparing.fates);
-    return rc;
-}
-
-int snapshot_diff(const struct archive *archive, const char *from, const char *to,
-                  void (*fn)(void *arg, uint32_t tile, bool absent), void *arg)
-{
-    struct archive one, other = {.dirfd = -1};
-    int rc = open_snapshot(archive, from, &one);
-
-    if (!rc && to)
-        rc = open_snapshot(archive, to, &other);
-    if (!rc)
-        rc = compare(&one, to ? &other : archive, fn, arg);
-    archive_close(&one);
-    archive_close(&other);
-    return rc;
-}
-
-/* --- and back --------------------------------------------------------------------------------- */
-
-#define AT_ONCE 256 /* tiles noted with one call */
-
-/* A rollback. */
-struct rolling {
-    struct drive drive;
-    struct archive snapshot;
-    struct folders from, to;
-    uint32_t *tiles; /* that differ */
-    size_t n;
-    struct snapshot_rolled *rolled;
-};
-
-static void add_tile(void *arg, uint32_t tile, bool absent)
-{
-    struct rolling *rolling = arg;
-
-    rolling->tiles[rolling->n++] = tile;
-    rolling->rolled->replaced += !absent;
-    rolling->rolled->removed += absent;
-}
-
-static int find_tiles(struct rolling *rolling)
-{
-    const struct archive *archive = &rolling->drive.archive;
-    const struct geometry *ours = &archive->index.geometry;
-    const struct geometry *theirs = &rolling->snapshot.index.geometry;
-
-    if (ours->size != theirs->size || ours->tile_size != theirs->tile_size ||
-        archive->index.layout != rolling->snapshot.index.layout) {
-        log_error("cannot roll back '%s': the snapshot has another size or layout", archive->path);
-        return -EINVAL;
-    }
-    rolling->tiles = calloc(ours->ntiles, sizeof(*rolling->tiles));
-    if (!rolling->tiles)
-        return complain("roll back to", rolling->snapshot.path, -ENOMEM);
-    return compare(archive, &rolling->snapshot, add_tile, rolling);
-}
-
-static int set_mark(const struct archive *archive, const char *name)
-{
-    char text[FORMAT_SNAPSHOT_NAME + 2];
-    int len = snprintf(text, sizeof(text), "%s\n", name);
-    int fd;
-    int rc = archive_private(archive, true, &fd);
-
-    if (rc)
-        return rc;
-    rc = io_replace(fd, strrchr(FORMAT_ROLLBACK_NAME, '/') + 1, text, (size_t)len, IO_OVER);
-    close(fd);
-    return rc;
-}
-
-static int clear_mark(const struct archive *archive)
-{
-    int fd;
-    int rc = archive_private(archive, false, &fd);
-
-    if (rc)
-        return rc;
-    if (unlinkat(fd, strrchr(FORMAT_ROLLBACK_NAME, '/') + 1, 0) && errno != ENOENT)
-        rc = -errno;
-    if (!rc)
-        rc = io_fsync(fd);
-    close(fd);
-    return rc;
-}
-
-static int note_tiles(const struct rolling *rolling)
-{
-    int rc = 0;
-
-    for (size_t i = 0; !rc && i < rolling->n; i += AT_ONCE) {
-        size_t n = rolling->n - i < AT_ONCE ? rolling->n - i : AT_ONCE;
-
-        rc = store_note(rolling->drive.store, rolling->tiles + i, n);
-    }
-    return rc;
-}
-
-static int restore_tiles(struct rolling *rolling)
-{
-    const struct index *index = &rolling->drive.archive.index;
-    uint32_t ntiles = index->geometry.ntiles;
-    int rc = folders_init(&rolling->from, rolling->snapshot.dirfd, index->layout, ntiles);
-
-    if (!rc)
-        rc = folders_init(&rolling->to, rolling->drive.archive.dirfd, index->layout, ntiles);
-    for (size_t i = 0; !rc && i < rolling->n; i++)
-        rc = snapshots_restore(&rolling->from, &rolling->to, rolling->tiles[i]);
-    if (!rc)
-        rc = folders_sync(&rolling->to);
-    folders_release(&rolling->from);
-    folders_release(&rolling->to);
-    return rc;
-}
-
-/* The journal and the mark before the first tile, the mark goes after the last. */
-static int roll(struct rolling *rolling, const char *name)
-{
-    const struct archive *archive = &rolling->drive.archive;
-    int rc = find_tiles(rolling); /* logged, as where there is no complain() */
-
-    if (rc)
-        return rc;
-    rc = set_mark(archive, name);
-    if (rc)
-        return complain("roll back to", name, rc);
-    rc = note_tiles(rolling);
-    if (!rc)
-        rc = restore_tiles(rolling);
-    if (!rc) {
-        rc = clear_mark(archive);
-        rc = rc ? complain("roll back to", name, rc) : 0;
-    }
-    if (rc)
-        log_note("the archive is refused until 'mosaicfs snapshot rollback' has been run again");
-    return rc;
-}
-
-static int roll_locked(const struct archive *archive, const char *name,
-                       struct snapshot_rolled *rolled)
-{
-    struct rolling rolling = {.rolled = rolled};
-    struct drive_config config = {
-        .path = archive->path,
-        .mountpoint = "",
-        .reach = DRIVE_STORE,
-        .max_open = DIR_OPEN_MIN,
-        .between = true,
-    };
-    int closed;
-    int rc = open_snapshot(archive, name, &rolling.snapshot);
-
-    if (!rc) {
-        rc = drive_open(&rolling.drive, &config);
-        if (!rc) {
-            rc = roll(&rolling, name);
-            closed = drive_close(&rolling.drive);
-            rc = rc ? rc : closed;
-        }
-    }
-    archive_close(&rolling.snapshot);
-    free(rolling.tiles);
-    return rc;
-}
-
-int snapshot_rollback(const struct archive *archive, const char *name,
-                      struct snapshot_rolled *rolled)
-{
-    char path[PATH_MAX];
-    int all;
-    int rc = snapshot_path(archive, name, path);
-
-    *rolled = (struct snapshot_rolled){0};
-    if (rc)
-        return rc;
-    rc = lock_all(archive, &all);
-    if (rc)
-        return complain_lock(archive, "roll back to", name, rc);
-    rc = roll_locked(archive, name, rolled);
     close(all);
     return rc;
 }

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A rollback is done to an archive that nobody uses: the mark, which keeps others away; the
+ * journal; then each tile that differs becomes that of the snapshot; their entries are synced,
+ * and the mark goes. Done again after a crash, it finds less that differs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "drive/drive.h"
+#include "drive/snapshot_impl.h"
+
+#define AT_ONCE 256 /* tiles noted with one call */
+
+/* A rollback. */
+struct rolling {
+    struct drive drive;
+    struct archive snapshot;
+    struct folders from, to;
+    uint32_t *tiles; /* that differ */
+    size_t n;
+    struct snapshot_rolled *rolled;
+};
+
+static void add_tile(void *arg, uint32_t tile, bool absent)
+{
+    struct rolling *rolling = arg;
+
+    rolling->tiles[rolling->n++] = tile;
+    rolling->rolled->replaced += !absent;
+    rolling->rolled->removed += absent;
+}
+
+static int find_tiles(struct rolling *rolling)
+{
+    const struct archive *archive = &rolling->drive.archive;
+    const struct geometry *ours = &archive->index.geometry;
+    const struct geometry *theirs = &rolling->snapshot.index.geometry;
+
+    if (ours->size != theirs->size || ours->tile_size != theirs->tile_size ||
+        archive->index.layout != rolling->snapshot.index.layout) {
+        log_error("cannot roll back '%s': the snapshot has another size or layout", archive->path);
+        return -EINVAL;
+    }
+    rolling->tiles = calloc(ours->ntiles, sizeof(*rolling->tiles));
+    if (!rolling->tiles)
+        return snapshot_complain("roll back to", rolling->snapshot.path, -ENOMEM);
+    return snapshot_diff_archives(archive, &rolling->snapshot, add_tile, rolling);
+}
+
+static int set_mark(const struct archive *archive, const char *name)
+{
+    char text[FORMAT_SNAPSHOT_NAME + 2];
+    int len = snprintf(text, sizeof(text), "%s\n", name);
+    int fd;
+    int rc = archive_private(archive, true, &fd);
+
+    if (rc)
+        return rc;
+    rc = io_replace(fd, strrchr(FORMAT_ROLLBACK_NAME, '/') + 1, text, (size_t)len, IO_OVER);
+    close(fd);
+    return rc;
+}
+
+static int clear_mark(const struct archive *archive)
+{
+    int fd;
+    int rc = archive_private(archive, false, &fd);
+
+    if (rc)
+        return rc;
+    if (unlinkat(fd, strrchr(FORMAT_ROLLBACK_NAME, '/') + 1, 0) && errno != ENOENT)
+        rc = -errno;
+    if (!rc)
+        rc = io_fsync(fd);
+    close(fd);
+    return rc;
+}
+
+static int note_tiles(const struct rolling *rolling)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < rolling->n; i += AT_ONCE) {
+        size_t n = rolling->n - i < AT_ONCE ? rolling->n - i : AT_ONCE;
+
+        rc = store_note(rolling->drive.store, rolling->tiles + i, n);
+    }
+    return rc;
+}
+
+static int restore_tiles(struct rolling *rolling)
+{
+    const struct index *index = &rolling->drive.archive.index;
+    uint32_t ntiles = index->geometry.ntiles;
+    int rc = folders_init(&rolling->from, rolling->snapshot.dirfd, index->layout, ntiles);
+
+    if (!rc)
+        rc = folders_init(&rolling->to, rolling->drive.archive.dirfd, index->layout, ntiles);
+    for (size_t i = 0; !rc && i < rolling->n; i++)
+        rc = snapshots_restore(&rolling->from, &rolling->to, rolling->tiles[i]);
+    if (!rc)
+        rc = folders_sync(&rolling->to);
+    folders_release(&rolling->from);
+    folders_release(&rolling->to);
+    return rc;
+}
+
+/* The journal and the mark before the first tile, the mark goes after the last. */
+static int roll(struct rolling *rolling, const char *name)
+{
+    const struct archive *archive = &rolling->drive.archive;
+    int rc = find_tiles(rolling); /* logged, as where there is no snapshot_complain() */
+
+    if (rc)
+        return rc;
+    rc = set_mark(archive, name);
+    if (rc)
+        return snapshot_complain("roll back to", name, rc);
+    rc = note_tiles(rolling);
+    if (!rc)
+        rc = restore_tiles(rolling);
+    if (!rc) {
+        rc = clear_mark(archive);
+        rc = rc ? snapshot_complain("roll back to", name, rc) : 0;
+    }
+    if (rc)
+        log_note("the archive is refused until 'mosaicfs snapshot rollback' has been run again");
+    return rc;
+}
+
+static int roll_locked(const struct archive *archive, const char *name,
+                       struct snapshot_rolled *rolled)
+{
+    struct rolling rolling = {.rolled = rolled};
+    struct drive_config config = {
+        .path = archive->path,
+        .mountpoint = "",
+        .reach = DRIVE_STORE,
+        .max_open = DIR_OPEN_MIN,
+        .between = true,
+    };
+    int closed;
+    int rc = snapshot_open(archive, name, &rolling.snapshot);
+
+    if (!rc) {
+        rc = drive_open(&rolling.drive, &config);
+        if (!rc) {
+            rc = roll(&rolling, name);
+            closed = drive_close(&rolling.drive);
+            rc = rc ? rc : closed;
+        }
+    }
+    archive_close(&rolling.snapshot);
+    free(rolling.tiles);
+    return rc;
+}
+
+int snapshot_rollback(const struct archive *archive, const char *name,
+                      struct snapshot_rolled *rolled)
+{
+    char path[PATH_MAX];
+    int all;
+    int rc = snapshot_path(archive, name, path);
+
+    *rolled = (struct snapshot_rolled){0};
+    if (rc)
+        return rc;
+    rc = snapshot_lock(archive, &all);
+    if (rc)
+        return snapshot_complain_lock(archive, "roll back to", name, rc);
+    rc = roll_locked(archive, name, rolled);
+    close(all);
+    return rc;
+}
