@@ -179,11 +179,11 @@ static void advice_on_mixture(const struct scan *scan, const struct scan_finding
 
 static void advice_on_lock(const struct scan_finding *f, char text[FINDINGS_TEXT])
 {
-    put(text, f->mounted
-                  ? "check the file system on the drive when it is mounted next; that mount "
-                    "clears the record, and so does 'mosaicfs check --repair'"
-                  : "if that was 'mosaicfs reindex' or 'mosaicfs check --repair', run it again; "
-                    "that clears the record, and so does the next mount");
+    put(text, f->mounted ? "check the file system on the drive when it is mounted next; that mount "
+                           "clears the record, and so does 'mosaicfs check --repair'"
+                         : "if that was 'mosaicfs reindex', 'check --repair' or 'snapshot "
+                           "rollback', run it again; "
+                           "that clears the record, and so does the next mount");
 }
 
 /* Nobody looks at such a file for a tile, reindex neither. */

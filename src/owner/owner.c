@@ -160,7 +160,8 @@ static void note_stale(const struct archive *archive, const struct record *recor
     else
         log_note(
             "process %d, which worked on '%s' without mounting it, was interrupted; replaced its "
-            "lock. If it was 'mosaicfs reindex' or 'mosaicfs check --repair', run it again",
+            "lock. If it was 'mosaicfs reindex', 'check --repair' or 'snapshot rollback', run it "
+            "again",
             (int)record->pid, archive->path);
 }
 

@@ -253,7 +253,7 @@ kept() {
     only lock-stale .mosaicfs/lock
     try 3 mosaicfs check drive.img
     printed 'process 4711, which worked on the archive without mounting it, was interrupted'
-    printed "if that was 'mosaicfs reindex' or 'mosaicfs check --repair', run it again"
+    printed "if that was 'mosaicfs reindex', 'check --repair' or 'snapshot rollback', run it again"
     refuse grep -qE 'had the archive mounted|file system on the drive' out
     repaired .mosaicfs/lock
     cp lock drive.img/.mosaicfs/lock
