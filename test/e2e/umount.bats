@@ -26,6 +26,7 @@ teardown() {
 hold() {
     tail -f /dev/null 3>&- 4>&- 5<"$1" &
     holder=$!
+    wait_for 5 grep -qx tail "/proc/$holder/comm" # which it becomes once the file is open
 }
 
 # The same by the user nobody, in a directory of that user.
