@@ -163,6 +163,10 @@ static int each_piece(struct image *img, uint64_t off, uint64_t len, char *buf,
         struct geometry_piece piece = geometry_first(&img->geometry, off, len);
 
         rc = fn(img, &piece, buf);
+        while (rc == -EMLINK) { /* a snapshot holds the tile */
+            rc = image_snapshot_unshare(img, piece.tile);
+            rc = rc ? rc : fn(img, &piece, buf);
+        }
         off += piece.len;
         len -= piece.len;
         buf = buf ? buf + piece.len : NULL;
@@ -282,7 +286,7 @@ static int note_write(struct image *img, const struct geometry_piece *piece, con
 }
 
 /* -EMLINK: a snapshot holds it. */
-static int try_write(struct image *img, const struct geometry_piece *piece, char *buf)
+static int write_piece(struct image *img, const struct geometry_piece *piece, char *buf)
 {
     struct rwlock *lock = image_stripe(img, piece->tile);
     int rc;
@@ -304,17 +308,6 @@ static int try_write(struct image *img, const struct geometry_piece *piece, char
     return zero_is(buf, piece->len) ? 0 : write_new(img, piece, buf);
 }
 
-static int write_piece(struct image *img, const struct geometry_piece *piece, char *buf)
-{
-    int rc = try_write(img, piece, buf);
-
-    while (rc == -EMLINK) {
-        rc = image_snapshot_unshare(img, piece->tile);
-        rc = rc ? rc : try_write(img, piece, buf);
-    }
-    return rc;
-}
-
 int image_write(struct image *img, uint64_t off, const void *buf, size_t len)
 {
     int rc = image_writable(img);
@@ -325,7 +318,7 @@ int image_write(struct image *img, uint64_t off, const void *buf, size_t len)
     return inside(img, off, len) ? each_piece(img, off, len, (char *)buf, write_piece) : -ENOSPC;
 }
 
-static int try_allocate(struct image *img, const struct geometry_piece *piece, char *unused)
+static int allocate_piece(struct image *img, const struct geometry_piece *piece, char *unused)
 {
     struct rwlock *lock = image_stripe(img, piece->tile);
     bool made = false;
@@ -348,17 +341,6 @@ static int try_allocate(struct image *img, const struct geometry_piece *piece, c
     if (rc && made)
         image_unmake(img, piece->tile);
     rwlock_unlock(lock);
-    return rc;
-}
-
-static int allocate_piece(struct image *img, const struct geometry_piece *piece, char *unused)
-{
-    int rc = try_allocate(img, piece, unused);
-
-    while (rc == -EMLINK) {
-        rc = image_snapshot_unshare(img, piece->tile);
-        rc = rc ? rc : try_allocate(img, piece, unused);
-    }
     return rc;
 }
 

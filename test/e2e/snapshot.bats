@@ -18,6 +18,24 @@ fill() {
     random $(($2 * MiB)) | dd of=drive bs=1M seek="$1" conv=notrunc iflag=fullblock status=none
 }
 
+# has_layout LAYOUT: whether the program was built with what that needs.
+has_layout() {
+    case $1 in
+    jpeg) has_jpeg ;;
+    sparsebundle) has_plist ;;
+    esac
+}
+
+new_drive_in() {
+    case $1 in
+    jpeg)
+        picture cover.jpg red
+        new_drive -n 8 -s 1M --cover cover.jpg
+        ;;
+    *) new_drive -n 8 -s 1M --layout "$1" ;;
+    esac
+}
+
 digest_of() { sha256sum <"$1"; }
 
 # snapshot_holds NAME DIGEST: mounted, it has these bytes.
@@ -30,18 +48,8 @@ snapshot_holds() {
 @test "a snapshot of a mounted drive keeps each byte, in every layout" {
     local layout before
     for layout in plain jpeg sparsebundle; do
-        case $layout in
-        jpeg)
-            has_jpeg || continue
-            picture cover.jpg red
-            new_drive -n 8 -s 1M --cover cover.jpg
-            ;;
-        sparsebundle)
-            has_plist || continue
-            new_drive -n 8 -s 1M --layout sparsebundle
-            ;;
-        *) new_drive -n 8 -s 1M ;;
-        esac
+        has_layout "$layout" || continue
+        new_drive_in "$layout"
         fill 0 6
         before=$(digest_of drive)
         try 0 mosaicfs snapshot create drive.img one
@@ -96,18 +104,8 @@ snapshot_holds() {
 @test "a rollback brings back every byte, in every layout, and other snapshots stay" {
     local layout one two epoch
     for layout in plain jpeg sparsebundle; do
-        case $layout in
-        jpeg)
-            has_jpeg || continue
-            picture cover.jpg red
-            new_drive -n 8 -s 1M --cover cover.jpg
-            ;;
-        sparsebundle)
-            has_plist || continue
-            new_drive -n 8 -s 1M --layout sparsebundle
-            ;;
-        *) new_drive -n 8 -s 1M ;;
-        esac
+        has_layout "$layout" || continue
+        new_drive_in "$layout"
         fill 0 6
         one=$(digest_of drive)
         mosaicfs snapshot create drive.img one
