@@ -7,10 +7,9 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-
-#define SHA256_LEN 32
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -42,20 +41,103 @@ static int digest(const void *buf, size_t len, unsigned char md[EVP_MAX_MD_SIZE]
     unsigned md_len;
 
     /* Without a faulty library only memory can be missing. */
-    if (!EVP_Digest(buf, len, md, &md_len, sha256(), NULL) || md_len != SHA256_LEN)
+    if (!EVP_Digest(buf, len, md, &md_len, sha256(), NULL) || md_len != HASH_RAW)
         return -ENOMEM;
     return 0;
 }
 
-int hash_sha256(const void *buf, size_t len, char hex[HASH_HEX])
+int hash_raw(const void *buf, size_t len, unsigned char raw[HASH_RAW])
 {
     unsigned char md[EVP_MAX_MD_SIZE];
     int rc = digest(buf, len, md);
 
-    for (unsigned i = 0; !rc && i < SHA256_LEN; i++)
-        hex = put_hex(hex, md[i]);
-    *hex = '\0';
+    if (!rc)
+        memcpy(raw, md, HASH_RAW);
     return rc;
+}
+
+void hash_hex(const unsigned char raw[HASH_RAW], char hex[HASH_HEX])
+{
+    for (unsigned i = 0; i < HASH_RAW; i++)
+        hex = put_hex(hex, raw[i]);
+    *hex = '\0';
+}
+
+int hash_sha256(const void *buf, size_t len, char hex[HASH_HEX])
+{
+    unsigned char raw[HASH_RAW];
+    int rc = hash_raw(buf, len, raw);
+
+    *hex = '\0';
+    if (!rc)
+        hash_hex(raw, hex);
+    return rc;
+}
+
+static int digit(char c)
+{
+    const char *found = c ? strchr(hex_digits, c) : NULL;
+
+    return found ? (int)(found - hex_digits) : -EINVAL;
+}
+
+int hash_parse(const char *hex, unsigned char raw[HASH_RAW])
+{
+    for (unsigned i = 0; i < HASH_RAW; i++) {
+        int high = digit(hex[2 * i]);
+        int low = high < 0 ? high : digit(hex[2 * i + 1]);
+
+        if (low < 0)
+            return -EINVAL;
+        raw[i] = (unsigned char)(high << 4 | low);
+    }
+    return 0;
+}
+
+struct hash {
+    EVP_MD_CTX *ctx;
+    bool failed;
+};
+
+int hash_begin(struct hash **out)
+{
+    struct hash *hash = calloc(1, sizeof(*hash));
+
+    *out = hash;
+    if (!hash)
+        return -ENOMEM;
+    hash->ctx = EVP_MD_CTX_new();
+    if (hash->ctx && EVP_DigestInit_ex(hash->ctx, sha256(), NULL))
+        return 0;
+    hash_free(hash);
+    *out = NULL;
+    return -ENOMEM;
+}
+
+void hash_add(struct hash *hash, const void *buf, size_t len)
+{
+    if (!EVP_DigestUpdate(hash->ctx, buf, len))
+        hash->failed = true;
+}
+
+int hash_end(struct hash *hash, unsigned char raw[HASH_RAW])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+    bool done = EVP_DigestFinal_ex(hash->ctx, md, NULL) && !hash->failed;
+
+    hash->failed = !EVP_DigestInit_ex(hash->ctx, sha256(), NULL);
+    if (!done)
+        return -ENOMEM;
+    memcpy(raw, md, HASH_RAW);
+    return 0;
+}
+
+void hash_free(struct hash *hash)
+{
+    if (!hash)
+        return;
+    EVP_MD_CTX_free(hash->ctx);
+    free(hash);
 }
 
 int hash_check(const void *buf, size_t len, unsigned char check[HASH_CHECK])

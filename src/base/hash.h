@@ -11,6 +11,7 @@
 
 #include "base/compiler.h"
 
+#define HASH_RAW 32 /* bytes of a SHA-256 */
 #define HASH_HEX 65 /* 64 lower-case hexadecimal digits and a NUL */
 #define HASH_CHECK 8
 #define HASH_UUID_RAW 16
@@ -18,6 +19,27 @@
 
 /* SHA-256 (FIPS 180-4) of buf as lower-case hex. 0 or -ENOMEM. Any thread. */
 MUST_CHECK int hash_sha256(const void *buf, size_t len, char hex[HASH_HEX]);
+
+/* The same as it is. */
+MUST_CHECK int hash_raw(const void *buf, size_t len, unsigned char raw[HASH_RAW]);
+
+/* The text of it. Any thread. */
+void hash_hex(const unsigned char raw[HASH_RAW], char hex[HASH_HEX]);
+
+/* 64 lower-case hexadecimal digits, and what follows them is not looked at. 0 or -EINVAL. */
+MUST_CHECK int hash_parse(const char *hex, unsigned char raw[HASH_RAW]);
+
+/* A SHA-256 of bytes that come one after another; one thread at a time. */
+struct hash;
+
+/* 0 or -ENOMEM. */
+MUST_CHECK int hash_begin(struct hash **out);
+/* An error is told by hash_end(). */
+void hash_add(struct hash *hash, const void *buf, size_t len);
+/* The digest of what was added; then the next one begins. 0 or -ENOMEM. */
+MUST_CHECK int hash_end(struct hash *hash, unsigned char raw[HASH_RAW]);
+/* NULL is fine. */
+void hash_free(struct hash *hash);
 
 /* The first 8 bytes of the SHA-256 of buf: enough to notice damage. 0 or -ENOMEM. Any thread. */
 MUST_CHECK int hash_check(const void *buf, size_t len, unsigned char check[HASH_CHECK]);

@@ -9,7 +9,6 @@
 
 #include "archive/archive.h"
 #include "base/log.h"
-#include "base/parse.h"
 #include "check/repair.h"
 #include "check/reread.h"
 #include "check/scan.h"
@@ -25,6 +24,7 @@ struct check {
     struct scan scan;
     struct check_report report;
     bool json;
+    enum progress_how how;
     struct progress progress;
 };
 
@@ -33,19 +33,15 @@ struct check {
 static void show_progress(uint64_t done, void *arg)
 {
     struct check *check = arg;
-    char a[PARSE_SIZE_TEXT], b[PARSE_SIZE_TEXT], rate[PARSE_SIZE_TEXT];
 
-    parse_size_text(done, a);
-    parse_size_text(check->scan.bytes, b);
-    parse_size_text(done * 1000 / progress_took(&check->progress), rate);
-    progress_show(&check->progress, "read %s of %s, %s/s", a, b, rate);
+    progress_at(&check->progress, done, check->scan.bytes);
 }
 
 static int read_all(struct check *check)
 {
     int rc;
 
-    progress_begin(&check->progress);
+    progress_begin(&check->progress, check->how, "check", PROGRESS_BYTES);
     rc = reread_tiles(&check->scan, show_progress, check);
     progress_end(&check->progress);
     return rc;
@@ -125,8 +121,11 @@ static int run(const struct args *args)
         .report = {&check.scan, opt_given(args, "repair"), opt_given(args, "deep"), 0, 0},
         .json = opt_given(args, "json"),
     };
-    int rc = open_archive(&check, args->operands[0]);
+    int rc = progress_option(args, &check.how);
 
+    if (rc)
+        return rc;
+    rc = open_archive(&check, args->operands[0]);
     if (!rc)
         rc = look(&check);
     if (!rc)
@@ -143,6 +142,7 @@ static const struct opt opts[] = {
      "move what does not belong there into '.mosaicfs/lost+found';\n"
      "nothing is deleted"},
     {"deep", 0, NULL, "read every byte of every tile"},
+    PROGRESS_OPT,
     {"json", 0, NULL, "print a JSON object, for scripts"},
     {0},
 };
@@ -150,7 +150,7 @@ static const struct opt opts[] = {
 const struct command cmd_check = {
     .name = "check",
     .summary = "look for damage, and for files that do not belong there",
-    .synopsis = "[--repair] [--deep] [--json] ARCHIVE|PATH",
+    .synopsis = "[--repair] [--deep] [--progress HOW] [--json] ARCHIVE|PATH",
     .description = "Checks the index, the lock, the journal, and all tiles: sizes, names,\n"
                    "permissions, foreign files, conflict copies, temporary files. Reports what it\n"
                    "finds, what to do next, and what it cannot detect. Changes nothing without\n"

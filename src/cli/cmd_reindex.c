@@ -71,7 +71,7 @@ static int look(struct reindex *re, const struct args *args)
 {
     int rc;
 
-    progress_begin(&re->progress);
+    progress_begin(&re->progress, PROGRESS_TERMINAL, NULL, PROGRESS_TILES);
     rc = reindexing_find(&re->work, args->operands + 1, args->noperands - 1);
     progress_end(&re->progress);
     if (!rc)
@@ -86,7 +86,7 @@ static int act(struct reindex *re, bool *acted)
 {
     int rc;
 
-    progress_begin(&re->progress);
+    progress_begin(&re->progress, PROGRESS_TERMINAL, NULL, PROGRESS_TILES);
     rc = reindexing_act(&re->work, acted);
     progress_end(&re->progress);
     return rc;

@@ -42,6 +42,7 @@ struct work {
     const struct served *served;
     char **names; /* ends with NULL */
     bool json;
+    enum progress_how how;
 };
 
 static void print_name(const char *name)
@@ -108,8 +109,7 @@ static int find_writer(const struct work *work, struct asked *asked, struct snap
 
 static void show(void *arg, uint32_t tile, uint32_t ntiles)
 {
-    progress_show(arg, "making a snapshot: %u %%",
-                  (unsigned)((uint64_t)tile * 100 / (ntiles ? ntiles : 1)));
+    progress_at(arg, tile, ntiles);
 }
 
 static int print_made(const struct work *work, const char *name, const struct snapshot_made *made)
@@ -149,7 +149,7 @@ static int run_create(const struct work *work)
 
     if (rc)
         return rc;
-    progress_begin(&progress);
+    progress_begin(&progress, work->how, "snapshot", PROGRESS_TILES);
     rc = snapshot_create(work->archive, work->names[0], found, show, &progress, &made);
     progress_end(&progress);
     return rc ? rc : print_made(work, work->names[0], &made);
@@ -395,11 +395,11 @@ static int check(const struct args *args, const struct action *action)
     return 0;
 }
 
-static int with_archive(const struct args *args, const struct action *action)
+static int with_archive(const struct args *args, const struct action *action, enum progress_how how)
 {
     struct archive archive = {.dirfd = -1};
     struct served served;
-    struct work work = {args, &archive, &served, args->operands + 2, opt_given(args, "json")};
+    struct work work = {args, &archive, &served, args->operands + 2, opt_given(args, "json"), how};
     int rc = served_open(&served, args->operands[1], action->open, &archive);
 
     if (!rc)
@@ -412,6 +412,7 @@ static int with_archive(const struct args *args, const struct action *action)
 static int run(const struct args *args)
 {
     const struct action *action = find_action(args->operands[0]);
+    enum progress_how how;
     int rc;
 
     if (!action)
@@ -419,9 +420,11 @@ static int run(const struct args *args)
                                "'%s' is not one of create, list, delete, rollback, diff",
                                args->operands[0]);
     rc = check(args, action);
+    if (!rc)
+        rc = progress_option(args, &how);
     if (rc)
         return rc;
-    return with_archive(args, action) ? CLI_FAILED : CLI_DONE;
+    return with_archive(args, action, how) ? CLI_FAILED : CLI_DONE;
 }
 
 static const struct opt opts[] = {
@@ -434,6 +437,7 @@ static const struct opt opts[] = {
      "hourly=24,daily=7,weekly=4"},
     {"deleted", 0, NULL, "diff: list tiles that no longer exist, not those that do"},
     {"null", '0', NULL, "diff: end each path with a zero byte"},
+    PROGRESS_OPT,
     {"json", 0, NULL, "print a JSON object, for scripts"},
     {0},
 };
@@ -441,9 +445,8 @@ static const struct opt opts[] = {
 const struct command cmd_snapshot = {
     .name = "snapshot",
     .summary = "make, list, delete and compare snapshots, and go back to one",
-    .synopsis =
-        "create|list|delete|rollback|diff [--freeze] [--keep LIST] [--deleted] [-0] [--json] "
-        "ARCHIVE|PATH [NAME ...]",
+    .synopsis = "create|list|delete|rollback|diff [--freeze] [--keep LIST] [--deleted] [-0] "
+                "[--progress HOW] [--json] ARCHIVE|PATH [NAME ...]",
     .description =
         "create ARCHIVE NAME     keeps the state of this instant, while the drive is in use\n"
         "list ARCHIVE            lists the snapshots, the oldest first\n"

@@ -102,7 +102,7 @@ static int look_at_all(struct check *check)
     const struct pictures *pictures = &check->pictures;
     int rc = 0;
 
-    progress_begin(&check->progress);
+    progress_begin(&check->progress, PROGRESS_TERMINAL, NULL, PROGRESS_TILES);
     for (uint32_t i = 0; (!rc || rc == -EBADMSG) && i < pictures->n; i++) {
         progress_show(&check->progress, "looked at %" PRIu32 " of %" PRIu32 " covers", i,
                       pictures->n);

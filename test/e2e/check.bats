@@ -454,6 +454,17 @@ kept() {
     printed 'not checked: what tiles hold'
 }
 
+@test "--progress=json tells how far --deep has come, and nothing is told in a pipe" {
+    archive
+    try 0 mosaicfs check --deep drive.img
+    [ ! -s err ]
+    try 0 mosaicfs check --deep --progress=json drive.img
+    jq -es 'length >= 1 and .[-1] == (.[-1] * {progress: "check", unit: "bytes",
+        done: 196608, total: 196608})' err
+    try 2 mosaicfs check --deep --progress=often drive.img
+    contains err "--progress: 'often' is not auto, json or none"
+}
+
 @test "--deep finds bytes that cannot be read, and how many" {
     need strace plain
     archive

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/hash.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,6 +31,29 @@ static void sha256_of_known_texts(void **state)
         assert_int_equal(hash_sha256(known[i].text, strlen(known[i].text), hex), 0);
         assert_string_equal(hex, known[i].hex);
     }
+}
+
+static void sha256_piece_by_piece(void **state)
+{
+    struct hash *hash;
+    unsigned char raw[HASH_RAW], back[HASH_RAW];
+    char hex[HASH_HEX];
+
+    (void)state;
+    assert_int_equal(hash_begin(&hash), 0);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        for (const char *c = known[i].text; *c; c++)
+            hash_add(hash, c, 1);
+        assert_int_equal(hash_end(hash, raw), 0);
+        hash_hex(raw, hex);
+        assert_string_equal(hex, known[i].hex);
+        assert_int_equal(hash_parse(known[i].hex, back), 0);
+        assert_memory_equal(raw, back, HASH_RAW);
+    }
+    hash_free(hash);
+    assert_int_equal(hash_parse("E3b0", back), -EINVAL);
+    assert_int_equal(hash_parse("e3b", back), -EINVAL);
+    assert_int_equal(hash_parse("", back), -EINVAL);
 }
 
 static void sha256_of_a_million(void **state)
@@ -127,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_of_known_texts),
+        cmocka_unit_test(sha256_piece_by_piece),
         cmocka_unit_test(sha256_of_a_million),
         cmocka_unit_test(check_of_a_pair_is_that_of_the_whole),
         cmocka_unit_test(uuids_are_valid_and_differ),
