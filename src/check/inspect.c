@@ -242,6 +242,8 @@ static const struct known {
     inspector *inspect;          /* NULL: all is fine */
 } known[] = {
     {NAMES_TOP, FORMAT_PRIVATE_DIR, NULL, S_IFDIR, SCAN_PRIVATE_TYPE, NULL},
+    {NAMES_TOP, FORMAT_MANIFEST_NAME, NULL, S_IFREG, SCAN_FOREIGN, NULL},
+    {NAMES_TOP, FORMAT_DIGESTS_NAME, NULL, S_IFREG, SCAN_FOREIGN, NULL},
     {NAMES_TOP, FORMAT_BUNDLE_LOCK, &layout_bundle, S_IFREG, SCAN_FOREIGN, NULL},
     {NAMES_TOP, FORMAT_BUNDLE_MAPS, &layout_bundle, S_IFDIR, SCAN_FOREIGN, NULL},
     {NAMES_PRIVATE, "lock", NULL, 0, SCAN_FINE, inspect_lock},
@@ -250,6 +252,7 @@ static const struct known {
     {NAMES_PRIVATE, "cover", NULL, 0, SCAN_FINE, inspect_cover},
     {NAMES_PRIVATE, "reindex", NULL, 0, SCAN_FINE, inspect_reindex},
     {NAMES_PRIVATE, "rollback", NULL, 0, SCAN_FINE, inspect_rollback},
+    {NAMES_PRIVATE, "manifest", NULL, S_IFREG, SCAN_FOREIGN, NULL},
     {NAMES_PRIVATE, "snapshots", NULL, S_IFDIR, SCAN_FOREIGN, NULL},
     {NAMES_PRIVATE, INSPECT_LOST, NULL, S_IFDIR, SCAN_LOST_TYPE, NULL},
 };

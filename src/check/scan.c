@@ -358,6 +358,11 @@ bool scan_still(const struct scan *scan, const struct scan_finding *finding)
     case SCAN_NOT_OURS:
     case SCAN_TILE_BYTES:
     case SCAN_PICTURE_CHANGED:
+    case SCAN_MANIFEST_DAMAGED:
+    case SCAN_TILE_MISSING:
+    case SCAN_TILE_RESIZED:
+    case SCAN_TILE_OTHER:
+    case SCAN_TILE_ADDED:
         return true;
     case SCAN_FOLDER_UNREADABLE:
         return still_unreadable(scan, finding->path);

@@ -40,6 +40,7 @@ enum scan_kind {
     SCAN_COVER_UNREADABLE,
     SCAN_REINDEX_UNFINISHED,  /* it was interrupted: the archive is refused until it is run again */
     SCAN_ROLLBACK_UNFINISHED, /* likewise */
+    SCAN_MANIFEST_DAMAGED,    /* why */
     SCAN_PRIVATE_TYPE,        /* .mosaicfs is no directory */
     SCAN_LOST_TYPE,           /* nor is its lost+found */
     SCAN_HARD_LINKS,          /* size tiles */
@@ -61,6 +62,10 @@ enum scan_kind {
     SCAN_UNWRITABLE,    /* err: we may not write to it, or make and remove files in it */
     SCAN_TILE_BYTES,    /* err: size bytes of it cannot be read, the first at want */
     SCAN_PICTURE_CHANGED, /* the picture before the tile is not as it was written */
+    SCAN_TILE_MISSING,    /* the manifest has it */
+    SCAN_TILE_RESIZED,    /* size, the manifest says want */
+    SCAN_TILE_OTHER,      /* not with the bytes of the manifest */
+    SCAN_TILE_ADDED,      /* the manifest does not have it */
     /* beside the tiles */
     SCAN_TILE_OUTSIDE,
     SCAN_TILE_MISPLACED, /* of */

@@ -20,10 +20,12 @@ extern const struct command cmd_check;
 extern const struct command cmd_create;
 extern const struct command cmd_help;
 extern const struct command cmd_info;
+extern const struct command cmd_manifest;
 extern const struct command cmd_mount;
 extern const struct command cmd_reindex;
 extern const struct command cmd_snapshot;
 extern const struct command cmd_umount;
+extern const struct command cmd_verify;
 
 /* All commands in the order of help, ends with NULL. In main.c. */
 extern const struct command *const commands[];

@@ -9,6 +9,7 @@
 
 #include "archive/archive.h"
 #include "base/log.h"
+#include "check/manifested.h"
 #include "check/repair.h"
 #include "check/reread.h"
 #include "check/scan.h"
@@ -89,6 +90,8 @@ static int look(struct check *check)
         rc = scan_run(&check->archive, &check->scan);
     if (!rc)
         rc = scan_is_archive(&check->scan);
+    if (!rc)
+        rc = manifested_look(&check->scan);
     if (!rc && check->report.deep)
         rc = read_all(check);
     if (!rc)

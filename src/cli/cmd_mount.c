@@ -27,6 +27,7 @@ struct plan {
     struct mount_args mount;
     struct covers_source covers; /* that were given; path "": none */
     bool logging;                /* to a file of the user's choice */
+    bool accept;                 /* a copy that is not complete */
 };
 
 /* False when /etc/fuse.conf does not let users pass allow_root and allow_other. */
@@ -98,7 +99,7 @@ static int make_plan(struct plan *plan, const struct args *args)
 {
     int rc;
 
-    *plan = (struct plan){.archive = args->operands[0]};
+    *plan = (struct plan){.archive = args->operands[0], .accept = opt_given(args, "accept")};
     rc = mount_args_collect(&plan->mount, args);
     if (!rc && opt_given(args, "snapshot"))
         rc = find_snapshot(plan, opt_value(args, "snapshot"));
@@ -128,6 +129,7 @@ static int run_daemon(const struct plan *plan)
         .archive = plan->archive,
         .mountpoint = plan->mountpoint,
         .read_only = plan->mount.read_only,
+        .accept = plan->accept,
         .covers = &plan->covers,
         .fuse_args = plan->mount.words,
         .io_uring = plan->mount.io_uring,
@@ -162,6 +164,7 @@ static const struct opt opts[] = {
      "mount read-only, leaving the archive untouched;\n"
      "other read-only mounts may exist"},
     {"snapshot", 0, "NAME", "mount that snapshot of ARCHIVE, read-only"},
+    {"accept", 0, NULL, "use a copy whose files do not belong together, as it is"},
     {"foreground", 'f', NULL,
      "stay in the foreground until it is unmounted; log to\n"
      "stderr, or to --log FILE"},
@@ -183,9 +186,10 @@ static const struct opt opts[] = {
 const struct command cmd_mount = {
     .name = "mount",
     .summary = "present an archive as one file of fixed size",
-    .synopsis = "[-r] [--snapshot NAME] [-f] [-o OPT,OPT] [--fuse=\"ARGS\"] [--on-full=WHAT] "
-                "[--cover FILE|DIR] "
-                "[--cover-max SIZE] [--log FILE] [--debug] ARCHIVE PATH",
+    .synopsis =
+        "[-r] [--snapshot NAME] [--accept] [-f] [-o OPT,OPT] [--fuse=\"ARGS\"] [--on-full=WHAT] "
+        "[--cover FILE|DIR] "
+        "[--cover-max SIZE] [--log FILE] [--debug] ARCHIVE PATH",
     .description = "Mounts ARCHIVE as the file PATH and returns when it can be used. PATH is an\n"
                    "empty file, or is created, and removed again at unmount. Attach it to a loop\n"
                    "device with 'losetup --find --show --direct-io=on PATH'.\n",

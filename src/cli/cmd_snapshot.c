@@ -19,10 +19,8 @@
 #include "cli/progress.h"
 #include "drive/snapshot.h"
 #include "drive/snapshot_prune.h"
-#include "front/control.h"
-#include "mount/freeze.h"
 #include "mount/served.h"
-#include "mount/server.h"
+#include "mount/snapshotter.h"
 
 static int open_between(const char *path, struct archive *archive)
 {
@@ -48,61 +46,6 @@ struct work {
 static void print_name(const char *name)
 {
     escape_print(name, stdout);
-}
-
-/* --- an archive in use ------------------------------------------------------------------------ */
-
-/* The mount that is asked, and whether what lies on the drive is frozen for the instant. */
-struct asked {
-    const struct served *served;
-    bool freeze;
-};
-
-static int ask(const struct served *served, enum snapshot_step step, uint64_t *stalled)
-{
-    static const unsigned long calls[] = {
-        [SNAPSHOT_BEGIN] = CONTROL_SNAPSHOT_BEGIN,
-        [SNAPSHOT_TAKE] = CONTROL_SNAPSHOT_TAKE,
-        [SNAPSHOT_LINKS_BEGIN] = CONTROL_LINKS_BEGIN,
-        [SNAPSHOT_LINKS_END] = CONTROL_LINKS_END,
-    };
-    uint64_t unused;
-
-    return server_snapshot(served->mount, &served->server, calls[step],
-                           stalled ? stalled : &unused);
-}
-
-static int step_asked(void *arg, enum snapshot_step step, uint64_t *stalled)
-{
-    const struct asked *asked = arg;
-    struct freeze freeze;
-    int rc, thawed;
-
-    if (step != SNAPSHOT_TAKE || !asked->freeze)
-        return ask(asked->served, step, stalled);
-    rc = freeze_begin(&asked->served->mounts, asked->served->mount, &freeze);
-    if (rc)
-        return rc;
-    rc = ask(asked->served, step, stalled);
-    thawed = freeze_end(&freeze);
-    return rc ? rc : thawed;
-}
-
-/* Whoever only reads an archive keeps others from writing to it. */
-static int find_writer(const struct work *work, struct asked *asked, struct snapshot_writer *writer,
-                       const struct snapshot_writer **found)
-{
-    const struct mount *mount = work->served->mount;
-
-    *asked = (struct asked){work->served, opt_given(work->args, "freeze")};
-    *writer = (struct snapshot_writer){step_asked, asked};
-    *found = mount ? writer : NULL;
-    if (!mount || !mount->read_only)
-        return 0;
-    log_error("cannot change the snapshots of '%s': it is mounted read-only on '%s'",
-              work->archive->path, mount->mountpoint);
-    log_note("unmount it first");
-    return -EROFS;
 }
 
 /* --- create ----------------------------------------------------------------------------------- */
@@ -141,11 +84,11 @@ static int print_made(const struct work *work, const char *name, const struct sn
 static int run_create(const struct work *work)
 {
     const struct snapshot_writer *found;
-    struct snapshot_writer writer;
-    struct asked asked;
+    struct snapshotter asked;
     struct progress progress;
     struct snapshot_made made;
-    int rc = find_writer(work, &asked, &writer, &found);
+    int rc = snapshotter_find(work->served, work->archive->path, opt_given(work->args, "freeze"),
+                              &asked, &found);
 
     if (rc)
         return rc;
@@ -175,9 +118,8 @@ static int run_prune(const struct work *work, const struct snapshot_writer *writ
 static int run_delete(const struct work *work)
 {
     const struct snapshot_writer *found;
-    struct snapshot_writer writer;
-    struct asked asked;
-    int first = find_writer(work, &asked, &writer, &found);
+    struct snapshotter asked;
+    int first = snapshotter_find(work->served, work->archive->path, false, &asked, &found);
 
     if (first == 0 && opt_given(work->args, "keep"))
         return run_prune(work, found);

@@ -93,6 +93,18 @@ static void detail_of_cut(const struct scan *scan, const struct scan_finding *f,
         put(text, "it has been cut short: the file has %" PRIu64 " bytes", f->size);
 }
 
+static void detail_of_manifest(const struct scan *scan, const struct scan_finding *f,
+                               char text[FINDINGS_TEXT])
+{
+    put(text, "the manifest %s", f->why);
+}
+
+static void detail_of_resized(const struct scan *scan, const struct scan_finding *f,
+                              char text[FINDINGS_TEXT])
+{
+    put(text, "the file has %" PRIu64 " bytes, by the manifest it has %" PRIu64, f->size, f->want);
+}
+
 static void detail_of_swap(const struct scan *scan, const struct scan_finding *f,
                            char text[FINDINGS_TEXT])
 {
@@ -274,6 +286,7 @@ static const struct row {
     [SCAN_ROLLBACK_UNFINISHED] =
         {.text = "a rollback has not ended: some tiles are those of the snapshot and others not "
                  "yet, so the archive cannot be mounted"},
+    [SCAN_MANIFEST_DAMAGED] = {.tell = detail_of_manifest},
     [SCAN_PRIVATE_TYPE] = {.text = NO_DIRECTORY},
     [SCAN_LOST_TYPE] = {.text = NO_DIRECTORY},
     [SCAN_HARD_LINKS] = {.tell = detail_of_links},
@@ -295,6 +308,11 @@ static const struct row {
     [SCAN_UNWRITABLE] = {.text = "this user may not write to it", .ending = ERROR},
     [SCAN_TILE_BYTES] = {.tell = detail_of_bytes},
     [SCAN_PICTURE_CHANGED] = {.text = "the picture before the tile is not as it was written"},
+    [SCAN_TILE_MISSING] = {.text = "the tile is missing: the manifest has it"},
+    [SCAN_TILE_RESIZED] = {.tell = detail_of_resized},
+    [SCAN_TILE_OTHER] = {.text = "the tile is not the one of the manifest: it is older or newer, "
+                                 "or not complete"},
+    [SCAN_TILE_ADDED] = {.text = "the manifest does not have this tile"},
     [SCAN_TILE_OUTSIDE] = {.text = "a tile behind the end of the image"},
     [SCAN_TILE_MISPLACED] = {.tell = detail_of_copy},
     [SCAN_SPELLING] = {.tell = detail_of_copy},

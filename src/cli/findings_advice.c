@@ -19,6 +19,10 @@
 #define FINISH "let the program that copies finish, or run it again"
 #define REINDEX "'mosaicfs reindex ARCHIVE' puts each tile where it belongs"
 
+#define TORN                                                                                      \
+    "if the archive is still being copied, wait for the end of that; else restore the tile from " \
+    "where it came from; 'mosaicfs verify' lists all that differs from the manifest"
+
 /* That is always the same; "": none. */
 static const char *const fixed[SCAN_KINDS] = {
     [SCAN_TOKEN_MISSING] = "create an empty file 'token', unless the bundle is encrypted: then "
@@ -36,6 +40,10 @@ static const char *const fixed[SCAN_KINDS] = {
                                 "the same files",
     [SCAN_ROLLBACK_UNFINISHED] = "if none is under way, run 'mosaicfs snapshot rollback ARCHIVE "
                                  "NAME' again; the file says which",
+    [SCAN_MANIFEST_DAMAGED] =
+        "if the archive is still being copied, wait for the end of that; else "
+        "put back both files from a mirror, or let 'mosaicfs manifest' write "
+        "new ones",
     [SCAN_PRIVATE_TYPE] =
         "find out what it is and move it elsewhere; a directory is created when it is needed",
     [SCAN_LOST_TYPE] = "find out what it is and move it elsewhere by hand; a repair needs a "
@@ -70,6 +78,11 @@ static const char *const fixed[SCAN_KINDS] = {
     [SCAN_PICTURE_CHANGED] = "what changed it may have changed the tile's bytes, too: compare it "
                              "with a mirror; 'mosaicfs reindex --covers' gives all tiles new "
                              "pictures",
+    [SCAN_TILE_MISSING] = TORN,
+    [SCAN_TILE_RESIZED] = TORN,
+    [SCAN_TILE_OTHER] = TORN,
+    [SCAN_TILE_ADDED] = "if the archive is still being copied, wait for the end of that; "
+                        "'mosaicfs verify' lists all that differs from the manifest",
     [SCAN_SERVICE] = "",
     [SCAN_RESERVED] = "",
     [SCAN_LOCK_ELSEWHERE] = "",

@@ -40,7 +40,8 @@ int progress_option(const struct args *args, enum progress_how *how)
 void progress_begin(struct progress *progress, enum progress_how how, const char *task,
                     enum progress_unit unit)
 {
-    *progress = (struct progress){.how = how, .task = task, .unit = unit};
+    *progress = (struct progress){
+        .how = how, .task = task, .unit = unit, .busy = PTHREAD_MUTEX_INITIALIZER};
     if (how == PROGRESS_TERMINAL && !isatty(STDERR_FILENO))
         progress->how = PROGRESS_NONE;
     progress->began = progress->shown = now_ms();
@@ -124,6 +125,14 @@ void progress_at(struct progress *progress, uint64_t done, uint64_t total)
         print_at(progress, done, total);
     else
         draw_at(progress, done, total);
+}
+
+void progress_at_any(struct progress *progress, uint64_t done, uint64_t total)
+{
+    if (progress->how == PROGRESS_NONE || pthread_mutex_trylock(&progress->busy))
+        return;
+    progress_at(progress, done, total);
+    pthread_mutex_unlock(&progress->busy);
 }
 
 void progress_end(struct progress *progress)

@@ -6,6 +6,7 @@
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct progress {
     const char *task;     /* the word of the command */
     int64_t began, shown; /* ms of CLOCK_MONOTONIC */
     uint64_t last;        /* amount of the last line of JSON */
+    pthread_mutex_t busy; /* somebody prints */
 };
 
 /* The option, for the table of a command that works long. */
@@ -39,6 +41,8 @@ void progress_begin(struct progress *progress, enum progress_how how, const char
                     enum progress_unit unit);
 /* done of total units, of which there is at least what is done. */
 void progress_at(struct progress *progress, uint64_t done, uint64_t total);
+/* The same from one of many threads: a line that another one is just printing is left out. */
+void progress_at_any(struct progress *progress, uint64_t done, uint64_t total);
 /* Work of which the end is not known: words of its own, on a terminal only. */
 void progress_show(struct progress *progress, const char *fmt, ...) PRINTF(2, 3);
 /* Takes the line away. */

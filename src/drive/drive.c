@@ -6,7 +6,7 @@
  *   2 the locks: flock, the records of others (owner/owner.c), a Mac's lock
  *   3 what the archive is: index, mark of an unfinished reindex, kind of tiles
  *   4 our record, and a Mac's lock where that has to be made
- *   5 covers, store, image
+ *   5 covers, store; the manifest that the tiles descend from, if it came from elsewhere; image
  *
  * What is read before the locks are held may be wrong when they are: whoever held
  * them meanwhile may have put tiles elsewhere, written another index, or been killed
@@ -26,6 +26,8 @@
 #include "archive/archive_index.h"
 #include "base/log.h"
 #include "format/layout.h"
+#include "journal/changes.h"
+#include "journal/descent.h"
 #include "store/dir.h"
 
 /*
@@ -93,6 +95,43 @@ static int read_archive(struct drive *drive, const struct drive_config *config)
     return rc;
 }
 
+/*
+ * A copy that is not complete is not written to. Else a manifest that came from elsewhere is
+ * remembered in the end, when there is a journal that tells what changes after it.
+ */
+static int look_at_manifest(struct drive *drive, const struct drive_config *config)
+{
+    struct belongs *belongs = &drive->belongs;
+    bool refused;
+    int rc = belongs_look(&drive->archive, belongs);
+
+    if (rc || !belongs->why)
+        return rc;
+    refused = !drive->read_only && !config->accept;
+    belongs_tell(&drive->archive, belongs, refused);
+    return refused ? -ESTALE : 0;
+}
+
+static int remember_manifest(struct drive *drive)
+{
+    const struct belongs *belongs = &drive->belongs;
+    struct changes_list list;
+    struct journal_word word;
+    int rc;
+
+    if (drive->read_only || !belongs->manifest || belongs->known)
+        return 0;
+    rc = changes_read(&drive->archive, false, &list);
+    if (!rc && !list.unusable) {
+        word = (struct journal_word){list.header.id, {list.header.epoch, 0}, false};
+        rc = descent_write(&drive->archive, belongs->root, &word, NULL);
+        if (rc)
+            log_error("cannot write to archive '%s': %s", drive->archive.path, strerror(-rc));
+    }
+    changes_read_release(&list);
+    return rc;
+}
+
 /* What shows that we are here; whoever was quicker is seen, or what he has left. */
 static int enter(struct drive *drive, const struct drive_config *config)
 {
@@ -132,7 +171,9 @@ static int open_store(struct drive *drive, const struct drive_config *config)
     int rc = open_covers(drive, config);
 
     dir.covers = drive->covers;
-    return rc ? rc : dir_open(&drive->archive, &dir, &drive->store);
+    if (!rc)
+        rc = dir_open(&drive->archive, &dir, &drive->store);
+    return rc ? rc : remember_manifest(drive);
 }
 
 static int open_image(struct drive *drive, const struct drive_config *config)
@@ -159,6 +200,8 @@ int drive_open(struct drive *drive, const struct drive_config *config)
         rc = take_locks(drive, config);
     if (!rc)
         rc = read_archive(drive, config);
+    if (!rc)
+        rc = look_at_manifest(drive, config);
     if (!rc)
         rc = enter(drive, config);
     if (!rc)

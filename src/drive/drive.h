@@ -11,6 +11,7 @@
 
 #include "archive/archive.h"
 #include "base/compiler.h"
+#include "check/belongs.h"
 #include "cover/covers.h"
 #include "image/image.h"
 #include "owner/maclock.h"
@@ -29,6 +30,7 @@ struct drive_config {
     enum drive_reach reach;
     bool read_only;
     bool between;                       /* a rollback that was interrupted goes on */
+    bool accept;                        /* a copy that does not belong together is used as it is */
     bool yield;                         /* what a Mac uses is opened read-only, not refused */
     unsigned max_open;                  /* tiles open at once, at least DIR_OPEN_MIN */
     const struct covers_source *covers; /* of new tiles; NULL or path "": as remembered */
@@ -39,6 +41,7 @@ struct drive {
     struct archive archive;
     struct owner owner; /* owner.previous: what a dead writer left in the record */
     struct maclock maclock;
+    struct belongs belongs;
     bool read_only;
     struct covers *covers; /* of new tiles; NULL: none */
     struct store *store;   /* with DRIVE_STORE */

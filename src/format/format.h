@@ -24,6 +24,14 @@
 #define FORMAT_SNAPSHOT_NEW ".new"   /* one that is being made */
 #define FORMAT_SNAPSHOT_GONE ".gone" /* one that is being deleted */
 
+#define FORMAT_SNAPSHOT_MANIFEST "mosaicfs-manifest" /* of which a manifest is being written */
+
+#define FORMAT_MANIFEST_NAME "mosaicfs.manifest"
+#define FORMAT_DIGESTS_NAME "mosaicfs.digests"
+#define FORMAT_DESCENT_NAME ".mosaicfs/manifest" /* from which manifest the tiles descend */
+#define FORMAT_DIGESTS_BLOCK 1048576             /* bytes of a tile that a digest is of */
+#define FORMAT_DIGESTS_PER_PAGE 64               /* tiles */
+
 #define FORMAT_TILES_MAX 1048576            /* 2^20: four base-32 digits */
 #define FORMAT_TILES_PER_FOLDER 1024        /* 2^10: the last two of them */
 #define FORMAT_SECTOR 512                   /* sizes of format 2 are multiples of it */

@@ -15,13 +15,13 @@
 #include "format/journal.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "base/parse.h"
 
 #define MAGIC "mosaicfs journal" /* 16 bytes */
@@ -46,31 +46,6 @@ static_assert(AT_UUID + HASH_UUID - 1 == AT_ZEROS, "the UUID fills its place");
 static_assert(FORMAT_JOURNAL_CELLS * 4 == AT_SECTOR_ID, "cells fill their place");
 static_assert(AT_SECTOR_NUMBER + 4 == AT_CHECK, "and so does the rest");
 static_assert(FORMAT_JOURNAL_MARKS % MARKS_PER_SECTOR == 0, "marks fill their sectors");
-
-static void put32(unsigned char *to, uint32_t value)
-{
-    value = htole32(value);
-    memcpy(to, &value, sizeof(value));
-}
-
-static uint32_t get32(const unsigned char *from)
-{
-    uint32_t value;
-
-    memcpy(&value, from, sizeof(value));
-    return le32toh(value);
-}
-
-static void put64(unsigned char *to, uint64_t value)
-{
-    put32(to, (uint32_t)value);
-    put32(to + 4, (uint32_t)(value >> 32));
-}
-
-static uint64_t get64(const unsigned char *from)
-{
-    return get32(from) | (uint64_t)get32(from + 4) << 32;
-}
 
 static int seal(unsigned char sector[FORMAT_JOURNAL_SECTOR])
 {
@@ -123,11 +98,11 @@ int journal_put_header(const struct journal_header *header,
 {
     memset(out, 0, FORMAT_JOURNAL_SECTOR);
     memcpy(out, MAGIC, AT_VERSION);
-    put32(out + AT_VERSION, VERSION);
-    put32(out + AT_ID, header->id);
-    put32(out + AT_EPOCH, header->epoch);
-    put32(out + AT_NTILES, header->ntiles);
-    put64(out + AT_TILE_SIZE, header->tile_size);
+    le_put32(out + AT_VERSION, VERSION);
+    le_put32(out + AT_ID, header->id);
+    le_put32(out + AT_EPOCH, header->epoch);
+    le_put32(out + AT_NTILES, header->ntiles);
+    le_put64(out + AT_TILE_SIZE, header->tile_size);
     memcpy(out + AT_UUID, header->uuid, strlen(header->uuid));
     return seal(out);
 }
@@ -138,15 +113,15 @@ int journal_get_header(const unsigned char in[FORMAT_JOURNAL_SECTOR], struct jou
 
     if (!rc && memcmp(in, MAGIC, AT_VERSION) != 0)
         rc = -EBADMSG;
-    if (!rc && get32(in + AT_VERSION) != VERSION)
-        rc = get32(in + AT_VERSION) == 1 ? -EPROTO : -ENOTSUP;
+    if (!rc && le_get32(in + AT_VERSION) != VERSION)
+        rc = le_get32(in + AT_VERSION) == 1 ? -EPROTO : -ENOTSUP;
     if (rc)
         return rc;
     *header = (struct journal_header){
-        .id = get32(in + AT_ID),
-        .epoch = get32(in + AT_EPOCH),
-        .ntiles = get32(in + AT_NTILES),
-        .tile_size = get64(in + AT_TILE_SIZE),
+        .id = le_get32(in + AT_ID),
+        .epoch = le_get32(in + AT_EPOCH),
+        .ntiles = le_get32(in + AT_NTILES),
+        .tile_size = le_get64(in + AT_TILE_SIZE),
     };
     memcpy(header->uuid, in + AT_UUID, HASH_UUID - 1);
     if (header->epoch == 0 || header->epoch == UINT32_MAX ||
@@ -162,9 +137,9 @@ int journal_put_sector(uint32_t id, uint32_t number, const uint32_t cells[FORMAT
                        unsigned char out[FORMAT_JOURNAL_SECTOR])
 {
     for (unsigned i = 0; i < FORMAT_JOURNAL_CELLS; i++)
-        put32(out + 4 * i, cells[i]);
-    put32(out + AT_SECTOR_ID, id);
-    put32(out + AT_SECTOR_NUMBER, number);
+        le_put32(out + 4 * i, cells[i]);
+    le_put32(out + AT_SECTOR_ID, id);
+    le_put32(out + AT_SECTOR_NUMBER, number);
     return seal(out);
 }
 
@@ -173,10 +148,10 @@ int journal_get_sector(const unsigned char in[FORMAT_JOURNAL_SECTOR], uint32_t i
 {
     int rc = check_seal(in);
 
-    if (!rc && (get32(in + AT_SECTOR_ID) != id || get32(in + AT_SECTOR_NUMBER) != number))
+    if (!rc && (le_get32(in + AT_SECTOR_ID) != id || le_get32(in + AT_SECTOR_NUMBER) != number))
         rc = -EBADMSG;
     for (unsigned i = 0; !rc && i < FORMAT_JOURNAL_CELLS; i++)
-        cells[i] = get32(in + 4 * i);
+        cells[i] = le_get32(in + 4 * i);
     return rc;
 }
 

@@ -43,12 +43,15 @@ struct base {
 
 static const struct base everywhere[] = {
     {NAMES_TOP, NAMES_A_DIRECTORY, WORD, FORMAT_PRIVATE_DIR, "", TAGGED},
+    {NAMES_TOP, NAMES_A_FILE, WORD, "mosaicfs", ".manifest", VAGUE},
+    {NAMES_TOP, NAMES_A_FILE, WORD, "mosaicfs", ".digests", VAGUE},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "lock", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "spare", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "journal", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "cover", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "reindex", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_FILE, WORD, "rollback", "", TAGGED},
+    {NAMES_PRIVATE, NAMES_A_FILE, WORD, "manifest", "", TAGGED},
     {NAMES_PRIVATE, NAMES_A_DIRECTORY, WORD, "snapshots", "", TAGGED},
 };
 

@@ -77,6 +77,7 @@ static int open_drive(struct daemon *d, unsigned max_open)
         .mountpoint = d->config->mountpoint,
         .reach = DRIVE_IMAGE,
         .read_only = d->config->read_only,
+        .accept = d->config->accept,
         .yield = true,
         .max_open = max_open,
         .covers = d->config->covers,

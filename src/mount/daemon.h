@@ -15,6 +15,7 @@ struct daemon_config {
     const char *archive;
     const char *mountpoint; /* absolute, see mountpoint_resolve() */
     bool read_only;
+    bool accept;                        /* as in drive.h */
     const struct covers_source *covers; /* of new tiles, as in drive.h */
     const char *const *fuse_args;       /* libfuse's own; ends with NULL */
     bool io_uring;
