@@ -230,7 +230,8 @@ $(BUILD)/test/model/evict: model_ldflags := \
 # All calls are counted.
 $(BUILD)/test/unit/test_cost: unit_ldflags := $(sys_wraps)
 $(BUILD)/test/unit/test_cost: $(BUILD)/test/sys/sys.o
-$(BUILD)/test/fuzz/replay-changes $(BUILD)/test/fuzz/fuzz-changes: fuzz_ldflags := \
+$(BUILD)/test/fuzz/replay-changes $(BUILD)/test/fuzz/fuzz-changes \
+$(BUILD)/test/fuzz/replay-manifest_file $(BUILD)/test/fuzz/fuzz-manifest_file: fuzz_ldflags := \
 	-Wl,--wrap=io_open_file,--wrap=io_pread
 
 $(BUILD)/%.o: %.c $(BUILD)/flags

@@ -124,6 +124,8 @@ static int read_page(const struct manifest_file *file, uint32_t n, struct manife
 
     digests_get_page(file->index + (size_t)n * DIGESTS_PAGE, &page);
     next = page.first;
+    if (next > file->head.lists)
+        return -EBADMSG;
     rc = read_digested(file->digests, at, rows, (size_t)count * DIGESTS_ENTRY, page.digest);
     for (uint32_t i = 0; !rc && i < count; i++) {
         rc = digests_get_entry(rows + (size_t)i * DIGESTS_ENTRY, &tiles[i].entry);
@@ -134,7 +136,7 @@ static int read_page(const struct manifest_file *file, uint32_t n, struct manife
              (i > 0 && tiles[i].entry.tile <= tiles[i - 1].entry.tile)))
             rc = -EBADMSG;
     }
-    return rc;
+    return !rc && tiles[0].entry.tile != page.tile ? -EBADMSG : rc;
 }
 
 static int read_index(struct manifest_file *file)
