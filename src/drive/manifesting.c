@@ -113,28 +113,51 @@ static int grow(struct making *making)
     return 0;
 }
 
-static int add_tile(void *arg, uint32_t tile, int folder)
+/* The length of the tile's file, and where its bytes begin: only behind pictures the file says
+ * that. */
+static int measure(const struct making *making, uint32_t tile, int folder,
+                   struct digests_entry *entry)
 {
-    struct making *making = arg;
-    struct manifest_row *row;
-    uint64_t payload;
+    const struct layout *layout = making->state->index.layout;
+    char path[LAYOUT_PATH];
+    uint64_t payload = 0;
     const char *why = NULL;
     struct stat st;
-    int fd;
-    int rc = making->n == making->cap ? grow(making) : 0;
+    int fd, rc;
 
-    if (!rc)
-        rc = open_tile(making, tile, &fd, &st);
+    layout->tile_path(tile, path);
+    if (layout->head == LAYOUT_BARE &&
+        fstatat(folder, strrchr(path, '/') + 1, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISREG(st.st_mode)) {
+        *entry = (struct digests_entry){.tile = tile, .length = (uint64_t)st.st_size};
+        return 0;
+    }
+    rc = open_tile(making, tile, &fd, &st);
     if (rc)
         return rc;
     rc = tile_head_look(making->state, tile, fd, (uint64_t)st.st_size, &payload, &why);
     close(fd);
     if (rc)
         return complain_tile(making, tile, rc == -EBADMSG ? why : strerror(-rc));
-    row = &making->rows[making->n++];
-    *row = (struct manifest_row){
-        .entry = {.tile = tile, .payload = (uint32_t)payload, .length = (uint64_t)st.st_size},
-        .first = making->lists};
+    *entry = (struct digests_entry){
+        .tile = tile, .payload = (uint32_t)payload, .length = (uint64_t)st.st_size};
+    return 0;
+}
+
+static int add_tile(void *arg, uint32_t tile, int folder)
+{
+    struct making *making = arg;
+    struct manifest_row *row;
+    int rc = making->n == making->cap ? grow(making) : 0;
+
+    if (rc)
+        return rc;
+    row = &making->rows[making->n];
+    *row = (struct manifest_row){.first = making->lists};
+    rc = measure(making, tile, folder, &row->entry);
+    if (rc)
+        return rc;
+    making->n++;
     making->lists += digests_count(&row->entry);
     making->manifest.bytes += row->entry.length;
     making->total += row->entry.length;
@@ -445,8 +468,11 @@ static void release(struct making *making)
 
 static int run(struct making *making, const struct journal_word *word, struct manifest_made *made)
 {
-    int rc = make(making, word);
+    int rc;
 
+    making->old = (struct manifest_file){.text = -1, .digests = -1};
+    making->digests = making->text = -1;
+    rc = make(making, word);
     *made = (struct manifest_made){
         .tiles = making->n, .bytes = making->manifest.bytes, .read = atomic_load(&making->read)};
     memcpy(made->root, making->manifest.root, HASH_RAW);
@@ -458,14 +484,8 @@ int manifesting_archive(const struct archive *archive, const struct archive *sta
                         const struct journal_word *word, manifest_progress *progress, void *arg,
                         struct manifest_made *made)
 {
-    struct making making = {.archive = archive,
-                            .live = archive,
-                            .state = state,
-                            .progress = progress,
-                            .arg = arg,
-                            .old = {.text = -1, .digests = -1},
-                            .digests = -1,
-                            .text = -1};
+    struct making making = {
+        .archive = archive, .live = archive, .state = state, .progress = progress, .arg = arg};
 
     return run(&making, word, made);
 }
@@ -473,14 +493,8 @@ int manifesting_archive(const struct archive *archive, const struct archive *sta
 int manifesting_snapshot(const struct archive *archive, const struct archive *snapshot,
                          manifest_progress *progress, void *arg, struct manifest_made *made)
 {
-    struct making making = {.archive = snapshot,
-                            .live = archive,
-                            .state = snapshot,
-                            .progress = progress,
-                            .arg = arg,
-                            .old = {.text = -1, .digests = -1},
-                            .digests = -1,
-                            .text = -1};
+    struct making making = {
+        .archive = snapshot, .live = archive, .state = snapshot, .progress = progress, .arg = arg};
 
     return run(&making, NULL, made);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A whole manifest, as manifest_file_open() finds it. The input is mosaicfs.digests; the first byte
- * says which of its parts get the digests that are asked for, so that mutations reach what is behind
- * them: 1 the lists, 2 the pages, 4 the index, 8 the head. What is loaded is found again one by one,
- * and each list lies in the file. The linker (--wrap) gives the test the two files.
+ * says which of its parts get the digests that are asked for, so that mutations reach what is
+ * behind them: 1 the lists, 2 the pages, 4 the index, 8 the head. What is loaded is found again one
+ * by one, and each list lies in the file. The linker (--wrap) gives the test the two files.
  */
 #include <errno.h>
 #include <stdbool.h>
