@@ -116,6 +116,38 @@ static int answer_links_end(const struct control_server *server, const void *in,
     return 0;
 }
 
+static int answer_compact(const struct control_server *server, const void *in, void *out)
+{
+    const struct control_compact *asked = in;
+    struct control_compact *told = out;
+    struct image_compact step = {
+        .dry = asked->flags & CONTROL_COMPACT_DRY,
+        .tile = asked->tile,
+        .left = asked->left,
+    };
+    int rc = asked->flags & ~CONTROL_COMPACT_DRY ? -EINVAL : image_compact(server->img, &step);
+
+    static_assert(IMAGE_NO_TILE == CONTROL_COMPACT_NO_TILE, "told as it is");
+    *told = (struct control_compact){
+        .flags =
+            (step.removed ? CONTROL_COMPACT_REMOVED : 0) | (step.stays ? CONTROL_COMPACT_STAYS : 0),
+        .tile = step.tile,
+        .left = step.left,
+        .met = step.met,
+        .error = step.error,
+        .block = step.block,
+        .stored = step.stored,
+        .data = step.data,
+        .holes = step.holes,
+        .tails = step.tails,
+        .small = step.small,
+        .fixed = step.fixed,
+        .held = step.held,
+        .freed = step.freed,
+    };
+    return rc;
+}
+
 static const struct call {
     unsigned cmd; /* its number tells how long in and out are, too */
     bool writer;  /* for handles that may write */
@@ -130,6 +162,7 @@ static const struct call {
     {CONTROL_SNAPSHOT_TAKE, true, answer_snapshot_take},
     {CONTROL_LINKS_BEGIN, true, answer_links_begin},
     {CONTROL_LINKS_END, true, answer_links_end},
+    {CONTROL_COMPACT, true, answer_compact},
 };
 
 int control_answer(const struct control_server *server, bool writer, unsigned cmd, const void *in,

@@ -101,6 +101,31 @@ static_assert(sizeof(struct control_snapshot) == 8, "fixed for ever");
 #define CONTROL_LINKS_BEGIN _IO('M', 10)
 #define CONTROL_LINKS_END _IO('M', 11)
 
+/*
+ * A step of compacting, see image_compact(): whoever asks goes on with what is told until all is
+ * done, and may stop at any step. For handles that may write.
+ */
+#define CONTROL_COMPACT_DRY 1u     /* nothing is changed */
+#define CONTROL_COMPACT_REMOVED 2u /* the tile is gone */
+#define CONTROL_COMPACT_STAYS 4u   /* it could not be removed if it were all zeros */
+#define CONTROL_COMPACT_NO_TILE UINT32_MAX
+
+struct control_compact {
+    uint32_t flags; /* asked: CONTROL_COMPACT_DRY or 0; told: the others */
+    uint32_t tile;  /* asked and told: where to go on */
+    uint64_t left;  /* likewise */
+    /* Told. */
+    uint32_t met;  /* the tile that was looked at, or CONTROL_COMPACT_NO_TILE */
+    int32_t error; /* 0 or -errno */
+    uint64_t block, stored, data;
+    uint64_t holes, tails, small, fixed, held, freed;
+    uint64_t reserved[4]; /* 0 */
+};
+
+static_assert(sizeof(struct control_compact) == 128, "fixed for ever");
+
+#define CONTROL_COMPACT _IOWR('M', 16, struct control_compact)
+
 /* --- the server's side -------------------------------------------------------- */
 
 struct image;

@@ -119,6 +119,38 @@ void image_snapshot_links_begin(struct image *img);
 void image_snapshot_links_end(struct image *img);
 
 /*
+ * A step of giving back the space of zeros that are stored. It looks at the next tile, or at some
+ * MiB of it, reads no longer than others can wait for, and changes no byte of the image. A tile in
+ * which there is nothing to win is not changed, nor noted.
+ */
+struct image_compact {
+    bool dry; /* in: nothing is changed; told is what could be */
+    /* In and out: where to go on, at first 0 and 0. The number of tiles: that was all. */
+    uint32_t tile;
+    uint64_t left; /* bytes of the tile, from its beginning, that remain; 0: it begins with all */
+    /* Out. */
+    uint32_t met;    /* the tile that was looked at, or IMAGE_NO_TILE */
+    int error;       /* 0 or -errno, logged: the rest of this tile was passed over */
+    bool removed;    /* it is gone */
+    bool stays;      /* it could not be removed if it were all zeros */
+    uint64_t block;  /* space comes in so many bytes */
+    uint64_t stored; /* what the tile occupied, told with its first step */
+    uint64_t data;   /* bytes that are in blocks which are not all zeros */
+    /* Bytes of blocks that are all zeros, and stored: */
+    uint64_t holes; /* given back in the middle of the tile */
+    uint64_t tails; /* likewise behind its last data */
+    uint64_t small; /* not given back: in runs that are not worth a hole */
+    uint64_t fixed; /* not given back: the file system has no holes */
+    uint64_t held;  /* not given back: a snapshot, or another name, has the same file */
+    uint64_t freed; /* what the tile occupied before, less what it occupied afterwards */
+};
+
+#define IMAGE_NO_TILE UINT32_MAX
+
+/* 0; -EINVAL: no such place in the image; -EROFS; -ENOMEM. */
+MUST_CHECK int image_compact(struct image *img, struct image_compact *step);
+
+/*
  * Counts all tiles once; later calls of image_usage() are exact from then on.
  * Runs beside all else; takes as long as listing and stat'ing every tile.
  */

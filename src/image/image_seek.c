@@ -7,12 +7,8 @@
 
 #include "image/impl.h"
 
-/*
- * store_seek() under the tile's stripe; an absent tile is one hole. *found is
- * within the tile, its length when there is nothing.
- */
-static int seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_seek what,
-                     uint64_t *found)
+int image_seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_seek what,
+                    uint64_t *found)
 {
     struct rwlock *lock = image_stripe(img, tile);
     int rc;
@@ -52,7 +48,7 @@ int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *
             in = present > tile ? 0 : in;
             tile = present;
         }
-        rc = seek_tile(img, tile, in, what, &hit);
+        rc = image_seek_tile(img, tile, in, what, &hit);
         if (rc)
             return rc;
         off = tile * geo->tile_size + hit;

@@ -54,14 +54,11 @@ static int drop_tile(struct image *img, uint32_t tile)
     return rc;
 }
 
-static int try_zero(struct image *img, const struct geometry_piece *piece, bool keep)
+int image_zero_locked(struct image *img, const struct geometry_piece *piece, bool keep)
 {
-    struct rwlock *lock = image_stripe(img, piece->tile);
     bool empty = false;
-    int rc;
+    int rc = image_note_present(img, piece->tile);
 
-    rwlock_exclusive(lock);
-    rc = image_note_present(img, piece->tile);
     if (!rc) {
         rc = store_zero(img->store, piece->tile, piece->off, piece->len, keep ? NULL : &empty);
         if (rc != -ENOENT && rc != -EMLINK)
@@ -73,6 +70,16 @@ static int try_zero(struct image *img, const struct geometry_piece *piece, bool 
         image_met(img, piece->tile);
     if (!rc && empty)
         image_unmake(img, piece->tile);
+    return rc;
+}
+
+static int try_zero(struct image *img, const struct geometry_piece *piece, bool keep)
+{
+    struct rwlock *lock = image_stripe(img, piece->tile);
+    int rc;
+
+    rwlock_exclusive(lock);
+    rc = image_zero_locked(img, piece, keep);
     rwlock_unlock(lock);
     return rc;
 }

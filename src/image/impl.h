@@ -115,6 +115,20 @@ MUST_CHECK int image_absent(struct image *img, uint32_t tile);
 /* *found is the first tile >= tile that exists, or should; end when there is none below that. */
 MUST_CHECK int image_next(struct image *img, uint32_t tile, uint32_t end, uint32_t *found);
 
+/*
+ * store_seek() under the tile's stripe; an absent tile is one hole. *found is
+ * within the tile, its length when there is nothing.
+ */
+MUST_CHECK int image_seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_seek what,
+                               uint64_t *found);
+
+/*
+ * The range of the tile, if that is there, becomes zeros, and a tile without data goes; keep:
+ * its space and the tile itself stay. -EMLINK: a snapshot holds it. Caller holds its stripe
+ * exclusively.
+ */
+MUST_CHECK int image_zero_locked(struct image *img, const struct geometry_piece *piece, bool keep);
+
 /* 0 or -EROFS. */
 MUST_CHECK int image_writable(const struct image *img);
 

@@ -45,8 +45,7 @@ struct question {
     struct control_archive room; /* for the answer */
 };
 
-/* The mounted file. Another may have unmounted it meanwhile: then this is the file below. */
-static int open_file(const struct mount *mount, int flags)
+int server_open(const struct mount *mount, int flags)
 {
     int fd = open(mount->mountpoint, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct statx stx;
@@ -90,7 +89,7 @@ static void ask(int fd, struct question *question)
 static void work_ask(void *arg)
 {
     struct question *question = arg;
-    int fd = open_file(question->mount, O_RDONLY);
+    int fd = server_open(question->mount, O_RDONLY);
 
     if (fd >= 0) {
         ask(fd, question);
@@ -103,7 +102,7 @@ static void work_ask(void *arg)
 static void work_sync(void *arg)
 {
     struct question *question = arg;
-    int fd = open_file(question->mount, O_RDONLY);
+    int fd = server_open(question->mount, O_RDONLY);
 
     if (fd >= 0) {
         question->rc = io_fsync(fd);
@@ -116,7 +115,7 @@ static void work_sync(void *arg)
 static void work_mark(void *arg)
 {
     struct question *question = arg;
-    int fd = open_file(question->mount, O_WRONLY);
+    int fd = server_open(question->mount, O_WRONLY);
     struct control_mark mark;
 
     question->rc = fd < 0 ? fd : ioctl(fd, CONTROL_MARK, &mark) ? -errno : 0;
@@ -129,7 +128,7 @@ static void work_mark(void *arg)
 static void work_snapshot(void *arg)
 {
     struct question *question = arg;
-    int fd = open_file(question->mount, O_WRONLY);
+    int fd = server_open(question->mount, O_WRONLY);
 
     question->rc = fd < 0 ? fd : ioctl(fd, question->call, &question->snapshot) ? -errno : 0;
     if (fd >= 0)
@@ -139,7 +138,7 @@ static void work_snapshot(void *arg)
 static void work_replaced(void *arg)
 {
     struct question *question = arg;
-    int fd = open_file(question->mount, O_RDONLY);
+    int fd = server_open(question->mount, O_RDONLY);
 
     /* Older servers know nothing of it. */
     if (fd < 0 || ioctl(fd, CONTROL_REPLACED, &question->replaced))

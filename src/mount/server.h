@@ -44,6 +44,12 @@ struct server {
 void server_ask(const struct mount *mount, int patience_ms, struct server *server);
 
 /*
+ * Opens the mounted file, for a process of which nothing is lost if it never comes back: see
+ * mount/apart.h. A descriptor or -errno, not logged: -ENOENT when it is not mounted there any more.
+ */
+MUST_CHECK int server_open(const struct mount *mount, int flags);
+
+/*
  * Brings everything written so far to disk, as long as that takes: says so after
  * two seconds. Not while requests wait for space: the kernel lets no fsync pass
  * a write that waits. 0; -ETIMEDOUT: the process is stopped or frozen; or the

@@ -49,11 +49,6 @@
 
 #define BLOCK 4096 /* what overlapping writes must not tear */
 
-static bool is_keeper(const struct dir *dir, uint32_t tile)
-{
-    return tile == dir->keepers[0] || tile == dir->keepers[1];
-}
-
 /* Whether the file may be written. */
 static int check_writable(struct dir *dir, struct fdcache_file *file)
 {
@@ -219,7 +214,7 @@ static int dir_remove(struct store *st, uint32_t tile)
     const char *name;
     int folder, rc;
 
-    if (is_keeper(dir, tile))
+    if (dir_keeps(dir, tile))
         return -EBUSY;
     rc = dir_file_folder(dir, tile, path, &name, &folder);
     if (!rc) {
@@ -262,7 +257,7 @@ static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
     }
     fdcache_wrote(file);
     if (empty)
-        *empty = !rc && !is_keeper(dir, tile) && tilefile_is_empty(file->fd, file->payload);
+        *empty = !rc && !dir_keeps(dir, tile) && tilefile_is_empty(file->fd, file->payload);
     fdcache_put(dir->cache, file);
     return rc ? dir_file_complain(dir, "zero part of", tile, rc) : 0;
 }
@@ -411,6 +406,8 @@ static const struct store_ops dir_ops = {
     .allocate = dir_allocate,
     .seek = dir_seek,
     .stat = dir_stat,
+    .blocks = dir_blocks,
+    .holes = dir_holes,
     .next = dir_next,
     .each = dir_each,
     .noted = dir_noted,

@@ -55,6 +55,12 @@ static inline struct dir *dir_of(struct store *st)
     return (struct dir *)st;
 }
 
+/* It is not removed. */
+static inline bool dir_keeps(const struct dir *dir, uint32_t tile)
+{
+    return tile == dir->keepers[0] || tile == dir->keepers[1];
+}
+
 /* The folder that the tile was met in, open. */
 struct store_place {
     int folder;
@@ -66,6 +72,9 @@ MUST_CHECK int dir_stat(struct store *st, uint32_t tile, const struct store_plac
 MUST_CHECK int dir_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
                         uint64_t *found);
 
+MUST_CHECK int dir_blocks(struct store *st, uint32_t tile, struct store_blocks *out);
+MUST_CHECK int dir_holes(struct store *st, uint32_t tile);
+
 MUST_CHECK int dir_replaced(struct store *st, struct store_replaced *out);
 
 MUST_CHECK int dir_snapshot_unshare(struct store *st, uint32_t tile);
@@ -74,6 +83,10 @@ MUST_CHECK int dir_snapshot_tile(struct store *st, uint32_t tile);
 void dir_snapshot_hold(struct store *st);
 /* Once begun or not. */
 void dir_snapshot_end(struct dir *dir);
+
+/* Whether the open file has a name that it does not share. 0 or -errno, not logged. */
+MUST_CHECK int dir_snapshot_held(const struct dir *dir, const struct fdcache_file *file,
+                                 bool *held);
 
 /*
  * The tile's file, open to be written, had another name. 0: it has none now, and may be

@@ -29,6 +29,15 @@ static int whose(const struct dir *dir, const struct fdcache_file *file, enum sn
     return snapshots_hold(dir->dirfd, path, file->fd, atomic_load(&dir->snapshot.holds), hold);
 }
 
+int dir_snapshot_held(const struct dir *dir, const struct fdcache_file *file, bool *held)
+{
+    enum snapshots_hold hold;
+    int rc = whose(dir, file, &hold);
+
+    *held = !rc && hold != SNAPSHOTS_FREE;
+    return rc;
+}
+
 int dir_snapshot_free(const struct dir *dir, struct fdcache_file *file)
 {
     enum snapshots_hold hold;

@@ -169,6 +169,16 @@ static int fault_stat(struct store *st, uint32_t tile, const struct store_place 
     return rc ? rc : store_stat_at(below(st), tile, place, out);
 }
 
+static int fault_blocks(struct store *st, uint32_t tile, struct store_blocks *out)
+{
+    return store_blocks(below(st), tile, out);
+}
+
+static int fault_holes(struct store *st, uint32_t tile)
+{
+    return store_holes(below(st), tile);
+}
+
 static int fault_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found)
 {
     int rc = verdict(st, FAULT_NEXT);
@@ -269,6 +279,8 @@ static const struct store_ops fault_ops = {
     .allocate = fault_allocate,
     .seek = fault_seek,
     .stat = fault_stat,
+    .blocks = fault_blocks,
+    .holes = fault_holes,
     .next = fault_next,
     .each = fault_each,
     .noted = fault_noted,

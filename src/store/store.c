@@ -106,6 +106,23 @@ int store_stat_at(struct store *st, uint32_t tile, const struct store_place *pla
     return checked(st->ops->stat(st, tile, place, out));
 }
 
+int store_blocks(struct store *st, uint32_t tile, struct store_blocks *out)
+{
+    int rc;
+
+    check_tile(st, tile);
+    *out = (struct store_blocks){.size = 4096};
+    rc = st->ops->blocks ? checked(st->ops->blocks(st, tile, out)) : 0;
+    assert(rc || (out->size > 0 && (out->size & (out->size - 1)) == 0));
+    return rc;
+}
+
+int store_holes(struct store *st, uint32_t tile)
+{
+    check_tile(st, tile);
+    return st->ops->holes ? checked(st->ops->holes(st, tile)) : 0;
+}
+
 /* A walk ends with an empty range: no store has to think of that. */
 int store_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found)
 {

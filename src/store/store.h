@@ -45,6 +45,14 @@ struct store_stat {
     struct timespec mtime;
 };
 
+/* How a tile lies on its file system, and what stands in the way of giving space back. */
+struct store_blocks {
+    uint64_t size; /* of a block in bytes, a power of two: space is given back in such */
+    uint64_t head; /* bytes in its file before its own */
+    bool stays;    /* remove() is -EBUSY */
+    bool held;     /* its file has another name: write() is -EMLINK, or refused */
+};
+
 struct store_replaced {
     uint32_t tiles;
     char first[64]; /* the name of one, or "" */
@@ -111,6 +119,13 @@ struct store_ops {
     /* place: of each(), or NULL. */
     int (*stat)(struct store *st, uint32_t tile, const struct store_place *place,
                 struct store_stat *out);
+    /* NULL: blocks of 4 KiB, no head, nothing in the way. */
+    int (*blocks)(struct store *st, uint32_t tile, struct store_blocks *out);
+    /*
+     * 0, or -EOPNOTSUPP: zero() of a range that ends before the tile's data does gives no space
+     * back. Runs beside what seek does; may try it where the tile has no bytes. NULL: it does.
+     */
+    int (*holes)(struct store *st, uint32_t tile);
     /*
      * *found is the first present tile >= from and < end; -ENOENT when there is none.
      * Costs what lies between the two, not what lies behind. Any thread.
@@ -203,6 +218,8 @@ MUST_CHECK int store_stat(struct store *st, uint32_t tile, struct store_stat *ou
 /* place: of store_each(), or NULL. */
 MUST_CHECK int store_stat_at(struct store *st, uint32_t tile, const struct store_place *place,
                              struct store_stat *out);
+MUST_CHECK int store_blocks(struct store *st, uint32_t tile, struct store_blocks *out);
+MUST_CHECK int store_holes(struct store *st, uint32_t tile);
 /* from <= end. */
 MUST_CHECK int store_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found);
 MUST_CHECK int store_each(struct store *st, uint32_t from, uint32_t end, store_met *met, void *arg);
