@@ -225,6 +225,8 @@ $(BUILD)/test/unit/test_copy: unit_ldflags := \
 $(BUILD)/test/model/vanish: model_ldflags := -Wl,--wrap=tileset_has,--wrap=log_error
 $(BUILD)/test/model/snapshot: model_ldflags := \
 	-Wl,--wrap=snapshots_hold,--wrap=store_snapshot_hold,--wrap=store_snapshot_tile
+$(BUILD)/test/model/compact: model_ldflags := \
+	-Wl,--wrap=image_compact,--wrap=image_read,--wrap=store_read,--wrap=store_note
 $(BUILD)/test/model/evict: model_ldflags := \
 	-Wl,--wrap=fstat,--wrap=fstat64,--wrap=lseek,--wrap=lseek64,--wrap=fs_known
 # All calls are counted.

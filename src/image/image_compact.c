@@ -36,6 +36,7 @@
 #define BLOCK_MAX 65536
 #define BLOCKS_MAX (WINDOW / BLOCK_MIN + 2)
 #define RUN_MIN 16384 /* bytes between data that are worth a hole; see doc/performance.md */
+#define LIST 16384    /* bytes that a list of extents may occupy, of a tile that had many */
 #define AHEAD 65536   /* tiles that one step passes over if they are absent */
 
 /* A window of a tile. */
@@ -318,29 +319,47 @@ static int do_runs(struct look *look, bool held)
     return rc;
 }
 
-/* A tile whose file has nothing but holes. One that has space reserved is not empty. */
+/* Whether no data is left. What the tile shares its first block with is none of its bytes. */
+static int is_empty_locked(struct look *look, bool *empty)
+{
+    struct store *st = look->img->store;
+    uint64_t shared = look->head ? look->block - look->head : 0;
+    uint64_t from = shared < look->len ? shared : look->len, data = look->len;
+    int rc = from ? store_read(st, look->tile, 0, look->bytes, from) : 0;
+
+    *empty = !rc && zero_is(look->bytes, from);
+    if (*empty && from < look->len)
+        rc = store_seek(st, look->tile, from, STORE_DATA, &data);
+    *empty = *empty && data == look->len;
+    return rc;
+}
+
+/*
+ * One that has space reserved is not empty. But some that it occupies may be that of its list of
+ * extents, which outlives them on ext4, so that image_zero_locked() takes it for reserved.
+ */
 static int drop_locked(struct look *look, const struct store_blocks *blocks)
 {
-    uint64_t own = (blocks->head + look->block - 1) / look->block * look->block;
-    uint64_t data, bytes;
-    int rc = store_seek(look->img->store, look->tile, 0, STORE_DATA, &data);
+    struct image *img = look->img;
+    uint64_t own = (blocks->head + look->block - 1) / look->block * look->block, bytes;
+    bool empty;
+    int rc = is_empty_locked(look, &empty);
 
-    if (!rc && look->head > 0) { /* as in tilefile_is_empty() */
-        uint64_t len = look->block - look->head < look->len ? look->block - look->head : look->len;
-
-        rc = store_read(look->img->store, look->tile, 0, look->bytes, len);
-        if (rc || !zero_is(look->bytes, len))
-            return rc;
-        if (data < len)
-            rc = len < look->len ? store_seek(look->img->store, look->tile, len, STORE_DATA, &data)
-                                 : 0;
-        data = len < look->len ? data : look->len;
-    }
-    if (!rc)
+    if (!rc && empty)
         rc = occupied(look, &bytes);
-    if (rc || data < look->len || bytes > own)
+    if (rc || !empty || bytes > own + LIST)
         return rc;
-    return zero_locked(look, 0, look->len);
+    rc = image_note(img, look->tile);
+    if (!rc)
+        rc = image_snapshot_settle(img, look->tile);
+    if (!rc)
+        rc = store_remove(img->store, look->tile);
+    if (rc)
+        return rc;
+    image_gone(img, look->tile);
+    look->step->removed = true;
+    look->step->freed += bytes;
+    return 0;
 }
 
 static int drop(struct look *look, const struct store_blocks *blocks)
@@ -351,7 +370,7 @@ static int drop(struct look *look, const struct store_blocks *blocks)
     rwlock_exclusive(lock);
     rc = drop_locked(look, blocks);
     rwlock_unlock(lock);
-    return rc == -EMLINK || rc == -ENOENT ? 0 : rc;
+    return rc == -EMLINK || rc == -ENOENT || rc == -EBUSY ? 0 : rc;
 }
 
 /* --- a step ----------------------------------------------------------------------------------- */

@@ -38,7 +38,8 @@ bool bugs_snapshot_settle_sync(const struct work *w, const struct trace_event *e
 {
     enum work_kind kind = event_op(w, e);
 
-    return (kind == WORK_WRITE || kind == WORK_ZERO || kind == WORK_ALLOCATE) &&
+    return (kind == WORK_WRITE || kind == WORK_ZERO || kind == WORK_ALLOCATE ||
+            kind == WORK_COMPACT) &&
            !event_syncs_new(w, e) && syncs_leaving(w, e);
 }
 

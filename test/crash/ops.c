@@ -325,6 +325,24 @@ void ops_allocate(struct work *w, uint64_t off, uint64_t len)
     ops_end(w, image_allocate(w->drive.img, off, len));
 }
 
+static int compact(struct image *img, uint32_t ntiles)
+{
+    struct image_compact step = {.tile = 0};
+    int rc = 0;
+
+    while (!rc && step.tile < ntiles) {
+        rc = image_compact(img, &step);
+        rc = rc ? rc : step.error;
+    }
+    return rc;
+}
+
+void ops_compact(struct work *w)
+{
+    ops_begin(w, WORK_COMPACT, 0, 0);
+    ops_end(w, compact(w->drive.img, w->geo.ntiles));
+}
+
 void ops_flush(struct work *w)
 {
     ops_begin(w, WORK_FLUSH, 0, 0);

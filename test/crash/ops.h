@@ -32,6 +32,8 @@ void ops_write(struct work *work, uint64_t off, uint64_t len);
 void ops_write_unnoted(struct work *work, uint64_t off, uint64_t len);
 void ops_zero(struct work *work, uint64_t off, uint64_t len);
 void ops_allocate(struct work *work, uint64_t off, uint64_t len);
+/* All of the image; not a byte of it changes. */
+void ops_compact(struct work *work);
 void ops_flush(struct work *work);
 void ops_mark(struct work *work);
 /* As 'mosaicfs changed --mark' does when nothing is mounted. */

@@ -23,6 +23,7 @@
 #define NTILES 1100 /* two folders */
 #define SIZE ((uint64_t)NTILES * WORK_TILE - WORK_TILE / 2 - WORK_SECTOR)
 #define SESSIONS 40 /* one operation in so many closes and opens again */
+#define COMPACTS 12 /* after one operation in so many the image is compacted */
 #define SNAPSHOTS 8 /* after one operation in so many one is made or deleted */
 #define SNAPSHOTS_MAX 3
 #define HEAD 700 /* of original-jpeg: no multiple of a sector, and more than one */
@@ -246,6 +247,8 @@ static void do_something(struct work *w)
     } else {
         write_everywhere(w);
     }
+    if (random_below(&w->random, COMPACTS) == 0)
+        ops_compact(w);
     if (w->snapshots && random_below(&w->random, SNAPSHOTS) == 0)
         snapshot_something(w);
     if (random_below(&w->random, SESSIONS) == 0) {
@@ -450,7 +453,7 @@ const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
     static const char *const names[] = {"nothing", "create",        "use on a Mac",   "open",
                                         "read",    "write",         "zero",           "allocate",
                                         "flush",   "mark",          "close",          "shuffle",
-                                        "reindex", "make snapshot", "delete snapshot"};
+                                        "reindex", "make snapshot", "delete snapshot", "compact"};
     const struct work_op *o = &w->ops[op];
 
     snprintf(text, cap, "operation %u: %s", op, names[o->kind]);

@@ -70,6 +70,7 @@ struct model {
         uint64_t ops;
         _Atomic uint64_t *began, *ended; /* by the clock; 0: not yet */
     } workers[THREADS];
+    pthread_t compactor;
     atomic_uint_fast64_t clock;
     atomic_uint bad;
     atomic_bool over;
@@ -107,10 +108,10 @@ static int operate(const struct worker *w, uint64_t k)
     if (is_zero(w, k) && is_fleeting(w))
         return image_zero(w->model->img, off, TILE);
     off += w->number * BLOCK;
-    if (is_zero(w, k))
+    if (is_zero(w, k) && k % 2) /* the others are for the one that compacts */
         return image_zero(w->model->img, off, BLOCK);
     for (size_t i = 0; i < BLOCK / sizeof(uint64_t); i++)
-        words[i] = k + 1;
+        words[i] = is_zero(w, k) ? 0 : k + 1;
     return image_write(w->model->img, off, words, BLOCK);
 }
 
@@ -128,6 +129,20 @@ static void *work(void *arg)
             complain(w->model, "an operation failed", k, (uint64_t)-rc);
         if (k % 200 == 199 && image_flush(w->model->img))
             complain(w->model, "a flush failed", k, 0);
+    }
+    return NULL;
+}
+
+/* What is compacted meanwhile holds the same. */
+static void *compact(void *arg)
+{
+    struct model *m = arg;
+    struct image_compact step = {.tile = 0};
+
+    while (!atomic_load(&m->over)) {
+        if (image_compact(m->img, &step) || step.error)
+            complain(m, "cannot be compacted", step.tile, (uint64_t)-step.error);
+        step.tile %= NTILES;
     }
     return NULL;
 }
@@ -311,6 +326,7 @@ static bool run(const struct model_options *opt, const char *store)
     for (unsigned i = 0; i < m->nworkers; i++)
         tempstore_must(pthread_create(&m->workers[i].thread, NULL, work, &m->workers[i]) == 0,
                        "thread");
+    tempstore_must(pthread_create(&m->compactor, NULL, compact, m) == 0, "thread");
     for (unsigned i = 0; i < SNAPSHOTS; i++) {
         make(m, i);
         verify_snapshot(m, i);
@@ -320,6 +336,7 @@ static bool run(const struct model_options *opt, const char *store)
     atomic_store(&m->over, true);
     for (unsigned i = 0; i < m->nworkers; i++)
         pthread_join(m->workers[i].thread, NULL);
+    pthread_join(m->compactor, NULL);
     verify(m, m->img);
     for (unsigned i = 0; i < SNAPSHOTS; i++)
         if (i % 4 != 2)
