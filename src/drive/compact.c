@@ -221,28 +221,42 @@ static void forget_pages(const struct archive *archive, uint32_t tile)
     close(fd);
 }
 
+struct alone {
+    struct drive drive;
+    uint32_t tile; /* of the step before */
+};
+
+/* Of the tile before it, what the kernel was still reading ahead then. */
+static void forget(struct alone *alone, uint32_t tile)
+{
+    if (alone->tile != IMAGE_NO_TILE && alone->tile != tile)
+        forget_pages(&alone->drive.archive, alone->tile);
+    if (tile != IMAGE_NO_TILE)
+        forget_pages(&alone->drive.archive, tile);
+    alone->tile = tile;
+}
+
 static int step_alone(void *arg, struct image_compact *step)
 {
-    const struct drive *drive = arg;
-    int rc = image_compact(drive->img, step);
+    struct alone *alone = arg;
+    int rc = image_compact(alone->drive.img, step);
 
     if (rc)
-        return complain(&drive->archive, rc);
-    if (step->met != IMAGE_NO_TILE && !step->removed)
-        forget_pages(&drive->archive, step->met);
+        return complain(&alone->drive.archive, rc);
+    forget(alone, step->removed ? IMAGE_NO_TILE : step->met);
     return 0;
 }
 
 static int read_alone(void *arg, uint64_t off, void *buf, size_t len)
 {
-    const struct drive *drive = arg;
+    const struct alone *alone = arg;
 
-    return image_read(drive->img, off, buf, len);
+    return image_read(alone->drive.img, off, buf, len);
 }
 
 static int run_alone(struct compacting *work)
 {
-    struct drive drive;
+    struct alone alone = {.tile = IMAGE_NO_TILE};
     struct drive_config config = {
         .path = work->archive->path,
         .mountpoint = "",
@@ -250,16 +264,17 @@ static int run_alone(struct compacting *work)
         .read_only = work->compact->dry,
         .max_open = DIR_OPEN_MIN,
     };
-    struct compact_writer alone = {step_alone, read_alone, &drive, true};
-    int rc = drive_open(&drive, &config);
+    struct compact_writer writer = {step_alone, read_alone, &alone, true};
+    int rc = drive_open(&alone.drive, &config);
     int closed;
 
     if (rc)
         return rc;
-    work->archive = &drive.archive;
-    work->writer = &alone;
+    work->archive = &alone.drive.archive;
+    work->writer = &writer;
     rc = run(work);
-    closed = drive_close(&drive);
+    forget(&alone, IMAGE_NO_TILE);
+    closed = drive_close(&alone.drive);
     return rc ? rc : closed;
 }
 
