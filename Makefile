@@ -201,6 +201,8 @@ $(BUILD)/test/unit/test_dir_races: unit_ldflags := \
 	-Wl,--wrap=ftruncate,--wrap=ftruncate64,--wrap=unlinkat
 $(BUILD)/test/unit/test_blank: unit_ldflags := \
 	-Wl,--wrap=lseek,--wrap=lseek64,--wrap=fallocate,--wrap=fallocate64,--wrap=fs_known
+$(BUILD)/test/unit/test_compact: unit_ldflags := \
+	-Wl,--wrap=fallocate,--wrap=fallocate64,--wrap=fs_known
 $(BUILD)/test/unit/test_permission: unit_ldflags := \
 	-Wl,--wrap=io_open,--wrap=io_pwrite,--wrap=fdcache_forget
 $(BUILD)/test/unit/test_dir_sync: unit_ldflags := \

@@ -278,6 +278,16 @@ static int run_alone(struct compacting *work)
     return rc ? rc : closed;
 }
 
+int compact_snapshots(const struct archive *archive, unsigned *n)
+{
+    return compact_held_count(archive, n);
+}
+
+size_t compact_size(unsigned nsnapshots)
+{
+    return sizeof(struct compact) + nsnapshots * sizeof(struct compact_snapshot);
+}
+
 int compact_run(const struct archive *archive, const struct compact_writer *writer,
                 compact_progress *progress, void *arg, struct compact *compact)
 {

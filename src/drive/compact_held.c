@@ -20,7 +20,6 @@ static int complain(const struct archive *archive, int rc)
     return rc;
 }
 
-/* 0, also when there are none: then *fd is -1. */
 static int each(const struct archive *archive, snapshots_met *met, void *arg)
 {
     int fd;
@@ -41,15 +40,10 @@ static int count_one(void *arg, const char *name)
     return 0;
 }
 
-int compact_snapshots(const struct archive *archive, unsigned *n)
+int compact_held_count(const struct archive *archive, unsigned *n)
 {
     *n = 0;
     return each(archive, count_one, n);
-}
-
-size_t compact_size(unsigned nsnapshots)
-{
-    return sizeof(struct compact) + nsnapshots * sizeof(struct compact_snapshot);
 }
 
 struct naming {

@@ -7,6 +7,9 @@
 
 #include "drive/compact.h"
 
+/* How many snapshots there are. 0 or -errno, logged. */
+MUST_CHECK int compact_held_count(const struct archive *archive, unsigned *n);
+
 /* Fills in the names for which there is room: others are left out. 0 or -errno, logged. */
 MUST_CHECK int compact_held_names(const struct archive *archive, struct compact *compact);
 

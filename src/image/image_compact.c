@@ -47,7 +47,8 @@ struct look {
     uint64_t len;    /* of the tile */
     uint64_t lo, hi; /* the window */
     uint64_t block;  /* bytes */
-    uint64_t head;   /* bytes before the tile in its first block */
+    uint64_t before; /* bytes before the tile in its file */
+    uint64_t head;   /* and of these in its first block */
     uint64_t first;  /* number of the block that lo is in, counted from that one */
     size_t n;        /* blocks of the window */
     bool last;       /* no data follow */
@@ -144,15 +145,28 @@ static int find_zeros(struct look *look)
     return 0;
 }
 
+/* Whether no data follow end: there is no more of the file, or nothing but a hole. */
+static int is_last_locked(struct look *look, uint64_t end, bool *last)
+{
+    struct store_stat stat;
+    uint64_t data = look->len;
+    int rc = end < look->len ? store_stat(look->img->store, look->tile, &stat) : 0;
+
+    if (!rc && end < look->len && stat.bytes > look->before + end)
+        rc = store_seek(look->img->store, look->tile, end, STORE_DATA, &data);
+    *last = data == look->len;
+    return rc;
+}
+
 static int find_end(struct look *look)
 {
-    uint64_t data = look->len;
-    int rc = look->hi < look->len
-                 ? image_seek_tile(look->img, look->tile, look->hi, STORE_DATA, &data)
-                 : 0;
+    struct rwlock *lock = image_stripe(look->img, look->tile);
+    int rc;
 
-    look->last = data == look->len;
-    return rc;
+    rwlock_shared(lock);
+    rc = is_last_locked(look, look->hi, &look->last);
+    rwlock_unshare(lock);
+    return rc == -ENOENT ? image_absent(look->img, look->tile) : rc;
 }
 
 /* --- giving back ------------------------------------------------------------------------------ */
@@ -208,10 +222,8 @@ static int look_again_locked(struct look *look, uint64_t off, uint64_t end, bool
     if (*zeros)
         rc = store_seek(st, look->tile, off, STORE_DATA, &data);
     *zeros = *zeros && data < end;
-    data = look->len;
-    if (!rc && end < look->len)
-        rc = store_seek(st, look->tile, end, STORE_DATA, &data);
-    *last = data == look->len;
+    if (!rc)
+        rc = is_last_locked(look, end, last);
     return rc == -ENOENT ? image_absent(look->img, look->tile) : rc;
 }
 
@@ -405,10 +417,13 @@ static int learn(struct look *look, struct store_blocks *blocks)
         rc = image_absent(look->img, look->tile);
     else if (!rc && !look->step->left)
         rc = occupied(look, &look->step->stored);
+    if (!rc && blocks->unsure && !image_writable(look->img))
+        rc = image_flush_tile(look->img, look->tile);
     rwlock_unshare(lock);
     look->block = blocks->size < BLOCK_MIN   ? BLOCK_MIN
                   : blocks->size > BLOCK_MAX ? BLOCK_MAX
                                              : blocks->size;
+    look->before = blocks->head;
     look->head = blocks->head % look->block;
     look->step->block = blocks->size;
     look->step->stays = blocks->stays;

@@ -66,7 +66,7 @@ MUST_CHECK int image_flush_pass(void *arg);
 
 /*
  * Outside a pass: a failure is as final, for the kernel reports it once. 0 or -errno, logged.
- * Caller holds the tile's stripe exclusively.
+ * Caller holds the tile's stripe.
  */
 MUST_CHECK int image_flush_tile(struct image *img, uint32_t tile);
 

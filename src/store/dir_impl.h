@@ -73,7 +73,7 @@ MUST_CHECK int dir_seek(struct store *st, uint32_t tile, uint64_t off, enum stor
                         uint64_t *found);
 
 MUST_CHECK int dir_blocks(struct store *st, uint32_t tile, struct store_blocks *out);
-MUST_CHECK int dir_holes(struct store *st, uint32_t tile);
+MUST_CHECK int dir_blocks_holes(struct store *st, uint32_t tile);
 
 MUST_CHECK int dir_replaced(struct store *st, struct store_replaced *out);
 

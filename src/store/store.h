@@ -51,6 +51,7 @@ struct store_blocks {
     uint64_t head; /* bytes in its file before its own */
     bool stays;    /* remove() is -EBUSY */
     bool held;     /* its file has another name: write() is -EMLINK, or refused */
+    bool unsure;   /* seek() may tell a hole for one only after a flush */
 };
 
 struct store_replaced {

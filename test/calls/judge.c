@@ -26,7 +26,7 @@ static int told(int error)
 /* Listing a folder knows two errors only. */
 static bool lists(const struct step *step)
 {
-    static const char *const names[] = {"zero", "seek", "count", "take"};
+    static const char *const names[] = {"zero", "compact", "seek", "count", "take"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(step->name, names[i]) == 0)
@@ -76,7 +76,8 @@ bool judge_gave_up(const struct run *run)
 static bool excused(const struct run *run, const struct step *step, int rc)
 {
     if (run->sick && rc == -EROFS)
-        return is(step, "write") || is(step, "zero") || is(step, "allocate") || is(step, "mark");
+        return is(step, "write") || is(step, "zero") || is(step, "allocate") || is(step, "mark") ||
+               is(step, "compact");
     if (run->sick && rc == -EIO)
         return syncs(step);
     if (rc == -EIO && run->setting->old_kernel && spoil_hit_op(CALL_UNLINK))

@@ -450,10 +450,10 @@ bool work_returned(const struct work *w, unsigned op, size_t q)
 
 const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
 {
-    static const char *const names[] = {"nothing", "create",        "use on a Mac",   "open",
-                                        "read",    "write",         "zero",           "allocate",
-                                        "flush",   "mark",          "close",          "shuffle",
-                                        "reindex", "make snapshot", "delete snapshot", "compact"};
+    static const char *const names[] = {
+        "nothing", "create",        "use on a Mac",    "open",   "read",  "write",
+        "zero",    "allocate",      "flush",           "mark",   "close", "shuffle",
+        "reindex", "make snapshot", "delete snapshot", "compact"};
     const struct work_op *o = &w->ops[op];
 
     snprintf(text, cap, "operation %u: %s", op, names[o->kind]);

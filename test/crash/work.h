@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A workload: the program's own code writes, zeroes, flushes, marks, closes and
- * opens an archive, compacts it, makes and deletes snapshots, by chance from a seed, while its changes are
+ * A workload: the program's own code writes, zeroes, compacts, flushes, marks, closes and
+ * opens an archive, makes and deletes snapshots, by chance from a seed, while its changes are
  * recorded; and what each sector of the image held after each operation. It may be killed in the
  * middle, or lose power, and go on with what is left.
  *

@@ -191,7 +191,8 @@ static uint64_t look_at(struct model *m, uint32_t tile)
     int rc = store_stat(m->store, tile, &stat);
 
     return rc ? 0
-              : 1 + random_hash(stat.bytes * 512 + stat.blocks, &stat.mtime, sizeof(stat.mtime)) / 2;
+              : 1 + random_hash(stat.bytes * 512 + stat.blocks, &stat.mtime, sizeof(stat.mtime)) /
+                        2;
 }
 
 /* Zeros over data in some tiles, of which others are whole. */
