@@ -23,8 +23,8 @@
 #include "mount/holders.h"
 #include "mount/server.h"
 
-#define LOOK_MS 250                /* between two looks at how far it is */
-#define PATIENCE_MS 5000           /* without a step */
+#define LOOK_MS 50       /* between two looks at how far it is, and whether it is to end */
+#define PATIENCE_MS 5000 /* without a step */
 #define SLACK (UINT64_C(64) << 20) /* what the metadata of a file system above may take */
 
 struct shared {

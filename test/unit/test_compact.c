@@ -267,7 +267,7 @@ static void what_fails_in_a_tile_ends_with_it(void **state)
         fill(tile * TILE, TILE, 'x');
         fill(tile * TILE, MIB(8), 0);
     }
-    fault_set(s.fault, FAULT_READ, EIO, 100, 1); /* a read of the second tile */
+    fault_set(s.fault, FAULT_READ, EIO, 60, 1); /* a read of the second tile */
     sums = compact(false);
     assert_int_equal(sums.errors, 1);
     assert_int_equal(sums.all.error, -EIO);
