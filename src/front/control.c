@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "format/format.h"
 #include "front/parking.h"
 #include "image/image.h"
 
@@ -116,6 +117,13 @@ static int answer_links_end(const struct control_server *server, const void *in,
     return 0;
 }
 
+static int answer_resize(const struct control_server *server, const void *in, void *out)
+{
+    const struct control_resize *resize = in;
+
+    return resize->size % FORMAT_SECTOR ? -EINVAL : image_resize(server->img, resize->size);
+}
+
 static const struct call {
     unsigned cmd; /* its number tells how long in and out are, too */
     bool writer;  /* for handles that may write */
@@ -130,6 +138,7 @@ static const struct call {
     {CONTROL_SNAPSHOT_TAKE, true, answer_snapshot_take},
     {CONTROL_LINKS_BEGIN, true, answer_links_begin},
     {CONTROL_LINKS_END, true, answer_links_end},
+    {CONTROL_RESIZE, true, answer_resize},
 };
 
 int control_answer(const struct control_server *server, bool writer, unsigned cmd, const void *in,

@@ -101,6 +101,19 @@ static_assert(sizeof(struct control_snapshot) == 8, "fixed for ever");
 #define CONTROL_LINKS_BEGIN _IO('M', 10)
 #define CONTROL_LINKS_END _IO('M', 11)
 
+/*
+ * The image grows to that size, see image_resize(): when it returns 0, the mounted file has it for
+ * all. -EINVAL: it is larger already, or size is no multiple of FORMAT_SECTOR; -ERANGE: it cannot
+ * have that size. For handles that may write.
+ */
+struct control_resize {
+    uint64_t size; /* bytes */
+};
+
+static_assert(sizeof(struct control_resize) == 8, "fixed for ever");
+
+#define CONTROL_RESIZE _IOW('M', 12, struct control_resize)
+
 /* --- the server's side -------------------------------------------------------- */
 
 struct image;

@@ -11,8 +11,8 @@
  * store_seek() under the tile's stripe; an absent tile is one hole. *found is
  * within the tile, its length when there is nothing.
  */
-static int seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_seek what,
-                     uint64_t *found)
+static int seek_tile(struct image *img, const struct geometry *geo, uint32_t tile, uint64_t off,
+                     enum store_seek what, uint64_t *found)
 {
     struct rwlock *lock = image_stripe(img, tile);
     int rc;
@@ -23,7 +23,7 @@ static int seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_
         image_met(img, tile);
     } else if (rc == -ENOENT) {
         rc = image_absent(img, tile);
-        *found = what == STORE_HOLE ? off : geometry_tile_len(&img->geometry, tile);
+        *found = what == STORE_HOLE ? off : geometry_tile_len(geo, tile);
     }
     rwlock_unshare(lock);
     return rc;
@@ -31,7 +31,7 @@ static int seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_
 
 int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *found)
 {
-    const struct geometry *geo = &img->geometry;
+    const struct geometry *geo = image_geometry(img); /* the same for all of it */
 
     if (off >= geo->size)
         return -ENXIO;
@@ -52,7 +52,7 @@ int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *
             in = present > tile ? 0 : in;
             tile = present;
         }
-        rc = seek_tile(img, tile, in, what, &hit);
+        rc = seek_tile(img, geo, tile, in, what, &hit);
         if (rc)
             return rc;
         off = tile * geo->tile_size + hit;

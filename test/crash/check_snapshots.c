@@ -31,7 +31,7 @@ static bool check_sectors(const struct check_place *p, struct image *img, const 
     return true;
 }
 
-static bool check_image(const struct check_place *p, const struct archive *archive,
+static bool check_image(const struct check_place *p, struct archive *archive,
                         const struct work_op *op)
 {
     const struct dir_config config = {.read_only = true, .max_open = WORK_MAX_OPEN};

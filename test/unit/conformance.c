@@ -62,7 +62,7 @@ static bool later(const struct timespec *a, const struct timespec *b)
 
 static size_t len_of(struct store *st, uint32_t tile)
 {
-    return geometry_tile_len(&st->geometry, tile);
+    return geometry_tile_len(store_geometry(st), tile);
 }
 
 /* len bytes, none of them zero, different for each seed. */
@@ -151,9 +151,9 @@ static void absent_is_enoent(void **state)
     assert_int_equal(store_create(st, 1), 0);
     assert_absent(st, 0);
     assert_absent(st, 2);
-    assert_int_equal(store_next(st, 0, st->geometry.ntiles, &found), 0);
+    assert_int_equal(store_next(st, 0, store_geometry(st)->ntiles, &found), 0);
     assert_int_equal(found, 1);
-    assert_int_equal(store_next(st, 2, st->geometry.ntiles, &found), -ENOENT);
+    assert_int_equal(store_next(st, 2, store_geometry(st)->ntiles, &found), -ENOENT);
 }
 
 static void create_twice_is_eexist(void **state)
@@ -367,11 +367,11 @@ static void assert_walk(struct store *st, uint32_t from, const uint32_t *want, s
     uint32_t found;
 
     for (size_t i = 0; i < n; i++) {
-        assert_int_equal(store_next(st, from, st->geometry.ntiles, &found), 0);
+        assert_int_equal(store_next(st, from, store_geometry(st)->ntiles, &found), 0);
         assert_int_equal(found, want[i]);
         from = found + 1;
     }
-    assert_int_equal(store_next(st, from, st->geometry.ntiles, &found), -ENOENT);
+    assert_int_equal(store_next(st, from, store_geometry(st)->ntiles, &found), -ENOENT);
 }
 
 static void next_walks_across_folders(void **state)
@@ -632,7 +632,7 @@ static int live_once(struct worker *w, unsigned char *got)
     if (!rc && memcmp(p, got, 512))
         rc = -EBADMSG;
     if (!rc)
-        rc = store_next(w->st, w->tile, w->st->geometry.ntiles, &found);
+        rc = store_next(w->st, w->tile, store_geometry(w->st)->ntiles, &found);
     if (!rc && found != w->tile)
         rc = -EBADMSG;
     if (!rc)
