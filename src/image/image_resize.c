@@ -52,13 +52,9 @@ static int ready_tiles(struct image *img, const struct geometry *to)
     uint32_t n = image_geometry(img)->ntiles, first;
     int rc = store_next(img->store, 0, n, &first);
 
-    if (rc == -ENOENT)
-        return 0;
-    if (!rc)
-        rc = ready_tile(img, first, to);
     if (!rc && first != n - 1)
-        rc = ready_tile(img, n - 1, to);
-    return rc;
+        rc = ready_tile(img, first, to);
+    return rc && rc != -ENOENT ? rc : ready_tile(img, n - 1, to);
 }
 
 static void take_over(struct image *img, const struct geometry *to)

@@ -27,7 +27,6 @@
 #define BLOCK 4096
 #define STRIPES 64
 #define STALE 0xee /* behind the end of the image */
-#define GROWTH 16  /* times as many tiles as there were */
 
 struct tile {
     struct timespec mtime; /* by its stripe */
@@ -44,6 +43,8 @@ struct mem {
     struct store store;
     uint32_t max_tiles; /* fixed after open */
     _Atomic uint32_t epoch;
+    atomic_uint_fast64_t
+        ready; /* the size for which the last tile got ready; by its stripe above */
 
     struct mutex stripes[STRIPES]; /* bytes and mtime of tile n: stripe n % STRIPES */
 
@@ -184,10 +185,21 @@ static int count(struct mem *mem, int delta)
     return rc;
 }
 
+/* Bytes of the tile that are the image's, or soon will be. */
+static uint64_t ready_len(struct mem *mem, const struct geometry *geo, uint32_t tile)
+{
+    uint64_t off = tile * geo->tile_size;
+    uint64_t ready = atomic_load_explicit(&mem->ready, memory_order_relaxed);
+    uint64_t end = ready > geo->size ? ready : geo->size;
+
+    return end - off < geo->tile_size ? end - off : geo->tile_size;
+}
+
 static int create(struct mem *mem, uint32_t tile)
 {
     const struct geometry *geo = store_geometry(&mem->store);
     struct tile *t;
+    uint64_t len;
     int rc = count(mem, 1);
 
     must_be_noted(mem, tile);
@@ -199,8 +211,8 @@ static int create(struct mem *mem, uint32_t tile)
         return -ENOMEM;
     }
     /* As a file may be longer than its tile. */
-    memset(t->bytes + geometry_tile_len(geo, tile), STALE,
-           geo->tile_size - geometry_tile_len(geo, tile));
+    len = ready_len(mem, geo, tile);
+    memset(t->bytes + len, STALE, geo->tile_size - len);
     t->mtime = now();
     atomic_store_explicit(&mem->places[tile].tile, t, memory_order_relaxed);
     return 0;
@@ -404,6 +416,8 @@ static int mem_resize_tile(struct store *st, uint32_t tile, const struct geometr
     struct mem *mem = mem_of(st);
     struct tile *t = enter_alone(mem, tile);
 
+    if (tile == store_geometry(st)->ntiles - 1)
+        atomic_store_explicit(&mem->ready, to->size, memory_order_relaxed);
     if (!t)
         return leave_alone(mem, tile, -ENOENT);
     memset(t->bytes + len, 0, geometry_tile_len(to, tile) - len);
@@ -448,7 +462,7 @@ static const struct store_ops mem_ops = {
 
 int mem_open(const struct geometry *geo, uint32_t max_tiles, struct store **out)
 {
-    uint32_t most = geo->ntiles * GROWTH;
+    uint32_t most = max_tiles > geo->ntiles ? max_tiles : geo->ntiles;
     struct mem *mem = calloc(1, sizeof(*mem) + most * sizeof(mem->places[0]));
 
     if (!mem)

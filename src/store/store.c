@@ -255,14 +255,18 @@ int store_replaced(struct store *st, struct store_replaced *out)
 
 void store_close(struct store *st)
 {
-    struct store_geometry *geo, *older;
+    const struct store_geometry *first;
+    struct store_geometry *next, *geo, *older;
 
     if (!st)
         return;
-    free(st->next);
-    for (geo = st->newest; geo && geo != &st->first; geo = older) {
+    first = &st->first;
+    next = st->next;
+    geo = st->newest;
+    st->ops->close(st); /* which may still ask for the geometry */
+    free(next);
+    for (; geo != first; geo = older) {
         older = geo->older;
         free(geo);
     }
-    st->ops->close(st);
 }

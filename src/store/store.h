@@ -163,8 +163,8 @@ struct store_ops {
     /*
      * The image is going to grow to that geometry, of the same tile size: makes of the tile's file
      * what it has to be then, and is already allowed to be. Bytes between the tile's end and the
-     * one it will have read as zeros. -ENOENT; -EMLINK as write. The tile is noted here, if
-     * anything is done. NULL: there is nothing to do.
+     * one it will have read as zeros, also if it is absent and made later. -ENOENT; -EMLINK as
+     * write. The tile is noted here, if anything is done. NULL: there is nothing to do.
      */
     int (*resize_tile)(struct store *st, uint32_t tile, const struct geometry *to);
     /*

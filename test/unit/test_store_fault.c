@@ -19,7 +19,7 @@ static struct store *open_fault(const struct geometry *geo)
 {
     struct store *st;
 
-    if (mem_open(geo, geo->ntiles, &st) || fault_open(st, &st))
+    if (mem_open(geo, geo->ntiles + 100, &st) || fault_open(st, &st))
         exit(1);
     note_all(st);
     return st;
