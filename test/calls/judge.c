@@ -26,7 +26,7 @@ static int told(int error)
 /* Listing a folder knows two errors only. */
 static bool lists(const struct step *step)
 {
-    static const char *const names[] = {"zero", "seek", "count", "take"};
+    static const char *const names[] = {"zero", "seek", "count", "take", "resize"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(step->name, names[i]) == 0)
@@ -59,7 +59,7 @@ static bool is(const struct step *step, const char *name)
 
 static bool syncs(const struct step *step)
 {
-    return is(step, "flush") || is(step, "close") || is(step, "mark");
+    return is(step, "flush") || is(step, "close") || is(step, "mark") || is(step, "resize");
 }
 
 bool judge_gave_up(const struct run *run)
@@ -76,7 +76,8 @@ bool judge_gave_up(const struct run *run)
 static bool excused(const struct run *run, const struct step *step, int rc)
 {
     if (run->sick && rc == -EROFS)
-        return is(step, "write") || is(step, "zero") || is(step, "allocate") || is(step, "mark");
+        return is(step, "write") || is(step, "zero") || is(step, "allocate") || is(step, "mark") ||
+               is(step, "resize");
     if (run->sick && rc == -EIO)
         return syncs(step);
     if (rc == -EIO && run->setting->old_kernel && spoil_hit_op(CALL_UNLINK))
@@ -136,7 +137,7 @@ static bool said_object(const struct run *run, const struct step *step, int rc)
     if (step->rules == RULES_ARCHIVE)
         return said(run->path);
     return said(FORMAT_JOURNAL_NAME) || said_tile(run, step) || said_maps(run) ||
-           (syncs(step) && said("cannot write to disk"));
+           (is(step, "resize") && said(run->path)) || (syncs(step) && said("cannot write to disk"));
 }
 
 void judge(struct run *run, const struct step *step, int rc, bool hit)

@@ -690,6 +690,50 @@ static void tiles_live_side_by_side(void **state)
     assert_walk(st, 0, NULL, 0);
 }
 
+/* The last tile becomes a whole one, and a folder of tiles follows where there is room for it. */
+static void an_image_grows(void **state)
+{
+    struct store *st = *state;
+    uint32_t more = st->tiles_max - NTILES < 1100 ? st->tiles_max - NTILES : 1100, found;
+    uint64_t last = len_of(st, NTILES - 1), size = (uint64_t)(NTILES + more) * shape.tile_size;
+    struct geometry to;
+
+    if (size == shape.size)
+        return;
+    assert_int_equal(geometry_init(&to, size, shape.tile_size), 0);
+    make_full(st, 0, 1);
+    make_full(st, NTILES - 1, 2);
+    assert_int_equal(store_flush(st, 0), 0);
+    assert_int_equal(store_flush(st, NTILES - 1), 0);
+    assert_int_equal(store_resize_tile(st, 1, &to), -ENOENT);
+    assert_int_equal(store_resize_tile(st, 0, &to), 0);
+    assert_int_equal(store_resize_tile(st, NTILES - 1, &to), 0);
+    assert_int_equal(store_resize_begin(st, &to), 0);
+    assert_int_equal(store_geometry(st)->size, shape.size);
+    store_resize(st);
+    assert_int_equal(store_geometry(st)->size, size);
+    assert_int_equal(len_of(st, NTILES - 1), shape.tile_size);
+    note_all(st);
+    if (last < shape.tile_size) { /* what it had, then zeros */
+        unsigned char *want = calloc(1, shape.tile_size), *old = pattern(last, 2);
+
+        memcpy(want, old, last);
+        assert_tile(st, NTILES - 1, want);
+        assert_int_equal(store_write(st, NTILES - 1, shape.tile_size - 1, "x", 1), 0);
+        want[shape.tile_size - 1] = 'x';
+        assert_tile(st, NTILES - 1, want);
+        free(want);
+        free(old);
+    }
+    if (more) {
+        make_full(st, NTILES + more - 1, 3);
+        assert_int_equal(store_next(st, NTILES, NTILES + more, &found), 0);
+        assert_int_equal(found, NTILES + more - 1);
+        assert_absent(st, NTILES + more - 2);
+    }
+    assert_int_equal(store_flush_entries(st), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -717,6 +761,7 @@ static const struct CMUnitTest tests[] = {
     TEST(changed_follows_create_and_remove),
     TEST(an_epoch_begins_with_no_tile_noted),
     TEST(tiles_live_side_by_side),
+    TEST(an_image_grows),
 };
 
 int conformance_run(const struct conformance *conformance)
