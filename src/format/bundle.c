@@ -340,7 +340,7 @@ int bundle_resize(const char *text, size_t len, const struct geometry *geo, char
     *out_len = 0;
     if (rc)
         return rc;
-    if (index.geometry.tile_size != geo->tile_size)
+    if (index.geometry.tile_size != geo->tile_size || geo->size % FORMAT_SECTOR)
         return -ERANGE;
     if (len >= strlen(BYTE_ORDER_MARK) && begins(text, text + len, BYTE_ORDER_MARK)) {
         text += strlen(BYTE_ORDER_MARK);

@@ -86,7 +86,8 @@ int index_resize(const char *text, size_t len, const struct geometry *geo, char 
     int rc = index_parse(text, len, &before, &why);
 
     *out_len = 0;
-    if (!rc && before.geometry.tile_size != geo->tile_size)
+    if (!rc && (before.geometry.tile_size != geo->tile_size ||
+                (before.format == FORMAT_CURRENT && geo->size % FORMAT_SECTOR)))
         rc = -ERANGE;
     if (!rc)
         rc = before.format == FORMAT_ORIGINAL ? resize_original(text, len, geo, &made)

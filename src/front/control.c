@@ -13,7 +13,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "format/format.h"
 #include "front/parking.h"
 #include "image/image.h"
 
@@ -121,7 +120,7 @@ static int answer_resize(const struct control_server *server, const void *in, vo
 {
     const struct control_resize *resize = in;
 
-    return resize->size % FORMAT_SECTOR ? -EINVAL : image_resize(server->img, resize->size);
+    return image_resize(server->img, resize->size);
 }
 
 static const struct call {

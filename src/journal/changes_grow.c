@@ -77,8 +77,10 @@ static int take_over(struct changes *changes, const struct longer *longer) REQUI
     int old = changes->fd;
     int rc = changes_file_open(changes);
 
-    if (rc)
+    if (rc) {
+        changes->fd = old;
         return rc;
+    }
     close(old);
     changes->ntiles = longer->ntiles;
     memcpy(changes->header, longer->sectors, FORMAT_JOURNAL_SECTOR);
@@ -92,13 +94,15 @@ static int take_over(struct changes *changes, const struct longer *longer) REQUI
 static int replace(struct changes *changes, struct longer *longer) REQUIRES(changes->file)
 {
     int rc = fill(changes, longer);
+    bool replaced;
 
     if (rc)
         return rc;
     rc = changes_file_replace(changes->archive, longer->sectors, longer->ntiles);
-    if (!rc)
+    replaced = rc == 0;
+    if (replaced)
         rc = take_over(changes, longer);
-    if (rc && changes_file_same(changes) != 0)
+    if (rc && (replaced || changes->blind || changes_file_same(changes) != 0))
         (void)!changes_file_give_up(changes); /* tried again before a tile changes */
     return rc;
 }

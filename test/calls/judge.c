@@ -34,6 +34,11 @@ static bool lists(const struct step *step)
     return false;
 }
 
+static bool is(const struct step *step, const char *name)
+{
+    return strcmp(step->name, name) == 0;
+}
+
 /* The error is one that this fault may lead to. */
 static bool fits(const struct run *run, const struct step *step, int rc)
 {
@@ -43,6 +48,9 @@ static bool fits(const struct run *run, const struct step *step, int rc)
         return false;
     if (lists(step) && rc == -EIO)
         return true;
+    /* How large files may be is asked with lseek(2), and no answer is a no. */
+    if (is(step, "resize") && rc == -EFBIG)
+        return true;
     switch (step->rules) {
     case RULES_IMAGE:
         return rc == told(error);
@@ -50,11 +58,6 @@ static bool fits(const struct run *run, const struct step *step, int rc)
         return rc == -error || (error == EWOULDBLOCK && rc == -EBUSY);
     }
     return false;
-}
-
-static bool is(const struct step *step, const char *name)
-{
-    return strcmp(step->name, name) == 0;
 }
 
 static bool syncs(const struct step *step)
@@ -132,7 +135,7 @@ static bool said_maps(const struct run *run)
 /* The object that could not be used has been named. For want of space front/ does it. */
 static bool said_object(const struct run *run, const struct step *step, int rc)
 {
-    if (io_is_full(rc) && step->rules == RULES_IMAGE && !syncs(step))
+    if (io_is_full(rc) && step->rules == RULES_IMAGE && (!syncs(step) || is(step, "resize")))
         return true;
     if (step->rules == RULES_ARCHIVE)
         return said(run->path);
