@@ -103,7 +103,8 @@ static_assert(sizeof(struct control_snapshot) == 8, "fixed for ever");
 
 /*
  * The image grows to that size, see image_resize(): when it returns 0, the mounted file has it for
- * all. -EINVAL: it is larger already; -ERANGE: it cannot have that size. For handles that may write.
+ * all. -EINVAL: it is larger already; -ERANGE: it cannot have that size. For handles that may
+ * write.
  */
 struct control_resize {
     uint64_t size; /* bytes */

@@ -382,6 +382,8 @@ static int do_resize(struct run *run, const struct step *step)
         run_problem(run, "it has %" PRIu64 " bytes now", image_size(run->img));
     if (!refused)
         learn_journal(run);
+    if (rc)
+        watch_either();
     check_order(run);
     return rc;
 }
