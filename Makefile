@@ -225,6 +225,7 @@ $(BUILD)/test/unit/test_copy: unit_ldflags := \
 	-Wl,--wrap=lseek,--wrap=lseek64,--wrap=fs_known
 # Random requests where the file system below lags behind.
 $(BUILD)/test/model/vanish: model_ldflags := -Wl,--wrap=tileset_has,--wrap=log_error
+$(BUILD)/test/model/grow: model_ldflags := -Wl,--wrap=store_resize_tile
 $(BUILD)/test/model/snapshot: model_ldflags := \
 	-Wl,--wrap=snapshots_hold,--wrap=store_snapshot_hold,--wrap=store_snapshot_tile
 $(BUILD)/test/model/compact: model_ldflags := \

@@ -70,7 +70,7 @@ static inline int layouts_write(const char *path, const void *bytes, size_t len)
 static inline int layouts_plant(const char *path, const struct layout *layout, uint32_t tile,
                                 size_t head, uint64_t tile_len)
 {
-    char name[LAYOUT_PATH], file[PATH_MAX];
+    char name[LAYOUT_PATH], file[PATH_MAX + LAYOUT_PATH];
     unsigned char *bytes = calloc(1, head + tile_len);
     int rc;
 
@@ -91,7 +91,7 @@ static inline int layouts_plant(const char *path, const struct layout *layout, u
 static inline int layouts_make_original(const char *path, const struct layout *layout,
                                         const struct geometry *geo, uint32_t tile, size_t head)
 {
-    char text[64], file[PATH_MAX];
+    char text[64], file[PATH_MAX + LAYOUT_PATH];
     int rc = mkdir(path, 0755) ? -errno : 0;
 
     snprintf(text, sizeof(text), "1 %" PRIu64 " %" PRIu32 "\n", geo->tile_size, geo->ntiles);

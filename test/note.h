@@ -13,7 +13,7 @@
 /* Every tile may be changed. */
 static inline void note_all(struct store *st)
 {
-    uint32_t n = st->geometry.ntiles;
+    uint32_t n = store_geometry(st)->ntiles;
     uint32_t *tiles = malloc(n * sizeof(*tiles));
     int rc = tiles ? 0 : 1;
 

@@ -37,6 +37,13 @@ bool archive_index_exists(int dirfd);
 MUST_CHECK int archive_index_write(const struct archive *archive);
 
 /*
+ * Replaces the index on disk by the same one for an image of geo, which has the same tile size;
+ * archive->index stays as it was. 0; -ERANGE, logged, when that kind of index cannot tell that
+ * size; else -errno, logged: after -EIO it may be either.
+ */
+MUST_CHECK int archive_index_resize(const struct archive *archive, const struct geometry *geo);
+
+/*
  * Reads archive->index, from the copy if need be, and says what is wrong and what to
  * do next. 0 or -errno, logged.
  */

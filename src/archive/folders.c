@@ -20,16 +20,23 @@
 
 #define NAMES_PER_TRY 8 /* names that are listed in the time of one fstatat(2) */
 
+void folders_grow(struct folders *folders, uint32_t ntiles)
+{
+    atomic_store(&folders->ntiles, ntiles);
+    atomic_store(&folders->n, (ntiles - 1) / folders->layout->tiles_per_folder + 1);
+}
+
 int folders_init(struct folders *folders, int dirfd, const struct layout *layout, uint32_t ntiles)
 {
+    size_t most = (layout->tiles_max - 1) / layout->tiles_per_folder + 1; /* a thousand */
+
     folders->dirfd = dirfd;
     folders->layout = layout;
-    folders->ntiles = ntiles;
-    folders->n = (ntiles - 1) / layout->tiles_per_folder + 1;
+    folders_grow(folders, ntiles);
     atomic_init(&folders->root_dirty, false);
-    folders->dirty = calloc(folders->n, sizeof(*folders->dirty));
-    folders->met = calloc(folders->n, sizeof(*folders->met));
-    folders->listed = calloc(folders->n, sizeof(*folders->listed));
+    folders->dirty = calloc(most, sizeof(*folders->dirty));
+    folders->met = calloc(most, sizeof(*folders->met));
+    folders->listed = calloc(most, sizeof(*folders->listed));
     return folders->dirty && folders->met && folders->listed ? 0 : -ENOMEM;
 }
 

@@ -18,8 +18,9 @@ struct folders {
     /* fixed after init */
     int dirfd; /* the archive's, not ours */
     const struct layout *layout;
-    uint32_t ntiles;
-    uint32_t n;
+    /* any thread; set by folders_grow() */
+    _Atomic uint32_t ntiles;
+    _Atomic uint32_t n;
     /* any thread: entries that are not yet durable */
     atomic_bool root_dirty;
     atomic_bool *dirty;
@@ -30,6 +31,8 @@ struct folders {
 /* 0 or -ENOMEM. */
 MUST_CHECK int folders_init(struct folders *folders, int dirfd, const struct layout *layout,
                             uint32_t ntiles);
+/* There are so many tiles now, at least as many as before, and at most what the layout can have. */
+void folders_grow(struct folders *folders, uint32_t ntiles);
 /* Also of a zeroed struct. */
 void folders_release(struct folders *folders);
 

@@ -5,7 +5,8 @@
  * failure aborts.
  *
  * Lock order, outermost first; a thread that holds one may take only those
- * below it:
+ * below it. Above them all is the image's snapshot mutex (image_snapshot.c), and below that one
+ * the gate's:
  *   1. image: statting         (image.c)    held while tiles are stat'ed; reads, writes and
  *                                           flushes never need it
  *   2. image: a tile stripe    (image.c)    held across I/O; one at a time, or all of them in

@@ -24,6 +24,7 @@ extern const struct command cmd_info;
 extern const struct command cmd_manifest;
 extern const struct command cmd_mount;
 extern const struct command cmd_reindex;
+extern const struct command cmd_resize;
 extern const struct command cmd_snapshot;
 extern const struct command cmd_umount;
 extern const struct command cmd_verify;

@@ -431,6 +431,12 @@ void covers_free(struct covers *covers)
     free(covers);
 }
 
+void covers_grow(struct covers *covers, uint32_t ntiles)
+{
+    if (covers)
+        folders_grow(&covers->folders, ntiles);
+}
+
 int covers_fd(const struct covers *covers)
 {
     return covers ? covers->pictures.fd : -1;

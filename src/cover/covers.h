@@ -56,4 +56,7 @@ typedef int covers_use(void *arg, const void *head, size_t len);
  */
 MUST_CHECK int covers_make(struct covers *covers, uint32_t tile, covers_use *use, void *arg);
 
+/* The image has so many tiles now. Nobody makes a head meanwhile. NULL is fine. */
+void covers_grow(struct covers *covers, uint32_t ntiles);
+
 #endif

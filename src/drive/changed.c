@@ -30,11 +30,16 @@ static const char *cannot_tell(const struct changes_list *list, const struct jou
 
 static int look(const struct archive *archive, struct changed *changed)
 {
+    uint32_t ntiles = archive->index.geometry.ntiles;
     int rc = -ENOMEM;
 
-    changed->looks = calloc(archive->index.geometry.ntiles, sizeof(*changed->looks));
+    /* Of what an image had that was larger, the journal tells. */
+    if (!changed->everything && changed->list.header.ntiles > ntiles)
+        ntiles = changed->list.header.ntiles;
+    changed->ntiles = ntiles;
+    changed->looks = calloc(ntiles, sizeof(*changed->looks));
     if (changed->looks)
-        rc = changed->everything ? 0 : looks_take(archive, NULL, changed->looks, NULL);
+        rc = changed->everything ? 0 : looks_take(archive, ntiles, NULL, changed->looks, NULL);
     if (rc)
         log_error("cannot look at the tiles of '%s': %s", archive->path, strerror(-rc));
     return rc;
@@ -64,8 +69,8 @@ void changed_release(struct changed *changed)
 
 static bool has_changed(const struct changed *changed, uint32_t tile)
 {
-    return changed->everything || changed->list.cells[tile] >= changed->since ||
-           looks_differ(changed->list.looks[tile], changed->looks[tile]);
+    return changed->everything || changes_read_cell(&changed->list, tile) >= changed->since ||
+           looks_differ(changes_read_look(&changed->list, tile), changed->looks[tile]);
 }
 
 /* --- which of them are there ------------------------------------------------------------------ */
@@ -93,7 +98,7 @@ static int take_present(void *arg, uint32_t tile, const struct store_place *plac
  */
 static int find_present(const struct changed *changed, struct presence *presence)
 {
-    uint32_t ntiles = changed->store->geometry.ntiles, n = 0;
+    uint32_t ntiles = store_geometry(changed->store)->ntiles, n = 0;
 
     *presence = (struct presence){.store = changed->store};
     for (uint32_t tile = 0; tile < ntiles; tile++)
@@ -108,11 +113,14 @@ static int find_present(const struct changed *changed, struct presence *presence
     return store_each(changed->store, 0, ntiles, take_present, presence);
 }
 
-/* 0: the tile is there; -ENOENT: it is not. */
-static int find(const struct presence *presence, uint32_t tile)
+/* 0: the tile is there; -ENOENT: it is not. Behind the end of the image there may still be files.
+ */
+static int find(const struct changed *changed, const struct presence *presence, uint32_t tile)
 {
     struct store_stat stat;
 
+    if (tile >= store_geometry(presence->store)->ntiles)
+        return changed->looks[tile] == JOURNAL_ABSENT ? -ENOENT : 0;
     if (!presence->bits)
         return store_stat(presence->store, tile, &stat);
     return presence->bits[tile / 64] >> tile % 64 & 1 ? 0 : -ENOENT;
@@ -121,16 +129,15 @@ static int find(const struct presence *presence, uint32_t tile)
 int changed_each(const struct changed *changed, void (*fn)(void *arg, uint32_t tile, bool absent),
                  void *arg)
 {
-    uint32_t ntiles = changed->store->geometry.ntiles;
     struct presence presence;
     int rc = find_present(changed, &presence);
 
-    for (uint32_t tile = 0; !rc && tile < ntiles; tile++) {
+    for (uint32_t tile = 0; !rc && tile < changed->ntiles; tile++) {
         int found;
 
         if (!has_changed(changed, tile))
             continue;
-        found = find(&presence, tile);
+        found = find(changed, &presence, tile);
         if (found && found != -ENOENT)
             rc = found;
         else

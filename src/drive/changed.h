@@ -20,7 +20,8 @@ struct changed {
     const char *everything;
     struct changes_list list; /* the journal */
     uint32_t since;           /* the first epoch that counts */
-    uint32_t *looks;          /* of all tiles as they are now */
+    uint32_t ntiles;          /* of the image, or that the journal tells of, if that is more */
+    uint32_t *looks;          /* of so many, as they are now */
     struct store *store;
 };
 

@@ -245,7 +245,8 @@ static void set_changed(void *arg, uint32_t tile, bool absent)
 static int find_unchanged(struct making *making)
 {
     struct archive live = *making->live;
-    unsigned char *bits = calloc(live.index.geometry.ntiles / 8 + 1, 1);
+    /* The state, or the journal, may be of a time when there were more. */
+    unsigned char *bits = calloc(live.index.layout->tiles_max / 8 + 1, 1);
     struct changed changed;
     struct descent descent;
     int rc = bits ? descent_read(live.dirfd, making->old.manifest.root, &descent) : -ENOMEM;

@@ -312,6 +312,19 @@ static int make(struct making *making, const struct snapshot_writer *writer)
     return rc;
 }
 
+/* It may have grown since its index was read; while we have the lock it does not. */
+static int make_live(struct making *making, const struct snapshot_writer *writer)
+{
+    const struct archive *given = making->archive;
+    struct archive archive = *given;
+    int rc = archive_index_load(&archive);
+
+    making->archive = &archive;
+    rc = rc ? rc : make(making, writer);
+    making->archive = given;
+    return rc;
+}
+
 static int make_alone(struct making *making)
 {
     struct alone alone;
@@ -359,7 +372,7 @@ int snapshot_create(const struct archive *archive, const char *name,
     if (is_there(making.all, name))
         rc = snapshot_complain("make", name, -EEXIST);
     else
-        rc = writer ? make(&making, writer) : make_alone(&making);
+        rc = writer ? make_live(&making, writer) : make_alone(&making);
     close(making.all);
     return rc;
 }

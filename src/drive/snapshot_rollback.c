@@ -3,6 +3,11 @@
  * A rollback is done to an archive that nobody uses: the mark, which keeps others away; the
  * journal; then each tile that differs becomes that of the snapshot; their entries are synced,
  * and the mark goes. Done again after a crash, it finds less that differs.
+ *
+ * The size comes back, too. To a larger one the archive grows first, with the mark set, so that
+ * journal and index have a place for each tile of the snapshot. To a smaller one it shrinks when
+ * all tiles behind the end are gone: as long as the index tells the size that it had, a rollback
+ * that goes on after a crash finds them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/archive_index.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "drive/drive.h"
@@ -37,17 +43,24 @@ static void add_tile(void *arg, uint32_t tile, bool absent)
     rolling->rolled->removed += absent;
 }
 
+static int check_kind(const struct rolling *rolling)
+{
+    const struct archive *archive = &rolling->drive.archive;
+
+    if (archive->index.geometry.tile_size == rolling->snapshot.index.geometry.tile_size &&
+        archive->index.layout == rolling->snapshot.index.layout)
+        return 0;
+    log_error("cannot roll back '%s': the snapshot has tiles of another size, or another layout",
+              archive->path);
+    return -EINVAL;
+}
+
+/* The archive is at least as large as the snapshot. */
 static int find_tiles(struct rolling *rolling)
 {
     const struct archive *archive = &rolling->drive.archive;
     const struct geometry *ours = &archive->index.geometry;
-    const struct geometry *theirs = &rolling->snapshot.index.geometry;
 
-    if (ours->size != theirs->size || ours->tile_size != theirs->tile_size ||
-        archive->index.layout != rolling->snapshot.index.layout) {
-        log_error("cannot roll back '%s': the snapshot has another size or layout", archive->path);
-        return -EINVAL;
-    }
     rolling->tiles = calloc(ours->ntiles, sizeof(*rolling->tiles));
     if (!rolling->tiles)
         return snapshot_complain("roll back to", rolling->snapshot.path, -ENOMEM);
@@ -112,20 +125,55 @@ static int restore_tiles(struct rolling *rolling)
     return rc;
 }
 
+static bool grows(const struct rolling *rolling)
+{
+    return rolling->snapshot.index.geometry.size > rolling->drive.archive.index.geometry.size;
+}
+
+/* What was behind the smaller end does not matter, for it is replaced. */
+static int grow(struct rolling *rolling)
+{
+    struct store *store = rolling->drive.store;
+    int rc = store_resize_begin(store, &rolling->snapshot.index.geometry);
+
+    if (!rc)
+        store_resize(store);
+    return rc;
+}
+
+static int shrink(const struct rolling *rolling)
+{
+    const struct geometry *theirs = &rolling->snapshot.index.geometry;
+    const struct archive *archive = &rolling->drive.archive;
+
+    return theirs->size < archive->index.geometry.size ? archive_index_resize(archive, theirs) : 0;
+}
+
 /* The journal and the mark before the first tile, the mark goes after the last. */
 static int roll(struct rolling *rolling, const char *name)
 {
     const struct archive *archive = &rolling->drive.archive;
-    int rc = find_tiles(rolling); /* logged, as where there is no snapshot_complain() */
+    bool larger = grows(rolling);
+    int rc = check_kind(rolling); /* logged, as where there is no snapshot_complain() */
 
+    if (!rc && !larger)
+        rc = find_tiles(rolling);
     if (rc)
         return rc;
     rc = set_mark(archive, name);
     if (rc)
         return snapshot_complain("roll back to", name, rc);
-    rc = note_tiles(rolling);
+    rc = larger ? grow(rolling) : 0;
+    if (rc && rc != -EIO) /* it is as it was */
+        return clear_mark(archive) ? -EIO : rc;
+    if (!rc && larger)
+        rc = find_tiles(rolling);
+    if (!rc)
+        rc = note_tiles(rolling);
     if (!rc)
         rc = restore_tiles(rolling);
+    if (!rc)
+        rc = shrink(rolling);
     if (!rc) {
         rc = clear_mark(archive);
         rc = rc ? snapshot_complain("roll back to", name, rc) : 0;

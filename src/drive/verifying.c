@@ -200,11 +200,9 @@ static int want_some(struct verifying *verifying)
 /* Also those that the image had when the manifest was written, and has no more. */
 static int find_wanted(struct verifying *verifying)
 {
-    uint32_t ntiles = verifying->archive->index.geometry.ntiles;
+    uint32_t most = verifying->archive->index.layout->tiles_max;
 
-    if (ntiles < verifying->file.manifest.geometry.ntiles)
-        ntiles = verifying->file.manifest.geometry.ntiles;
-    verifying->wanted = calloc(ntiles / 8 + 1, 1);
+    verifying->wanted = calloc(most / 8 + 1, 1);
     if (!verifying->wanted)
         return complain(verifying, -ENOMEM);
     return verifying->request->since ? want_since(verifying) : want_some(verifying);

@@ -296,20 +296,13 @@ int bundle_parse(const char *text, size_t len, struct index *index, const char *
     return 0;
 }
 
-int bundle_print(const struct index *index, char *text, size_t cap, size_t *len)
+/* Frees dict. */
+static int print(plist_t dict, char *text, size_t cap, size_t *len)
 {
-    const struct geometry *geo = &index->geometry;
-    plist_t dict = plist_new_dict();
     char *xml = NULL;
     uint32_t n = 0;
     int rc = -ENOMEM;
 
-    /* In the order of a Mac. */
-    plist_dict_set_item(dict, "CFBundleInfoDictionaryVersion", plist_new_string("6.0"));
-    plist_dict_set_item(dict, band_key.name, plist_new_uint(geo->tile_size));
-    plist_dict_set_item(dict, version_key.name, plist_new_uint(1));
-    plist_dict_set_item(dict, type_key.name, plist_new_string(TYPE));
-    plist_dict_set_item(dict, size_key.name, plist_new_uint(geo->size));
     plist_to_xml(dict, &xml, &n);
     plist_free(dict);
     *len = n;
@@ -319,6 +312,48 @@ int bundle_print(const struct index *index, char *text, size_t cap, size_t *len)
     }
     plist_mem_free(xml);
     return rc;
+}
+
+int bundle_print(const struct index *index, char *text, size_t cap, size_t *len)
+{
+    const struct geometry *geo = &index->geometry;
+    plist_t dict = plist_new_dict();
+
+    /* In the order of a Mac. */
+    plist_dict_set_item(dict, "CFBundleInfoDictionaryVersion", plist_new_string("6.0"));
+    plist_dict_set_item(dict, band_key.name, plist_new_uint(geo->tile_size));
+    plist_dict_set_item(dict, version_key.name, plist_new_uint(1));
+    plist_dict_set_item(dict, type_key.name, plist_new_string(TYPE));
+    plist_dict_set_item(dict, size_key.name, plist_new_uint(geo->size));
+    return print(dict, text, cap, len);
+}
+
+/* Dictionaries keep their order. What a Mac wrote beside the size is none of our business. */
+int bundle_resize(const char *text, size_t len, const struct geometry *geo, char *out, size_t cap,
+                  size_t *out_len)
+{
+    struct index index;
+    const char *why;
+    plist_t dict = NULL;
+    int rc = bundle_parse(text, len, &index, &why);
+
+    *out_len = 0;
+    if (rc)
+        return rc;
+    if (index.geometry.tile_size != geo->tile_size || geo->size % FORMAT_SECTOR)
+        return -ERANGE;
+    if (len >= strlen(BYTE_ORDER_MARK) && begins(text, text + len, BYTE_ORDER_MARK)) {
+        text += strlen(BYTE_ORDER_MARK);
+        len -= strlen(BYTE_ORDER_MARK);
+    }
+    plist_from_xml(text, (uint32_t)len, &dict);
+    if (!dict)
+        return -ENOMEM;
+    plist_dict_set_item(dict, size_key.name, plist_new_uint(geo->size));
+    rc = print(dict, out, cap, out_len);
+    if (!rc)
+        rc = bundle_parse(out, *out_len, &index, &why);
+    return !rc && index.geometry.size != geo->size ? -ERANGE : rc;
 }
 
 #else
@@ -338,6 +373,18 @@ int bundle_print(const struct index *index, char *text, size_t cap, size_t *len)
     (void)text;
     (void)cap;
     *len = 0;
+    return -ENOTSUP;
+}
+
+int bundle_resize(const char *text, size_t len, const struct geometry *geo, char *out, size_t cap,
+                  size_t *out_len)
+{
+    (void)text;
+    (void)len;
+    (void)geo;
+    (void)out;
+    (void)cap;
+    *out_len = 0;
     return -ENOTSUP;
 }
 

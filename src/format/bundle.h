@@ -27,4 +27,12 @@ MUST_CHECK int bundle_parse(const char *text, size_t len, struct index *index, c
  */
 MUST_CHECK int bundle_print(const struct index *index, char *text, size_t cap, size_t *len);
 
+/*
+ * The same plist, of len bytes, for an image of another size: geo has its band size. What else it
+ * says stays. cap is as above. 0, -ENOMEM, -ERANGE: it cannot have that size; else as
+ * bundle_parse().
+ */
+MUST_CHECK int bundle_resize(const char *text, size_t len, const struct geometry *geo, char *out,
+                             size_t cap, size_t *out_len);
+
 #endif

@@ -34,4 +34,11 @@ MUST_CHECK int index_parse(const char *text, size_t len, struct index *index, co
  */
 MUST_CHECK int index_print(const struct index *index, char *text, size_t cap, size_t *len);
 
+/*
+ * The same index, of len bytes, for an image of another size: geo has its tile size. cap is as
+ * above. 0; -ERANGE: it cannot have that size (format 1 has whole tiles); else as index_parse().
+ */
+MUST_CHECK int index_resize(const char *text, size_t len, const struct geometry *geo, char *out,
+                            size_t cap, size_t *out_len);
+
 #endif

@@ -62,12 +62,13 @@ static int check_seal(const unsigned char sector[FORMAT_JOURNAL_SECTOR])
     return rc;
 }
 
-void journal_header_init(struct journal_header *header, const struct index *index, uint32_t id)
+void journal_header_init(struct journal_header *header, const struct index *index, uint32_t ntiles,
+                         uint32_t id)
 {
     *header = (struct journal_header){
         .id = id,
         .epoch = 1,
-        .ntiles = index->geometry.ntiles,
+        .ntiles = ntiles,
         .tile_size = index->geometry.tile_size,
     };
     memcpy(header->uuid, index->uuid, HASH_UUID);

@@ -27,9 +27,9 @@
 
 /* The first sector. */
 struct journal_header {
-    uint32_t id;    /* of this journal, random */
-    uint32_t epoch; /* the running one, 1 to UINT32_MAX - 1 */
-    uint32_t ntiles;
+    uint32_t id;     /* of this journal, random */
+    uint32_t epoch;  /* the running one, 1 to UINT32_MAX - 1 */
+    uint32_t ntiles; /* that it has a place for: those of the image, and perhaps more */
     uint64_t tile_size;
     char uuid[HASH_UUID]; /* of the archive; "" in format 1 */
 };
@@ -47,8 +47,9 @@ struct journal_word {
     bool old; /* without a nonce, as version 1 told it */
 };
 
-/* The header of a new journal of that archive. */
-void journal_header_init(struct journal_header *header, const struct index *index, uint32_t id);
+/* The header of a new journal of that archive, with a place for each of ntiles tiles. */
+void journal_header_init(struct journal_header *header, const struct index *index, uint32_t ntiles,
+                         uint32_t id);
 
 /*
  * The sectors of a journal for so many tiles: the header, those of the cells, as many of

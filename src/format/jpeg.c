@@ -337,6 +337,17 @@ int jpeg_put(struct jpeg_tag *tag, const void *cover, size_t len, void *out)
     return rc ? rc : put_segment(tag, to + off);
 }
 
+int jpeg_retag(const struct jpeg_tag *tag, void *head)
+{
+    unsigned char *bytes = head;
+    uint64_t off;
+
+    if (tag->payload < FORMAT_JPEG_PROBE || jpeg_find(head, tag->payload, &off) ||
+        off + FORMAT_JPEG_SEGMENT > tag->payload || !is_ours(bytes + off))
+        return -EBADMSG;
+    return put_segment(tag, bytes + off);
+}
+
 int jpeg_get(const void *bytes, struct jpeg_tag *tag)
 {
     const unsigned char *from = bytes;

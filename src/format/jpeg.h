@@ -68,6 +68,12 @@ MUST_CHECK int jpeg_find(const void *bytes, size_t size, uint64_t *off);
 MUST_CHECK int jpeg_get(const void *bytes, struct jpeg_tag *tag);
 
 /*
+ * Puts tag in the place of the segment that a whole head of tag->payload bytes has; what else it
+ * says of the head has not changed. 0; -EBADMSG when there is none; -ENOMEM.
+ */
+MUST_CHECK int jpeg_retag(const struct jpeg_tag *tag, void *head);
+
+/*
  * The digest that tag->cover must equal, of a whole head of tag->payload bytes:
  * of all of it but FORMAT_JPEG_SEGMENT bytes where jpeg_find() says. 0; -EBADMSG
  * when that is not within it; -ENOMEM.

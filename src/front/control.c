@@ -148,6 +148,13 @@ static int answer_compact(const struct control_server *server, const void *in, v
     return rc;
 }
 
+static int answer_resize(const struct control_server *server, const void *in, void *out)
+{
+    const struct control_resize *resize = in;
+
+    return image_resize(server->img, resize->size);
+}
+
 static const struct call {
     unsigned cmd; /* its number tells how long in and out are, too */
     bool writer;  /* for handles that may write */
@@ -163,6 +170,7 @@ static const struct call {
     {CONTROL_LINKS_BEGIN, true, answer_links_begin},
     {CONTROL_LINKS_END, true, answer_links_end},
     {CONTROL_COMPACT, true, answer_compact},
+    {CONTROL_RESIZE, true, answer_resize},
 };
 
 int control_answer(const struct control_server *server, bool writer, unsigned cmd, const void *in,

@@ -126,6 +126,19 @@ static_assert(sizeof(struct control_compact) == 128, "fixed for ever");
 
 #define CONTROL_COMPACT _IOWR('M', 16, struct control_compact)
 
+/*
+ * The image grows to that size, see image_resize(): when it returns 0, the mounted file has it for
+ * all. -EINVAL: it is larger already; -ERANGE: it cannot have that size. For handles that may
+ * write.
+ */
+struct control_resize {
+    uint64_t size; /* bytes */
+};
+
+static_assert(sizeof(struct control_resize) == 8, "fixed for ever");
+
+#define CONTROL_RESIZE _IOW('M', 12, struct control_resize)
+
 /* --- the server's side -------------------------------------------------------- */
 
 struct image;

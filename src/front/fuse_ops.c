@@ -4,7 +4,7 @@
  *
  * The mounted file is the root of its file system: inode 1 is a regular file.
  *
- * It behaves as a block device does. Its size is fixed: O_TRUNC is ignored, a
+ * It behaves as a block device does. Its size is that of the image: O_TRUNC is ignored, a
  * truncate to another size is refused, a write past the end is ENOSPC. The
  * kernel sends O_TRUNC as a truncate to 0 without a file handle, which
  * truncate(2) by path looks like, too; so that one is ignored as well. The
@@ -358,6 +358,16 @@ static void on_statfs(fuse_req_t req, fuse_ino_t ino)
         fuse_reply_statfs(req, &space);
 }
 
+/*
+ * The kernel asks for the size when it is asked next, rather than some time later. No bytes are
+ * dropped: so it waits for no other request, and takes no lock that an ioctl holds. A kernel that
+ * has nothing to forget says ENOENT.
+ */
+static void tell_size(const struct fuse_front *front)
+{
+    (void)!fuse_lowlevel_notify_inval_inode(front->session, FUSE_ROOT_ID, -1, 0);
+}
+
 static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
                      struct fuse_file_info *fi, unsigned flags, const void *in_buf, size_t in_size,
                      size_t out_size)
@@ -375,6 +385,8 @@ static void on_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
     } out;
     int rc = control_answer(&server, fi->fh, cmd, in_buf, in_size, &out, out_size);
 
+    if (!rc && cmd == CONTROL_RESIZE)
+        tell_size(front);
     if (rc)
         answer(req, rc);
     else

@@ -40,6 +40,7 @@
 int image_open(struct store *store, bool read_only, struct image **out)
 {
     struct image *img = aligned_alloc(64, sizeof(*img));
+    uint32_t n;
 
     if (!img) {
         store_close(store);
@@ -47,18 +48,18 @@ int image_open(struct store *store, bool read_only, struct image **out)
     }
     memset(img, 0, sizeof(*img));
     img->store = store;
-    img->geometry = store->geometry;
     img->read_only = read_only;
     for (size_t i = 0; i < STRIPES; i++)
         rwlock_init(&img->stripes[i].lock);
     mutex_init(&img->statting);
     image_snapshot_init(img);
     flush_init(&img->flush, image_flush_pass, img);
-    if (usage_init(&img->usage, img->geometry.ntiles) ||
-        tileset_init(&img->dirty, img->geometry.ntiles) ||
-        tileset_init(&img->met, img->geometry.ntiles) ||
-        tileset_init(&img->moved, img->geometry.ntiles) ||
-        tileset_init(&img->flushing, img->geometry.ntiles)) {
+    n = store_geometry(store)->ntiles;
+    if (usage_init(&img->usage, n, store->tiles_max) ||
+        tileset_init(&img->dirty, n, store->tiles_max) ||
+        tileset_init(&img->met, n, store->tiles_max) ||
+        tileset_init(&img->moved, n, store->tiles_max) ||
+        tileset_init(&img->flushing, n, store->tiles_max)) {
         img->read_only = true; /* nothing to flush */
         (void)!image_close(img);
         return -ENOMEM;
@@ -88,12 +89,12 @@ int image_close(struct image *img)
 
 uint64_t image_size(const struct image *img)
 {
-    return img->geometry.size;
+    return image_geometry(img)->size;
 }
 
 const struct geometry *image_geometry(const struct image *img)
 {
-    return &img->geometry;
+    return store_geometry(img->store);
 }
 
 bool image_failed(const struct image *img)
@@ -160,7 +161,7 @@ static int each_piece(struct image *img, uint64_t off, uint64_t len, char *buf,
     int rc = 0;
 
     while (!rc && len > 0) {
-        struct geometry_piece piece = geometry_first(&img->geometry, off, len);
+        struct geometry_piece piece = geometry_first(image_geometry(img), off, len);
 
         rc = fn(img, &piece, buf);
         while (rc == -EMLINK) { /* a snapshot holds the tile */
@@ -176,7 +177,9 @@ static int each_piece(struct image *img, uint64_t off, uint64_t len, char *buf,
 
 static bool inside(const struct image *img, uint64_t off, uint64_t len)
 {
-    return off <= img->geometry.size && len <= img->geometry.size - off;
+    uint64_t size = image_size(img);
+
+    return off <= size && len <= size - off;
 }
 
 static int read_piece(struct image *img, const struct geometry_piece *piece, char *buf)
@@ -210,7 +213,7 @@ int image_lend(struct image *img, uint64_t off, size_t len, store_use *use, void
 
     if (len == 0 || !inside(img, off, len))
         return -EINVAL;
-    piece = geometry_first(&img->geometry, off, len);
+    piece = geometry_first(image_geometry(img), off, len);
     if (piece.len < len)
         return -EAGAIN;
     lock = image_stripe(img, piece.tile);
@@ -430,7 +433,7 @@ int image_count(struct image *img)
 
     if (!rc) {
         usage_changed(&img->usage, &mtime);
-        rc = store_each(img->store, 0, img->geometry.ntiles, count_tile, &counting);
+        rc = store_each(img->store, 0, image_geometry(img)->ntiles, count_tile, &counting);
     }
     rc = rc ? rc : counting.skipped;
     usage_counted(&img->usage, rc == 0);

@@ -114,6 +114,14 @@ MUST_CHECK int image_snapshot_begin(struct image *img);
  */
 MUST_CHECK int image_snapshot_take(struct image *img, uint64_t *stalled);
 
+/*
+ * The image grows to size bytes, durably, while requests go on; what is new reads as zeros. All
+ * that asks for the size from now on is told the new one. 0, also when it has that size. -EINVAL:
+ * it is larger already; -ERANGE: it cannot have that size; -EROFS when read-only; else -errno:
+ * then it has the old size, but after -EIO may be found with either when it is opened again.
+ */
+MUST_CHECK int image_resize(struct image *img, uint64_t size);
+
 /* Around the deleting of a snapshot: as store_links_begin() and store_links_end(). */
 void image_snapshot_links_begin(struct image *img);
 void image_snapshot_links_end(struct image *img);

@@ -315,7 +315,7 @@ static int learn(struct look *look, uint32_t tile, struct store_blocks *blocks)
 
     rwlock_shared(lock);
     rc = store_blocks(look->img->store, tile, blocks);
-    image_window_init(&look->window, &look->img->geometry, tile, blocks);
+    image_window_init(&look->window, image_geometry(look->img), tile, blocks);
     if (rc == -ENOENT)
         rc = image_absent(look->img, tile);
     else if (!rc && !look->step->left)
@@ -352,7 +352,7 @@ static void look_at(struct look *look)
 
 static bool is_place(const struct image *img, const struct image_compact *step)
 {
-    const struct geometry *geo = &img->geometry;
+    const struct geometry *geo = image_geometry(img);
 
     return step->tile < geo->ntiles ? step->left <= geometry_tile_len(geo, step->tile)
                                     : step->tile == geo->ntiles && !step->left;
@@ -361,7 +361,7 @@ static bool is_place(const struct image *img, const struct image_compact *step)
 /* The tile that step begins with. It may be none of the next AHEAD, or the end. */
 static bool find(struct image *img, struct image_compact *step)
 {
-    uint32_t ntiles = img->geometry.ntiles;
+    uint32_t ntiles = image_geometry(img)->ntiles;
     uint32_t end = ntiles - step->tile > AHEAD ? step->tile + AHEAD : ntiles;
     uint32_t found = end;
 
@@ -381,7 +381,7 @@ int image_compact(struct image *img, struct image_compact *step)
         return rc;
     *step = (struct image_compact){
         .dry = step->dry, .tile = step->tile, .left = step->left, .met = IMAGE_NO_TILE};
-    if (step->tile == img->geometry.ntiles || (!step->left && !find(img, step)))
+    if (step->tile == image_geometry(img)->ntiles || (!step->left && !find(img, step)))
         return 0;
     look = calloc(1, sizeof(*look));
     if (!look)

@@ -7,8 +7,8 @@
 
 #include "image/impl.h"
 
-int image_seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_seek what,
-                    uint64_t *found)
+int image_seek_tile(struct image *img, const struct geometry *geo, uint32_t tile, uint64_t off,
+                    enum store_seek what, uint64_t *found)
 {
     struct rwlock *lock = image_stripe(img, tile);
     int rc;
@@ -19,7 +19,7 @@ int image_seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_s
         image_met(img, tile);
     } else if (rc == -ENOENT) {
         rc = image_absent(img, tile);
-        *found = what == STORE_HOLE ? off : geometry_tile_len(&img->geometry, tile);
+        *found = what == STORE_HOLE ? off : geometry_tile_len(geo, tile);
     }
     rwlock_unshare(lock);
     return rc;
@@ -27,7 +27,7 @@ int image_seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_s
 
 int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *found)
 {
-    const struct geometry *geo = &img->geometry;
+    const struct geometry *geo = image_geometry(img); /* the same for all of it */
 
     if (off >= geo->size)
         return -ENXIO;
@@ -48,7 +48,7 @@ int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *
             in = present > tile ? 0 : in;
             tile = present;
         }
-        rc = image_seek_tile(img, tile, in, what, &hit);
+        rc = image_seek_tile(img, geo, tile, in, what, &hit);
         if (rc)
             return rc;
         off = tile * geo->tile_size + hit;

@@ -129,6 +129,11 @@ static int name_moved(struct image *img, bool frozen, uint32_t *n)
     return pass.rc;
 }
 
+void image_snapshot_stop(struct image *img)
+{
+    atomic_store(&img->snapping, false);
+}
+
 static void forget(uint32_t tile, void *arg)
 {
 }

@@ -52,10 +52,10 @@ static int find_data(struct image *img, struct image_window *w)
     uint64_t off = w->lo, data, hole;
 
     while (off < w->hi) {
-        int rc = image_seek_tile(img, w->tile, off, STORE_DATA, &data);
+        int rc = image_seek_tile(img, image_geometry(img), w->tile, off, STORE_DATA, &data);
 
         if (!rc && data < w->hi)
-            rc = image_seek_tile(img, w->tile, data, STORE_HOLE, &hole);
+            rc = image_seek_tile(img, image_geometry(img), w->tile, data, STORE_HOLE, &hole);
         if (rc || data >= w->hi)
             return rc;
         hole = hole < w->hi ? hole : w->hi;
@@ -79,7 +79,7 @@ static size_t end_of_chunk(const struct image_window *w, size_t i)
 
 static int find_zeros(struct image *img, struct image_window *w, unsigned char *bytes)
 {
-    uint64_t start = w->tile * img->geometry.tile_size;
+    uint64_t start = w->tile * image_geometry(img)->tile_size;
 
     for (size_t i = 0, end; i < w->n; i = end) {
         uint64_t from = image_window_at(w, i);

@@ -14,20 +14,26 @@
 static int zero_whole(struct image *img, uint32_t tile)
 {
     bool empty;
-    int rc = store_zero(img->store, tile, 0, geometry_tile_len(&img->geometry, tile), &empty);
+    int rc = store_zero(img->store, tile, 0, geometry_tile_len(image_geometry(img), tile), &empty);
 
     image_touched(img, tile);
     return rc;
 }
 
-/* -EMLINK, as below: a snapshot holds it. */
-static int try_drop(struct image *img, uint32_t tile)
+/* The image has grown since geo: what lies behind its end then may hold data now. */
+static bool is_longer(const struct image *img, const struct geometry *geo, uint32_t tile)
+{
+    return geometry_tile_len(image_geometry(img), tile) > geometry_tile_len(geo, tile);
+}
+
+/* -EMLINK, as below: a snapshot holds it. -ESTALE: it is longer than geo says. */
+static int try_drop(struct image *img, const struct geometry *geo, uint32_t tile)
 {
     struct rwlock *lock = image_stripe(img, tile);
     int rc;
 
     rwlock_exclusive(lock);
-    rc = image_note(img, tile);
+    rc = is_longer(img, geo, tile) ? -ESTALE : image_note(img, tile);
     if (!rc)
         rc = image_snapshot_settle(img, tile);
     if (!rc)
@@ -39,18 +45,6 @@ static int try_drop(struct image *img, uint32_t tile)
         rc = 0;
     }
     rwlock_unlock(lock);
-    return rc;
-}
-
-/* Removes the tile if it is there. */
-static int drop_tile(struct image *img, uint32_t tile)
-{
-    int rc = try_drop(img, tile);
-
-    while (rc == -EMLINK) {
-        rc = image_snapshot_unshare(img, tile);
-        rc = rc ? rc : try_drop(img, tile);
-    }
     return rc;
 }
 
@@ -96,6 +90,19 @@ static int zero_part(struct image *img, const struct geometry_piece *piece, bool
     return rc;
 }
 
+/* Removes the tile, which is as long as geo says, if it is there. */
+static int drop_tile(struct image *img, const struct geometry *geo, uint32_t tile)
+{
+    struct geometry_piece whole = {.tile = tile, .len = geometry_tile_len(geo, tile)};
+    int rc = try_drop(img, geo, tile);
+
+    while (rc == -EMLINK) {
+        rc = image_snapshot_unshare(img, tile);
+        rc = rc ? rc : try_drop(img, geo, tile);
+    }
+    return rc == -ESTALE ? zero_part(img, &whole, false) : rc;
+}
+
 /* The next tiles from *first to end - 1 that exist. Moves *first on; *n counts on error, too. */
 static int collect(struct image *img, uint32_t *first, uint32_t end, uint32_t tiles[AT_ONCE],
                    size_t *n)
@@ -112,7 +119,7 @@ static int collect(struct image *img, uint32_t *first, uint32_t end, uint32_t ti
 }
 
 /* Drops tiles first to end - 1. A run of absent tiles costs nothing. */
-static int drop_tiles(struct image *img, uint32_t first, uint32_t end)
+static int drop_tiles(struct image *img, const struct geometry *geo, uint32_t first, uint32_t end)
 {
     int rc = 0;
 
@@ -125,7 +132,7 @@ static int drop_tiles(struct image *img, uint32_t first, uint32_t end)
         if (n > 0)
             (void)!store_note(img->store, tiles, n);
         for (size_t i = 0; i < n; i++) {
-            int err = drop_tile(img, tiles[i]);
+            int err = drop_tile(img, geo, tiles[i]);
 
             if (err)
                 return err;
@@ -144,9 +151,8 @@ static uint64_t range_end(const struct geometry *geo, uint64_t off, uint64_t len
  * The first step of zeroing [off, end): a part of a tile, or all whole tiles up to end. Moves
  * *off on.
  */
-static int zero_step(struct image *img, uint64_t *off, uint64_t end)
+static int zero_step(struct image *img, const struct geometry *geo, uint64_t *off, uint64_t end)
 {
-    const struct geometry *geo = &img->geometry;
     struct geometry_piece piece = geometry_first(geo, *off, end - *off);
     uint32_t stop; /* behind the last whole tile; that of the image may be a short one */
 
@@ -156,17 +162,18 @@ static int zero_step(struct image *img, uint64_t *off, uint64_t end)
     }
     stop = end == geo->size ? geo->ntiles : (uint32_t)(end / geo->tile_size);
     *off = end == geo->size ? end : stop * geo->tile_size;
-    return drop_tiles(img, piece.tile, stop);
+    return drop_tiles(img, geo, piece.tile, stop);
 }
 
 int image_zero(struct image *img, uint64_t off, uint64_t len)
 {
-    uint64_t end = range_end(&img->geometry, off, len);
+    const struct geometry *geo = image_geometry(img); /* the same for all of it */
+    uint64_t end = range_end(geo, off, len);
     int rc = image_writable(img);
     int full = 0;
 
     while (!rc && off < end) {
-        rc = zero_step(img, &off, end);
+        rc = zero_step(img, geo, &off, end);
         /* A hole may need space of its own; what can be given back is, all the same. */
         if (io_is_full(rc)) {
             full = rc;
@@ -178,7 +185,7 @@ int image_zero(struct image *img, uint64_t off, uint64_t len)
 
 int image_zero_keep(struct image *img, uint64_t off, uint64_t len)
 {
-    const struct geometry *geo = &img->geometry;
+    const struct geometry *geo = image_geometry(img);
     uint64_t end = range_end(geo, off, len);
     int rc = image_writable(img);
 

@@ -31,7 +31,6 @@ struct gate {
 struct image {
     /* fixed after open */
     struct store *store;
-    struct geometry geometry;
     bool read_only;
     /* each guards itself */
     struct stripe stripes[STRIPES];
@@ -44,7 +43,7 @@ struct image {
     struct flush flush;
     struct usage usage;
     atomic_bool stop_counting;
-    struct mutex snapshot; /* held by who makes one */
+    struct mutex snapshot; /* held by who makes one, or resizes the image */
     struct gate gate;
     struct mutex statting; /* held while a tile is stat'ed for usage: the newest stat wins */
 };
@@ -90,6 +89,9 @@ static inline void image_moved(struct image *img, uint32_t tile)
  */
 MUST_CHECK int image_snapshot_unshare(struct image *img, uint32_t tile);
 
+/* No snapshot is being made any more. Caller holds img->snapshot. */
+void image_snapshot_stop(struct image *img) REQUIRES(img->snapshot);
+
 void image_snapshot_init(struct image *img);
 void image_snapshot_release(struct image *img);
 
@@ -119,8 +121,8 @@ MUST_CHECK int image_next(struct image *img, uint32_t tile, uint32_t end, uint32
  * store_seek() under the tile's stripe; an absent tile is one hole. *found is
  * within the tile, its length when there is nothing.
  */
-MUST_CHECK int image_seek_tile(struct image *img, uint32_t tile, uint64_t off, enum store_seek what,
-                               uint64_t *found);
+MUST_CHECK int image_seek_tile(struct image *img, const struct geometry *geo, uint32_t tile,
+                               uint64_t off, enum store_seek what, uint64_t *found);
 
 /*
  * The range of the tile, if that is there, becomes zeros, and a tile without data goes; keep:

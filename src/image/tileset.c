@@ -8,25 +8,35 @@
 #include "image/tileset.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-int tileset_init(struct tileset *set, uint32_t n)
+#include "base/reserve.h"
+
+static uint32_t words(uint32_t n)
 {
-    uint32_t nwords = n / 64 + 1;
+    return n / 64 + 1;
+}
 
-    set->nsummary = nwords / 64 + 1;
-    set->words = calloc(nwords, sizeof(*set->words));
-    set->summary = calloc(set->nsummary, sizeof(*set->summary));
+int tileset_init(struct tileset *set, uint32_t n, uint32_t most)
+{
+    set->most = most;
+    tileset_grow(set, n);
+    set->words = reserve_new(words(most), sizeof(*set->words));
+    set->summary = reserve_new(words(words(most)), sizeof(*set->summary));
     if (set->words && set->summary)
         return 0;
     tileset_release(set);
     return -ENOMEM;
 }
 
+void tileset_grow(struct tileset *set, uint32_t n)
+{
+    atomic_store(&set->nsummary, words(words(n)));
+}
+
 void tileset_release(struct tileset *set)
 {
-    free((void *)set->words);
-    free((void *)set->summary);
+    reserve_free((void *)set->words, words(set->most), sizeof(*set->words));
+    reserve_free((void *)set->summary, words(words(set->most)), sizeof(*set->summary));
     set->words = NULL;
     set->summary = NULL;
 }
@@ -59,11 +69,13 @@ void tileset_remove(struct tileset *set, uint32_t tile)
 
 void tileset_drain(struct tileset *set, void (*fn)(uint32_t tile, void *arg), void *arg)
 {
-    for (uint32_t s = 0; s < set->nsummary; s++) {
-        uint64_t words = atomic_load(&set->summary[s]) ? atomic_exchange(&set->summary[s], 0) : 0;
+    uint32_t n = atomic_load(&set->nsummary);
 
-        for (; words; words &= words - 1) {
-            uint32_t word = s * 64 + (uint32_t)__builtin_ctzll(words);
+    for (uint32_t s = 0; s < n; s++) {
+        uint64_t filled = atomic_load(&set->summary[s]) ? atomic_exchange(&set->summary[s], 0) : 0;
+
+        for (; filled; filled &= filled - 1) {
+            uint32_t word = s * 64 + (uint32_t)__builtin_ctzll(filled);
             uint64_t tiles = atomic_exchange(&set->words[word], 0);
 
             for (; tiles; tiles &= tiles - 1)

@@ -13,13 +13,18 @@
 #include "base/compiler.h"
 
 struct tileset {
+    /* fixed after init */
     _Atomic uint64_t *words;   /* a bit per tile */
     _Atomic uint64_t *summary; /* a bit per word that may be non-zero */
-    uint32_t nsummary;
+    uint32_t most;             /* numbers that there is room for */
+    /* any thread */
+    _Atomic uint32_t nsummary;
 };
 
-/* For numbers below n. 0 or -ENOMEM. */
-MUST_CHECK int tileset_init(struct tileset *set, uint32_t n);
+/* For numbers below n, and later for more, up to most. 0 or -ENOMEM. */
+MUST_CHECK int tileset_init(struct tileset *set, uint32_t n, uint32_t most);
+/* Numbers below n may be added after it returns. */
+void tileset_grow(struct tileset *set, uint32_t n);
 /* Also after a failed init or of a zeroed struct. */
 void tileset_release(struct tileset *set);
 

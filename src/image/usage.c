@@ -6,11 +6,11 @@
 #include "image/usage.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "base/reserve.h"
 #include "image/image.h"
 
-int usage_init(struct usage *usage, uint32_t ntiles) NO_THREAD_SAFETY
+int usage_init(struct usage *usage, uint32_t ntiles, uint32_t most) NO_THREAD_SAFETY
 {
     mutex_init(&usage->mutex);
     lock_must(pthread_cond_init(&usage->ended, NULL));
@@ -20,15 +20,21 @@ int usage_init(struct usage *usage, uint32_t ntiles) NO_THREAD_SAFETY
     usage->set = false;
     usage->count = USAGE_PENDING;
     /* 4 MiB at 2^20 tiles, but only the touched pages of it become memory. */
-    usage->known = calloc(ntiles, sizeof(*usage->known));
+    usage->most = most;
+    usage->known = reserve_new(most, sizeof(*usage->known));
     if (!usage->known)
         return -ENOMEM;
-    return tileset_init(&usage->stale, ntiles);
+    return tileset_init(&usage->stale, ntiles, most);
+}
+
+void usage_grow(struct usage *usage, uint32_t ntiles)
+{
+    tileset_grow(&usage->stale, ntiles);
 }
 
 void usage_release(struct usage *usage)
 {
-    free((void *)usage->known);
+    reserve_free((void *)usage->known, usage->most, sizeof(*usage->known));
     usage->known = NULL;
     tileset_release(&usage->stale);
     lock_must(pthread_cond_destroy(&usage->ended));

@@ -27,6 +27,7 @@ struct usage {
     /* blocks + 1 of each tile, 0: absent or not yet seen. Written under mutex, read by any thread.
      */
     _Atomic uint32_t *known;
+    uint32_t most;        /* tiles that there is room for */
     struct tileset stale; /* tiles written since they were last seen; any thread */
     /* guarded by mutex */
     struct mutex mutex;
@@ -41,8 +42,10 @@ struct usage {
     enum usage_count GUARDED count;
 };
 
-/* 0 or -ENOMEM. */
-MUST_CHECK int usage_init(struct usage *usage, uint32_t ntiles);
+/* most: tiles that there may be later. 0 or -ENOMEM. */
+MUST_CHECK int usage_init(struct usage *usage, uint32_t ntiles, uint32_t most);
+/* There are so many tiles now. */
+void usage_grow(struct usage *usage, uint32_t ntiles);
 /* Also after a failed init. */
 void usage_release(struct usage *usage);
 

@@ -40,6 +40,10 @@
  *   NONE      there is no journal, durably, so everything counts as changed: nothing to note.
  *             A mark begins a new one -> NOTING.
  *
+ * The table has a place for each tile of the image, and perhaps for more: it grows before the image
+ * does (changes_grow.c), and stays as it is when the image shrinks, for a mirror still has to hear
+ * of tiles that were removed. So tiles without a place have never changed.
+ *
  * changes_start.c finds the first of them: a journal that can be used is taken over, else a
  * new one is begun, and where the disk has no space for that there is none.
  */
@@ -55,6 +59,7 @@
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/reserve.h"
 #include "journal/changes_impl.h"
 
 /* How many tiles at the start of batch, which is ascending, lie in one sector. */
@@ -204,7 +209,7 @@ int changes_open(const struct archive *archive, struct changes **out) NO_THREAD_
     mutex_init(&changes->queue);
     mutex_init(&changes->telling);
     lock_must(pthread_cond_init(&changes->ended, NULL));
-    changes->cells = calloc(changes->ntiles, sizeof(*changes->cells));
+    changes->cells = reserve_new(archive->index.layout->tiles_max, sizeof(*changes->cells));
     rc = changes->cells ? changes_start(changes) : changes_file_complain(archive, "open", -ENOMEM);
     if (rc)
         changes_close(changes);
@@ -220,7 +225,8 @@ void changes_close(struct changes *changes) NO_THREAD_SAFETY
     changes_mark_watch(changes, true);
     if (changes->fd >= 0)
         close(changes->fd);
-    free((void *)changes->cells);
+    reserve_free((void *)changes->cells, changes->archive->index.layout->tiles_max,
+                 sizeof(*changes->cells));
     lock_must(pthread_cond_destroy(&changes->ended));
     mutex_release(&changes->queue);
     mutex_release(&changes->file);

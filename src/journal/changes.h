@@ -29,6 +29,13 @@ MUST_CHECK int changes_open(const struct archive *archive, struct changes **out)
 /* NULL is fine. */
 void changes_close(struct changes *changes);
 
+/*
+ * The image is going to have ntiles tiles: afterwards the journal has a place for each. What it
+ * knows of the others stays; it never gets shorter. 0 or -errno, logged: then nothing has changed,
+ * unless everything counts as changed. Any thread.
+ */
+MUST_CHECK int changes_grow(struct changes *changes, uint32_t ntiles);
+
 /* Whether the tile has been noted in the running epoch. Any thread. */
 bool changes_noted(const struct changes *changes, uint32_t tile);
 
@@ -79,8 +86,9 @@ struct changes_list {
     uint32_t damaged;       /* sectors whose tiles count as changed since ever, or of marks */
     uint32_t first_damaged; /* the lowest such sector, when damaged */
     bool marks_damaged;     /* of marks */
-    uint32_t *cells;        /* a cell per tile; UINT32_MAX where damaged */
-    uint32_t *looks; /* a look per tile, JOURNAL_UNSURE where damaged; NULL unless asked for */
+    uint32_t *cells;        /* a cell for each of header.ntiles; UINT32_MAX where damaged */
+    uint32_t
+        *looks; /* a look for each of them, JOURNAL_UNSURE where damaged; NULL unless asked for */
     struct journal_mark marks[FORMAT_JOURNAL_MARKS];
 };
 
@@ -92,6 +100,10 @@ MUST_CHECK int changes_read(const struct archive *archive, bool looks, struct ch
 
 /* The newest word that this journal has told. False: there is none. */
 bool changes_read_newest(const struct changes_list *list, struct journal_word *word);
+
+/* What it knows of a tile: 0 of one that it has no place for. looks were asked for. */
+uint32_t changes_read_cell(const struct changes_list *list, uint32_t tile);
+uint32_t changes_read_look(const struct changes_list *list, uint32_t tile);
 
 /* Whether this journal has told the word, and remembers it. */
 bool changes_read_knows(const struct changes_list *list, const struct journal_word *word);

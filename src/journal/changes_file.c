@@ -77,14 +77,19 @@ int changes_file_cells(struct changes *changes, uint32_t number, const uint32_t 
     return changes_file_write(changes, number, cells);
 }
 
+void changes_file_describe(struct changes *changes, struct journal_header *header)
+{
+    journal_header_init(header, &changes->archive->index, changes->ntiles, changes->id);
+    header->epoch = atomic_load(&changes->epoch);
+}
+
 int changes_file_header(struct changes *changes)
 {
     unsigned char sector[FORMAT_JOURNAL_SECTOR];
     struct journal_header header;
     int rc;
 
-    journal_header_init(&header, &changes->archive->index, changes->id);
-    header.epoch = atomic_load(&changes->epoch);
+    changes_file_describe(changes, &header);
     rc = journal_put_header(&header, sector);
     if (!rc)
         rc = write_at(changes->fd, sector, 0);
@@ -175,26 +180,33 @@ int changes_file_open(struct changes *changes)
     return 0;
 }
 
-/* A whole new table in place of what is there, durably. */
+int changes_file_replace(const struct archive *archive, const unsigned char *table, uint32_t ntiles)
+{
+    int fd;
+    int rc = archive_private(archive, true, &fd);
+
+    if (rc)
+        return rc;
+    rc = io_replace(fd, NAME, table, file_len(ntiles), IO_OVER);
+    if (!rc)
+        rc = io_sync_dir(archive->dirfd, ".");
+    close(fd);
+    return rc;
+}
+
+/* An empty table in place of what is there, durably. */
 static int replace(const struct archive *archive, const struct journal_header *header)
 {
     uint32_t nsectors = journal_sectors(header->ntiles);
     uint32_t none[FORMAT_JOURNAL_CELLS] = {0};
     unsigned char *table = malloc(file_len(header->ntiles));
     int rc = table ? journal_put_header(header, table) : -ENOMEM;
-    int fd;
 
     for (uint32_t number = 1; !rc && number < nsectors; number++)
         rc = journal_put_sector(header->id, number, none,
                                 table + (size_t)number * FORMAT_JOURNAL_SECTOR);
     if (!rc)
-        rc = archive_private(archive, true, &fd);
-    if (!rc) {
-        rc = io_replace(fd, NAME, table, file_len(header->ntiles), IO_OVER);
-        if (!rc)
-            rc = io_sync_dir(archive->dirfd, ".");
-        close(fd);
-    }
+        rc = changes_file_replace(archive, table, header->ntiles);
     free(table);
     return rc;
 }
@@ -204,21 +216,21 @@ int changes_file_start(struct changes *changes)
     struct journal_header header;
     int rc = hash_random(&changes->id, sizeof(changes->id));
 
-    journal_header_init(&header, &changes->archive->index, changes->id);
+    atomic_store(&changes->epoch, 1);
+    changes_file_describe(changes, &header);
     if (!rc)
         rc = journal_put_header(&header, changes->header);
     if (!rc)
         rc = replace(changes->archive, &header);
     if (!rc)
         rc = changes_file_open(changes);
-    atomic_store(&changes->epoch, header.epoch);
     return rc;
 }
 
 /* fresh is nobody else's, and has no lock. */
 int changes_file_start_again(struct changes *changes) NO_THREAD_SAFETY
 {
-    struct changes fresh = {.archive = changes->archive, .fd = -1};
+    struct changes fresh = {.archive = changes->archive, .ntiles = changes->ntiles, .fd = -1};
     int rc = changes_file_start(&fresh);
 
     for (uint32_t tile = 0; tile < changes->ntiles; tile++)

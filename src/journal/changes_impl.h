@@ -25,11 +25,15 @@ enum changes_state { CHANGES_NOTING, CHANGES_DOUBTFUL, CHANGES_NONE };
 struct changes {
     /* fixed after open */
     const struct archive *archive;
+    /*
+     * That the table has a cell for, at least as many as the image has tiles. Written by whoever
+     * has telling and file, read by whoever has one of them.
+     */
     uint32_t ntiles;
     /* written by whoever has file, read by any thread */
     _Atomic enum changes_state state;
     _Atomic uint32_t epoch;
-    _Atomic uint32_t *cells; /* of tiles whose cell is on disk */
+    _Atomic uint32_t *cells; /* of tiles whose cell is on disk; room for all that there can be */
     /* guarded by file, which is held across I/O */
     struct mutex file;
     int GUARDED fd;
@@ -53,12 +57,19 @@ struct changes {
     int GUARDED error;      /* of the last one that failed */
 };
 
+/* changes_grow() for whoever has telling and file; not logged, in changes_grow.c. */
+MUST_CHECK int changes_grow_locked(struct changes *changes, uint32_t ntiles)
+    REQUIRES(changes->file);
+
 /* Finds the state to begin with, in changes_start.c. 0 or -errno, logged. */
 MUST_CHECK int changes_start(struct changes *changes);
 
 /* All tiles, in changes_mark.c. */
 
-/* looks_take(), at a time that is past all that was changed before. 0 or -errno. */
+/*
+ * looks_take() of all tiles of the table, at a time that is past all that was changed before.
+ * Caller holds telling. 0 or -errno.
+ */
 MUST_CHECK int changes_mark_look(struct changes *changes, uint32_t *looks, uint32_t *bodies);
 
 /*
@@ -107,6 +118,14 @@ MUST_CHECK int changes_file_marks(struct changes *changes, unsigned i) REQUIRES(
  * tile may be changed.
  */
 MUST_CHECK int changes_file_give_up(struct changes *changes) REQUIRES(changes->file);
+
+/* The header as it is to be now. */
+void changes_file_describe(struct changes *changes, struct journal_header *header)
+    REQUIRES(changes->file);
+
+/* Puts a whole table of so many tiles in the place of the journal's file, durably. 0 or -errno. */
+MUST_CHECK int changes_file_replace(const struct archive *archive, const unsigned char *table,
+                                    uint32_t ntiles);
 
 /* Begins a new journal and opens it. 0 or -errno. */
 MUST_CHECK int changes_file_start(struct changes *changes) REQUIRES(changes->file);

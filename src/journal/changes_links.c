@@ -14,6 +14,7 @@
 #include "journal/looks.h"
 
 struct changes_links {
+    uint32_t ntiles; /* that were looked at */
     uint32_t *looks, *bodies;
 };
 
@@ -23,10 +24,12 @@ static void release(struct changes_links *links)
     free(links->bodies);
 }
 
+/* Caller holds telling. */
 static int look(struct changes *changes, struct changes_links *links)
 {
-    links->looks = calloc(changes->ntiles, sizeof(*links->looks));
-    links->bodies = calloc(changes->ntiles, sizeof(*links->bodies));
+    links->ntiles = changes->ntiles;
+    links->looks = calloc(links->ntiles, sizeof(*links->looks));
+    links->bodies = calloc(links->ntiles, sizeof(*links->bodies));
     if (!links->looks || !links->bodies)
         return -ENOMEM;
     return changes_mark_look(changes, links->looks, links->bodies);
@@ -36,7 +39,14 @@ struct changes_links *changes_links_begin(struct changes *changes)
 {
     struct changes_links *links = calloc(1, sizeof(*links));
 
-    if (links && look(changes, links)) {
+    int rc;
+
+    if (!links)
+        return NULL;
+    mutex_lock(&changes->telling);
+    rc = look(changes, links);
+    mutex_unlock(&changes->telling);
+    if (rc) {
         release(links);
         free(links);
         links = NULL;
@@ -53,9 +63,12 @@ static int renew_sector(struct changes *changes, uint32_t number,
     int rc = changes_mark_old(changes, number, looks);
     bool write = false;
 
+    /* The image may have grown meanwhile. */
     for (uint32_t i = 0; !rc && i < changes_mark_count(changes, first); i++) {
         uint32_t tile = first + i;
 
+        if (tile >= before->ntiles)
+            break;
         if (before->bodies[tile] != after->bodies[tile] ||
             looks_differ(looks[i], before->looks[tile]) || looks[i] == after->looks[tile])
             continue;

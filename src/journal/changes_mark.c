@@ -152,12 +152,14 @@ static int time_past_all(struct changes *changes, struct timespec *past) REQUIRE
 int changes_mark_look(struct changes *changes, uint32_t *looks, uint32_t *bodies)
 {
     struct timespec past;
+    uint32_t ntiles;
     int rc;
 
     mutex_lock(&changes->file);
+    ntiles = changes->ntiles;
     rc = is_noting(changes) ? time_past_all(changes, &past) : -EIO;
     mutex_unlock(&changes->file);
-    return rc ? rc : looks_take(changes->archive, &past, looks, bodies);
+    return rc ? rc : looks_take(changes->archive, ntiles, &past, looks, bodies);
 }
 
 /* --- what came of it -------------------------------------------------------------------------- */
@@ -275,11 +277,13 @@ static int tell(struct changes *changes, const uint32_t *looks, struct journal_w
 
 int changes_mark_tell(struct changes *changes, char epoch[JOURNAL_EPOCH])
 {
-    uint32_t *looks = calloc(changes->ntiles, sizeof(*looks));
     struct journal_word word = {0};
-    int rc = looks ? 0 : -ENOMEM;
+    uint32_t *looks;
+    int rc;
 
     mutex_lock(&changes->telling);
+    looks = calloc(changes->ntiles, sizeof(*looks));
+    rc = looks ? 0 : -ENOMEM;
     if (!rc)
         rc = changes_mark_look(changes, looks, NULL);
     if (!rc)

@@ -20,7 +20,7 @@
 /* Why this header is not one of this archive, or NULL. */
 static const char *foreign(const struct journal_header *header, const struct index *index)
 {
-    if (header->ntiles != index->geometry.ntiles ||
+    if (header->ntiles == 0 || header->ntiles > index->layout->tiles_max ||
         header->tile_size != index->geometry.tile_size || strcmp(header->uuid, index->uuid) != 0)
         return "belongs to another archive";
     return NULL;
@@ -62,8 +62,10 @@ static int read_sector(int fd, uint32_t id, uint32_t number, const unsigned char
         size_t got;
 
         rc = io_pread(fd, sector, sizeof(sector), (uint64_t)number * sizeof(sector), &got);
+        if (!rc && got < sizeof(sector))
+            return -EBADMSG; /* cut: no writer brings that back */
         if (!rc)
-            rc = got == sizeof(sector) ? journal_get_sector(sector, id, number, cells) : -EBADMSG;
+            rc = journal_get_sector(sector, id, number, cells);
     }
     return rc;
 }
@@ -193,6 +195,16 @@ void changes_read_release(struct changes_list *list)
     free(list->looks);
     list->cells = NULL;
     list->looks = NULL;
+}
+
+uint32_t changes_read_cell(const struct changes_list *list, uint32_t tile)
+{
+    return tile < list->header.ntiles ? list->cells[tile] : 0;
+}
+
+uint32_t changes_read_look(const struct changes_list *list, uint32_t tile)
+{
+    return tile < list->header.ntiles ? list->looks[tile] : JOURNAL_ABSENT;
 }
 
 bool changes_read_newest(const struct changes_list *list, struct journal_word *word)

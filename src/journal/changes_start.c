@@ -66,18 +66,24 @@ static int mend(struct changes *changes, const struct changes_list *list) REQUIR
  */
 static int resume(struct changes *changes, const struct changes_list *list) REQUIRES(changes->file)
 {
-    uint32_t epoch = take_cells(changes, list);
+    uint32_t ntiles = changes->ntiles, epoch; /* as many as the image has */
     int rc;
 
-    if (epoch >= CHANGES_EPOCH_MAX)
+    changes->ntiles = list->header.ntiles;
+    epoch = take_cells(changes, list);
+    if (epoch >= CHANGES_EPOCH_MAX) {
+        changes->ntiles = ntiles;
         return changes_file_start_again(changes);
+    }
     rc = changes_file_open(changes);
     if (!rc)
         rc = journal_put_header(&list->header, changes->header);
     changes->id = list->header.id;
     atomic_store(&changes->epoch, epoch + 1);
     take_marks(changes, list);
-    return rc ? rc : mend(changes, list);
+    if (!rc)
+        rc = mend(changes, list);
+    return rc ? rc : changes_grow_locked(changes, ntiles);
 }
 
 /*
@@ -119,6 +125,7 @@ int changes_start(struct changes *changes)
     struct changes_list list;
     int rc = changes_read(changes->archive, false, &list);
 
+    mutex_lock(&changes->telling);
     mutex_lock(&changes->file);
     if (!rc) {
         rc = start_or_resume(changes, &list);
@@ -127,6 +134,7 @@ int changes_start(struct changes *changes)
         rc = rc ? changes_file_complain(changes->archive, "open", rc) : 0;
     }
     mutex_unlock(&changes->file);
+    mutex_unlock(&changes->telling);
     changes_read_release(&list);
     if (rc)
         log_note("if this persists, remove that journal: every tile then counts as changed");

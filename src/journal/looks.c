@@ -68,11 +68,11 @@ static int look_into(struct walk *walk, const struct folders *folders, uint32_t 
     return rc == -ENOMEM ? rc : 0;
 }
 
-int looks_take(const struct archive *archive, const struct timespec *past, uint32_t *looks,
-               uint32_t *bodies)
+int looks_take(const struct archive *archive, uint32_t ntiles, const struct timespec *past,
+               uint32_t *looks, uint32_t *bodies)
 {
     struct walk walk = {archive, past, looks, bodies};
-    uint32_t ntiles = archive->index.geometry.ntiles, end;
+    uint32_t end;
     struct folders folders = {0};
     int rc = folders_init(&folders, archive->dirfd, archive->index.layout, ntiles);
 

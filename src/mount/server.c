@@ -41,6 +41,7 @@ struct question {
     char epoch[STORE_EPOCH];   /* of CONTROL_MARK */
     unsigned long call;        /* of a snapshot */
     struct control_snapshot snapshot;
+    struct control_resize resize;
     struct control_replaced replaced;
     struct control_archive room; /* for the answer */
 };
@@ -131,6 +132,20 @@ static void work_snapshot(void *arg)
     int fd = server_open(question->mount, O_WRONLY);
 
     question->rc = fd < 0 ? fd : ioctl(fd, question->call, &question->snapshot) ? -errno : 0;
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Who asks the kernel for the size, as losetup does, may get what it knew last: so we ask first. */
+static void work_resize(void *arg)
+{
+    struct question *question = arg;
+    int fd = server_open(question->mount, O_WRONLY);
+    struct stat st;
+
+    question->rc = fd < 0 ? fd : ioctl(fd, CONTROL_RESIZE, &question->resize) ? -errno : 0;
+    if (!question->rc)
+        question->rc = fstat(fd, &st) ? -errno : 0;
     if (fd >= 0)
         close(fd);
 }
@@ -230,6 +245,34 @@ int server_snapshot(const struct mount *mount, const struct server *server, unsi
     else if (rc)
         log_error("%s '%s': %s", what, mount->mountpoint, strerror(-rc));
     *stalled = question.snapshot.stalled;
+    return rc;
+}
+
+static const char *why_not(int rc)
+{
+    switch (rc) {
+    case -ENOTTY:
+        return "the process that serves it is of an older version";
+    case -EINVAL:
+        return "it is larger already, and does not shrink while it is mounted";
+    case -ERANGE:
+        return "it cannot have that size";
+    default:
+        return strerror(-rc);
+    }
+}
+
+int server_resize(const struct mount *mount, const struct server *server, uint64_t size)
+{
+    static const char what[] = "cannot resize what is mounted on";
+    struct question question = {.mount = mount, .server = *server, .resize = {size}};
+    int rc =
+        server->silent ? -ETIMEDOUT : put_question(&question, work_resize, PATIENCE_MS, wait_on);
+
+    if (rc == -ETIMEDOUT)
+        health_tell(what, mount->mountpoint, server->pid);
+    else if (rc)
+        log_error("%s '%s': %s", what, mount->mountpoint, why_not(rc));
     return rc;
 }
 

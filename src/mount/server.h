@@ -72,6 +72,12 @@ MUST_CHECK int server_snapshot(const struct mount *mount, const struct server *s
                                unsigned long call, uint64_t *stalled);
 
 /*
+ * What a mount shows grows to size bytes, see CONTROL_RESIZE, and this kernel knows. 0 or -errno,
+ * logged.
+ */
+MUST_CHECK int server_resize(const struct mount *mount, const struct server *server, uint64_t size);
+
+/*
  * Has the process behind a mount look for tiles that other programs replaced under
  * it. Tells of them, as what is named so. How many there are; 0, too, when it does not know.
  */

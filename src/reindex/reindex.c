@@ -66,6 +66,23 @@ static void note_archives(const struct strays *strays)
     }
 }
 
+/*
+ * A picture tells the size that the image had when the picture was made, and when the image grows
+ * one at least is made anew. So the largest size that the tiles tell is that of the image, or after
+ * it shrank a larger one, which hides nothing.
+ */
+static void take_largest(const struct strays *strays, struct index *index)
+{
+    for (size_t i = 0; i < strays->n; i++) {
+        const struct stray *stray = &strays->list[i];
+
+        if (strays_is_tile(stray) && strcmp(stray->tag.uuid, index->uuid) == 0 &&
+            stray->tag.geometry.tile_size == index->geometry.tile_size &&
+            stray->tag.geometry.size > index->geometry.size)
+            index->geometry = stray->tag.geometry;
+    }
+}
+
 int reindex_guess(const struct strays *strays, const char *uuid, struct index *index)
 {
     const struct stray *best = NULL;
@@ -93,6 +110,7 @@ int reindex_guess(const struct strays *strays, const char *uuid, struct index *i
     }
     *index = (struct index){FORMAT_CURRENT, best->tag.geometry, &layout_jpeg, "", false};
     strcpy(index->uuid, best->tag.uuid);
+    take_largest(strays, index);
     return 0;
 }
 

@@ -16,12 +16,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/reserve.h"
 
 #define BITS 32
 
@@ -32,10 +32,15 @@ static int complain_map(const struct archive *archive, const char *verb, const c
     return rc;
 }
 
+/* For all tiles that there may ever be. */
+static size_t words(const struct layout *layout)
+{
+    return (layout->tiles_max - 1) / BITS + 1;
+}
+
 int bandmap_open(struct bandmap *map, const struct archive *archive)
 {
     const struct layout *layout = archive->index.layout;
-    uint32_t ntiles = archive->index.geometry.ntiles;
     int rc;
 
     *map = (struct bandmap){.archive = archive, .fd = -1};
@@ -46,7 +51,7 @@ int bandmap_open(struct bandmap *map, const struct archive *archive)
         map->fd = -1;
         return rc == -ENOENT ? 0 : complain_map(archive, "open", "", rc);
     }
-    map->done = calloc((ntiles - 1) / BITS + 1, sizeof(*map->done));
+    map->done = reserve_new(words(layout), sizeof(*map->done));
     return map->done ? 0 : complain_map(archive, "open", "", -ENOMEM);
 }
 
@@ -56,7 +61,7 @@ void bandmap_close(struct bandmap *map)
         return;
     if (map->fd >= 0)
         close(map->fd);
-    free((void *)map->done);
+    reserve_free((void *)map->done, words(map->archive->index.layout), sizeof(*map->done));
     *map = (struct bandmap){.fd = -1};
 }
 

@@ -44,6 +44,7 @@
 #include "base/fs.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/reserve.h"
 #include "base/zero.h"
 #include "store/dir_impl.h"
 
@@ -70,8 +71,7 @@ static bool is_out_of_date(const struct dir *dir, const struct fdcache_file *fil
     return error && (error != -EMLINK || !dir_file_named(dir, file));
 }
 
-/* The tile's file, to be written. */
-static int get_writable(struct dir *dir, uint32_t tile, struct fdcache_file **file)
+int dir_writable(struct dir *dir, uint32_t tile, struct fdcache_file **file)
 {
     int rc = fdcache_get(dir->cache, tile, true, file);
 
@@ -160,7 +160,7 @@ static int dir_write(struct store *st, uint32_t tile, uint64_t off, const void *
 {
     struct dir *dir = dir_of(st);
     struct fdcache_file *file;
-    int rc = get_writable(dir, tile, &file);
+    int rc = dir_writable(dir, tile, &file);
 
     if (rc)
         return rc;
@@ -240,7 +240,7 @@ static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
     struct dir *dir = dir_of(st);
     struct fdcache_file *file;
     uint64_t size, start;
-    int rc = get_writable(dir, tile, &file);
+    int rc = dir_writable(dir, tile, &file);
 
     if (rc)
         return rc;
@@ -266,7 +266,7 @@ static int dir_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t 
 {
     struct dir *dir = dir_of(st);
     struct fdcache_file *file;
-    int rc = get_writable(dir, tile, &file);
+    int rc = dir_writable(dir, tile, &file);
 
     if (rc)
         return rc;
@@ -389,7 +389,7 @@ static void dir_close(struct store *st)
     dir_snapshot_end(dir);
     bandmap_close(&dir->bandmap);
     fdcache_free(dir->cache);
-    free((void *)dir->idents);
+    reserve_free((void *)dir->idents, dir->store.tiles_max, sizeof(*dir->idents));
     folders_release(&dir->folders);
     free(dir);
 }
@@ -419,6 +419,9 @@ static const struct store_ops dir_ops = {
     .snapshot_hold = dir_snapshot_hold,
     .links_begin = dir_links_begin,
     .links_end = dir_links_end,
+    .resize_tile = dir_resize_tile,
+    .resize_begin = dir_resize_begin,
+    .resize = dir_resize,
     .flush_start = dir_flush_start,
     .flush = dir_flush,
     .flush_entries = dir_flush_entries,
@@ -442,7 +445,7 @@ static int find_keepers(struct dir *dir)
 
     dir->keepers[0] = dir->keepers[1] = DIR_NOBODY;
     while (!rc && n < ARRAY_LEN(dir->keepers) && trust == TILE_HEAD_CLAIM &&
-           tile < dir->store.geometry.ntiles) {
+           tile < store_geometry(&dir->store)->ntiles) {
         rc = folders_next(&dir->folders, tile, dir->folders.ntiles, &tile);
         if (!rc && tile_head_measure(dir->archive, tile, &head, &trust) == 0 &&
             head == dir->archive->head)
@@ -454,7 +457,7 @@ static int find_keepers(struct dir *dir)
     return rc == -ENOENT ? 0 : rc;
 }
 
-int dir_open(const struct archive *archive, const struct dir_config *config, struct store **out)
+int dir_open(struct archive *archive, const struct dir_config *config, struct store **out)
 {
     struct dir *dir = calloc(1, sizeof(*dir));
     struct fdcache_ops cache_ops = {
@@ -462,7 +465,8 @@ int dir_open(const struct archive *archive, const struct dir_config *config, str
     int rc = dir ? 0 : -ENOMEM;
 
     if (!rc) {
-        dir->store = (struct store){&dir_ops, archive->index.geometry};
+        store_init(&dir->store, &dir_ops, &archive->index.geometry,
+                   archive->index.layout->tiles_max);
         dir->archive = archive;
         dir->dirfd = archive->dirfd;
         dir->snapshot.fd = -1;
@@ -470,16 +474,18 @@ int dir_open(const struct archive *archive, const struct dir_config *config, str
         dir->covers = config->covers;
         dir->uid = geteuid();
         dir->stable = fs_known(archive->dirfd);
-        dir->idents = calloc(dir->store.geometry.ntiles, sizeof(*dir->idents));
+        dir->idents = reserve_new(dir->store.tiles_max, sizeof(*dir->idents));
         dir->layout = archive->index.layout;
-        rc = folders_init(&dir->folders, archive->dirfd, dir->layout, dir->store.geometry.ntiles);
+        rc = folders_init(&dir->folders, archive->dirfd, dir->layout,
+                          archive->index.geometry.ntiles);
     }
     if (!rc && !dir->idents)
         rc = -ENOMEM;
     if (!rc)
         rc = find_keepers(dir);
     if (!rc)
-        rc = fdcache_new(config->max_open, dir->store.geometry.tile_size, &cache_ops, &dir->cache);
+        rc = fdcache_new(config->max_open, archive->index.geometry.tile_size, &cache_ops,
+                         &dir->cache);
     if (rc)
         log_error("cannot open archive '%s': %s", archive->path, strerror(-rc));
     if (!rc && !config->read_only)

@@ -19,10 +19,10 @@ struct dir_config {
 };
 
 /*
- * archive, and covers, must outlive the store. 0 or -errno, logged. Close with
- * store_close().
+ * archive, and covers, must outlive the store; archive->index changes when the store is resized. 0
+ * or -errno, logged. Close with store_close().
  */
-MUST_CHECK int dir_open(const struct archive *archive, const struct dir_config *config,
+MUST_CHECK int dir_open(struct archive *archive, const struct dir_config *config,
                         struct store **out);
 
 #endif

@@ -20,7 +20,7 @@
 
 uint64_t dir_file_len(const struct dir *dir, uint32_t tile)
 {
-    return geometry_tile_len(&dir->store.geometry, tile);
+    return geometry_tile_len(store_geometry(&dir->store), tile);
 }
 
 int dir_file_mapped(int rc)
@@ -262,6 +262,34 @@ int dir_file_sync(void *arg, struct fdcache_file *file)
         return -EIO;
     }
     return 0;
+}
+
+int dir_file_replace(struct dir *dir, struct fdcache_file *file, const void *head, size_t head_len,
+                     uint64_t off)
+{
+    uint32_t tile = file->tile;
+    char path[LAYOUT_PATH];
+    const char *name;
+    struct stat st;
+    int folder;
+    int rc = fstat(file->fd, &st) ? -errno : 0;
+
+    if (!rc)
+        rc = dir_file_folder(dir, tile, path, &name, &folder);
+    if (rc)
+        return rc;
+    fdcache_leaving(dir->cache, tile, true);
+    dir_replaced_forget(dir, tile);
+    do
+        rc = tilefile_replace(folder, name, head, head_len, file->fd, off, &st, false);
+    while (dir_file_again(dir, rc));
+    close(folder);
+    folders_touch(&dir->folders, tile);
+    if (rc)
+        fdcache_leaving(dir->cache, tile, false);
+    else
+        fdcache_forget(dir->cache, tile);
+    return rc;
 }
 
 struct making {

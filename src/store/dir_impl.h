@@ -29,8 +29,8 @@ struct dir_snapshot {
 struct dir {
     struct store store;
     /* fixed after open */
-    const struct archive *archive;
-    int dirfd; /* the archive's, not ours */
+    struct archive *archive; /* but the size in its index, see dir_resize.c */
+    int dirfd;               /* the archive's, not ours */
     bool read_only;
     struct covers *covers;
     uid_t uid;   /* as whom we are */
@@ -74,6 +74,13 @@ MUST_CHECK int dir_seek(struct store *st, uint32_t tile, uint64_t off, enum stor
 
 MUST_CHECK int dir_blocks(struct store *st, uint32_t tile, struct store_blocks *out);
 MUST_CHECK int dir_blocks_holes(struct store *st, uint32_t tile);
+
+MUST_CHECK int dir_resize_tile(struct store *st, uint32_t tile, const struct geometry *to);
+MUST_CHECK int dir_resize_begin(struct store *st, const struct geometry *to);
+void dir_resize(struct store *st, const struct geometry *to);
+
+/* The tile's file, to be written; fdcache_put() it. As fdcache_get(), logged; -EMLINK is not. */
+MUST_CHECK int dir_writable(struct dir *dir, uint32_t tile, struct fdcache_file **file);
 
 MUST_CHECK int dir_replaced(struct store *st, struct store_replaced *out);
 
@@ -157,6 +164,13 @@ bool dir_file_named(const struct dir *dir, const struct fdcache_file *file);
 /* The operations of struct fdcache_ops; arg is a struct dir. */
 MUST_CHECK int dir_file_open(void *arg, struct fdcache_file *file);
 MUST_CHECK int dir_file_sync(void *arg, struct fdcache_file *file);
+
+/*
+ * Replaces the file, which the caller holds, by a copy of it: head, of head_len bytes, then all
+ * that it has from off on. Its bytes are on disk. 0 or -errno, not logged.
+ */
+MUST_CHECK int dir_file_replace(struct dir *dir, struct fdcache_file *file, const void *head,
+                                size_t head_len, uint64_t off);
 
 /*
  * Makes the tile's file, called name in folder, with all that it has to begin

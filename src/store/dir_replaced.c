@@ -119,8 +119,8 @@ int dir_replaced(struct store *st, struct store_replaced *out)
     fdcache_each(dir->cache, dir_replaced_look, dir);
     clock_gettime(CLOCK_MONOTONIC_COARSE, &begin);
     now = begin;
-    for (uint32_t tile = 0; tile < st->geometry.ntiles && now.tv_sec - begin.tv_sec <= PATIENCE_S;
-         tile++) {
+    for (uint32_t tile = 0;
+         tile < store_geometry(st)->ntiles && now.tv_sec - begin.tv_sec <= PATIENCE_S; tile++) {
         look_closed(dir, tile);
         if (tile % 256 == 0)
             clock_gettime(CLOCK_MONOTONIC_COARSE, &now);

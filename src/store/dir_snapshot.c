@@ -13,11 +13,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "archive/snapshots.h"
-#include "archive/tilefile.h"
 #include "base/io.h"
 #include "store/dir_impl.h"
 
@@ -53,33 +51,6 @@ int dir_snapshot_free(const struct dir *dir, struct fdcache_file *file)
     return 0;
 }
 
-static int replace(struct dir *dir, struct fdcache_file *file)
-{
-    uint32_t tile = file->tile;
-    char path[LAYOUT_PATH];
-    const char *name;
-    struct stat st;
-    int folder;
-    int rc = fstat(file->fd, &st) ? -errno : 0;
-
-    if (!rc)
-        rc = dir_file_folder(dir, tile, path, &name, &folder);
-    if (rc)
-        return rc;
-    fdcache_leaving(dir->cache, tile, true);
-    dir_replaced_forget(dir, tile);
-    do
-        rc = tilefile_replace(folder, name, NULL, 0, file->fd, 0, &st, false);
-    while (dir_file_again(dir, rc));
-    close(folder);
-    folders_touch(&dir->folders, tile);
-    if (rc)
-        fdcache_leaving(dir->cache, tile, false);
-    else
-        fdcache_forget(dir->cache, tile);
-    return rc;
-}
-
 int dir_snapshot_unshare(struct store *st, uint32_t tile)
 {
     struct dir *dir = dir_of(st);
@@ -92,7 +63,7 @@ int dir_snapshot_unshare(struct store *st, uint32_t tile)
     if (rc == -EMLINK)
         rc = dir_snapshot_free(dir, file);
     if (rc == -EMLINK) {
-        rc = replace(dir, file);
+        rc = dir_file_replace(dir, file, NULL, 0, 0);
         rc = rc ? dir_file_complain(dir, "copy", tile, rc) : 0;
     }
     fdcache_put(dir->cache, file);
@@ -122,7 +93,8 @@ int dir_snapshot_begin(struct store *st)
     atomic_store(&snapshot->holds, false);
     rc = io_open(dir->dirfd, path, O_RDONLY | O_DIRECTORY, 0, &snapshot->fd);
     if (!rc)
-        rc = folders_init(&snapshot->folders, snapshot->fd, dir->layout, st->geometry.ntiles);
+        rc =
+            folders_init(&snapshot->folders, snapshot->fd, dir->layout, store_geometry(st)->ntiles);
     return rc == -ENOENT ? -EINVAL : dir_file_mapped(rc);
 }
 

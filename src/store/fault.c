@@ -28,6 +28,8 @@ const char *const fault_op_names[FAULT_NOPS] = {
     [FAULT_NOTE] = "note",
     [FAULT_MARK] = "mark",
     [FAULT_TELL] = "tell",
+    [FAULT_RESIZE_TILE] = "resize-tile",
+    [FAULT_RESIZE_BEGIN] = "resize-begin",
     [FAULT_FLUSH_START] = "flush-start",
     [FAULT_FLUSH] = "flush",
     [FAULT_FLUSH_ENTRIES] = "flush-entries",
@@ -219,6 +221,25 @@ static int fault_tell(struct store *st, char epoch[STORE_EPOCH])
     return rc ? rc : store_tell(below(st), epoch);
 }
 
+static int fault_resize_tile(struct store *st, uint32_t tile, const struct geometry *to)
+{
+    int rc = verdict(st, FAULT_RESIZE_TILE);
+
+    return rc ? rc : store_resize_tile(below(st), tile, to);
+}
+
+static int fault_resize_begin(struct store *st, const struct geometry *to)
+{
+    int rc = verdict(st, FAULT_RESIZE_BEGIN);
+
+    return rc ? rc : store_resize_begin(below(st), to);
+}
+
+static void fault_resize(struct store *st, const struct geometry *to)
+{
+    store_resize(below(st));
+}
+
 static int fault_flush_start(struct store *st, uint32_t tile)
 {
     int rc = verdict(st, FAULT_FLUSH_START);
@@ -287,6 +308,9 @@ static const struct store_ops fault_ops = {
     .note = fault_note,
     .mark = fault_mark,
     .tell = fault_tell,
+    .resize_tile = fault_resize_tile,
+    .resize_begin = fault_resize_begin,
+    .resize = fault_resize,
     .flush_start = fault_flush_start,
     .flush = fault_flush,
     .flush_entries = fault_flush_entries,
@@ -304,7 +328,7 @@ int fault_open(struct store *below_store, struct store **out)
         store_close(below_store);
         return -ENOMEM;
     }
-    fault->store = (struct store){.ops = &fault_ops, .geometry = below_store->geometry};
+    store_init(&fault->store, &fault_ops, store_geometry(below_store), below_store->tiles_max);
     fault->below = below_store;
     mutex_init(&fault->mu);
     *out = &fault->store;

@@ -26,6 +26,7 @@
 
 #define BLOCK 4096
 #define STRIPES 64
+#define STALE 0xee /* behind the end of the image */
 
 struct tile {
     struct timespec mtime; /* by its stripe */
@@ -42,6 +43,8 @@ struct mem {
     struct store store;
     uint32_t max_tiles; /* fixed after open */
     _Atomic uint32_t epoch;
+    atomic_uint_fast64_t
+        ready; /* the size for which the last tile got ready; by its stripe above */
 
     struct mutex stripes[STRIPES]; /* bytes and mtime of tile n: stripe n % STRIPES */
 
@@ -182,19 +185,34 @@ static int count(struct mem *mem, int delta)
     return rc;
 }
 
+/* Bytes of the tile that are the image's, or soon will be. */
+static uint64_t ready_len(struct mem *mem, const struct geometry *geo, uint32_t tile)
+{
+    uint64_t off = tile * geo->tile_size;
+    uint64_t ready = atomic_load_explicit(&mem->ready, memory_order_relaxed);
+    uint64_t end = ready > geo->size ? ready : geo->size;
+
+    return end - off < geo->tile_size ? end - off : geo->tile_size;
+}
+
 static int create(struct mem *mem, uint32_t tile)
 {
+    const struct geometry *geo = store_geometry(&mem->store);
     struct tile *t;
+    uint64_t len;
     int rc = count(mem, 1);
 
     must_be_noted(mem, tile);
     if (rc)
         return rc;
-    t = calloc(1, sizeof(*t) + geometry_tile_len(&mem->store.geometry, tile));
+    t = calloc(1, sizeof(*t) + geo->tile_size);
     if (!t) {
         (void)count(mem, -1);
         return -ENOMEM;
     }
+    /* As a file may be longer than its tile. */
+    len = ready_len(mem, geo, tile);
+    memset(t->bytes + len, STALE, geo->tile_size - len);
     t->mtime = now();
     atomic_store_explicit(&mem->places[tile].tile, t, memory_order_relaxed);
     return 0;
@@ -234,7 +252,7 @@ static int mem_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
     memset(t->bytes + off, 0, len);
     t->mtime = now();
     if (empty)
-        *empty = zero_is(t->bytes, geometry_tile_len(&st->geometry, tile));
+        *empty = zero_is(t->bytes, geometry_tile_len(store_geometry(st), tile));
     mutex_unlock(stripe);
     return leave_alone(mem, tile, 0);
 }
@@ -252,7 +270,7 @@ static int mem_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t 
 static int mem_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek what,
                     uint64_t *found)
 {
-    uint64_t end = geometry_tile_len(&st->geometry, tile);
+    uint64_t end = geometry_tile_len(store_geometry(st), tile);
     struct mem *mem = mem_of(st);
     struct mutex *stripe = stripe_of(mem, tile);
     struct tile *t = enter_shared(mem, tile);
@@ -287,7 +305,7 @@ static uint64_t blocks_of_locked(const struct tile *t, uint64_t len)
 static int mem_stat(struct store *st, uint32_t tile, const struct store_place *place,
                     struct store_stat *out)
 {
-    uint64_t len = geometry_tile_len(&st->geometry, tile);
+    uint64_t len = geometry_tile_len(store_geometry(st), tile);
     struct mem *mem = mem_of(st);
     struct mutex *stripe = stripe_of(mem, tile);
     struct tile *t = enter_shared(mem, tile);
@@ -358,7 +376,7 @@ static int mem_flush_entries(struct store *st)
 static int mem_space(struct store *st, struct statvfs *out)
 {
     struct mem *mem = mem_of(st);
-    uint64_t per_tile = (st->geometry.tile_size + BLOCK - 1) / BLOCK;
+    uint64_t per_tile = (store_geometry(st)->tile_size + BLOCK - 1) / BLOCK;
 
     *out = (struct statvfs){.f_bsize = BLOCK, .f_frsize = BLOCK, .f_namemax = 255};
     mutex_lock(&mem->mu);
@@ -384,12 +402,35 @@ static void mem_close(struct store *st)
 {
     struct mem *mem = mem_of(st);
 
-    for (uint32_t tile = 0; tile < st->geometry.ntiles; tile++)
+    for (uint32_t tile = 0; tile < store_geometry(st)->ntiles; tile++)
         free(mem->places[tile].tile);
     for (int i = 0; i < STRIPES; i++)
         mutex_release(&mem->stripes[i]);
     mutex_release(&mem->mu);
     free(mem);
+}
+
+static int mem_resize_tile(struct store *st, uint32_t tile, const struct geometry *to)
+{
+    uint64_t len = geometry_tile_len(store_geometry(st), tile);
+    struct mem *mem = mem_of(st);
+    struct tile *t = enter_alone(mem, tile);
+
+    if (tile == store_geometry(st)->ntiles - 1)
+        atomic_store_explicit(&mem->ready, to->size, memory_order_relaxed);
+    if (!t)
+        return leave_alone(mem, tile, -ENOENT);
+    memset(t->bytes + len, 0, geometry_tile_len(to, tile) - len);
+    return leave_alone(mem, tile, 0);
+}
+
+static int mem_resize_begin(struct store *st, const struct geometry *to)
+{
+    return 0;
+}
+
+static void mem_resize(struct store *st, const struct geometry *to)
+{
 }
 
 static const struct store_ops mem_ops = {
@@ -408,6 +449,9 @@ static const struct store_ops mem_ops = {
     .note = mem_note,
     .mark = mem_mark,
     .tell = mem_tell,
+    .resize_tile = mem_resize_tile,
+    .resize_begin = mem_resize_begin,
+    .resize = mem_resize,
     .flush_start = mem_flush,
     .flush = mem_flush,
     .flush_entries = mem_flush_entries,
@@ -418,11 +462,12 @@ static const struct store_ops mem_ops = {
 
 int mem_open(const struct geometry *geo, uint32_t max_tiles, struct store **out)
 {
-    struct mem *mem = calloc(1, sizeof(*mem) + geo->ntiles * sizeof(mem->places[0]));
+    uint32_t most = max_tiles > geo->ntiles ? max_tiles : geo->ntiles;
+    struct mem *mem = calloc(1, sizeof(*mem) + most * sizeof(mem->places[0]));
 
     if (!mem)
         return -ENOMEM;
-    mem->store = (struct store){.ops = &mem_ops, .geometry = *geo};
+    store_init(&mem->store, &mem_ops, geo, most);
     mem->max_tiles = max_tiles;
     atomic_init(&mem->epoch, 1);
     for (int i = 0; i < STRIPES; i++)

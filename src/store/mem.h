@@ -7,7 +7,8 @@
 
 #include "store/store.h"
 
-/* max_tiles: creating more is -ENOSPC. 0 or -ENOMEM. Close with store_close(). */
+/* max_tiles: creating more is -ENOSPC, and the image cannot grow to more. 0 or -ENOMEM. Close with
+ * store_close(). */
 MUST_CHECK int mem_open(const struct geometry *geo, uint32_t max_tiles, struct store **out);
 
 #endif

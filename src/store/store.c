@@ -9,20 +9,29 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #define ERRNO_MAX 4095 /* as the kernel's MAX_ERRNO */
 
+void store_init(struct store *st, const struct store_ops *ops, const struct geometry *geo,
+                uint32_t tiles_max)
+{
+    *st = (struct store){.ops = ops, .tiles_max = tiles_max, .first = {*geo, NULL}};
+    st->newest = &st->first;
+    atomic_init(&st->geometry, &st->first.geometry);
+}
+
 static void check_tile(const struct store *st, uint32_t tile)
 {
-    assert(tile < st->geometry.ntiles);
+    assert(tile < store_geometry(st)->ntiles);
 }
 
 static void check_range(const struct store *st, uint32_t tile, uint64_t off, uint64_t len)
 {
     check_tile(st, tile);
     assert(len > 0);
-    assert(off < geometry_tile_len(&st->geometry, tile));
-    assert(len <= geometry_tile_len(&st->geometry, tile) - off);
+    assert(off < geometry_tile_len(store_geometry(st), tile));
+    assert(len <= geometry_tile_len(store_geometry(st), tile) - off);
 }
 
 static int checked(int rc)
@@ -90,7 +99,7 @@ int store_seek(struct store *st, uint32_t tile, uint64_t off, enum store_seek wh
     check_range(st, tile, off, 1);
     assert(what == STORE_DATA || what == STORE_HOLE);
     rc = checked(st->ops->seek(st, tile, off, what, found));
-    assert(rc || (*found >= off && *found <= geometry_tile_len(&st->geometry, tile)));
+    assert(rc || (*found >= off && *found <= geometry_tile_len(store_geometry(st), tile)));
     return rc;
 }
 
@@ -128,7 +137,7 @@ int store_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found)
 {
     int rc;
 
-    assert(from <= end && end <= st->geometry.ntiles);
+    assert(from <= end && end <= store_geometry(st)->ntiles);
     if (from == end)
         return -ENOENT;
     rc = checked(st->ops->next(st, from, end, found));
@@ -138,7 +147,7 @@ int store_next(struct store *st, uint32_t from, uint32_t end, uint32_t *found)
 
 int store_each(struct store *st, uint32_t from, uint32_t end, store_met *met, void *arg)
 {
-    assert(from <= end && end <= st->geometry.ntiles);
+    assert(from <= end && end <= store_geometry(st)->ntiles);
     return from == end ? 0 : checked(st->ops->each(st, from, end, met, arg));
 }
 
@@ -193,6 +202,41 @@ void store_links_end(struct store *st)
         st->ops->links_end(st);
 }
 
+int store_resize_tile(struct store *st, uint32_t tile, const struct geometry *to)
+{
+    check_tile(st, tile);
+    return st->ops->resize_tile ? checked(st->ops->resize_tile(st, tile, to)) : 0;
+}
+
+/* Memory first: nothing can fail once the new size is on disk. */
+int store_resize_begin(struct store *st, const struct geometry *to)
+{
+    struct store_geometry *next;
+    int rc;
+
+    assert(!st->next && to->size > store_geometry(st)->size && to->ntiles <= st->tiles_max);
+    if (!st->ops->resize_begin)
+        return -EOPNOTSUPP;
+    next = malloc(sizeof(*next));
+    if (!next)
+        return -ENOMEM;
+    *next = (struct store_geometry){*to, st->newest};
+    rc = checked(st->ops->resize_begin(st, to));
+    if (rc)
+        free(next);
+    else
+        st->next = next;
+    return rc;
+}
+
+void store_resize(struct store *st)
+{
+    st->ops->resize(st, &st->next->geometry);
+    st->newest = st->next;
+    st->next = NULL;
+    atomic_store_explicit(&st->geometry, &st->newest->geometry, memory_order_release);
+}
+
 int store_flush_start(struct store *st, uint32_t tile)
 {
     check_tile(st, tile);
@@ -228,6 +272,18 @@ int store_replaced(struct store *st, struct store_replaced *out)
 
 void store_close(struct store *st)
 {
-    if (st)
-        st->ops->close(st);
+    const struct store_geometry *first;
+    struct store_geometry *next, *geo, *older;
+
+    if (!st)
+        return;
+    first = &st->first;
+    next = st->next;
+    geo = st->newest;
+    st->ops->close(st); /* which may still ask for the geometry */
+    free(next);
+    for (; geo != first; geo = older) {
+        older = geo->older;
+        free(geo);
+    }
 }

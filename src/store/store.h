@@ -28,6 +28,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -175,6 +176,20 @@ struct store_ops {
      */
     void (*links_begin)(struct store *st);
     void (*links_end)(struct store *st);
+    /*
+     * The image is going to grow to that geometry, of the same tile size: makes of the tile's file
+     * what it has to be then, and is already allowed to be. Bytes between the tile's end and the
+     * one it will have read as zeros, also if it is absent and made later. -ENOENT; -EMLINK as
+     * write. The tile is noted here, if anything is done. NULL: there is nothing to do.
+     */
+    int (*resize_tile)(struct store *st, uint32_t tile, const struct geometry *to);
+    /*
+     * The new size is on stable storage when this returns 0; after an error the old one is, or
+     * after -EIO either. Tiles may change meanwhile. NULL: the image cannot grow.
+     */
+    int (*resize_begin)(struct store *st, const struct geometry *to);
+    /* All that looks at the number of tiles knows the new one from now on. No tile changes. */
+    void (*resize)(struct store *st, const struct geometry *to);
     /* Starts writing the tile's bytes back, without waiting. May do nothing. */
     int (*flush_start)(struct store *st, uint32_t tile);
     /* What was written to the tile before the call is on stable storage after it. */
@@ -197,11 +212,37 @@ struct store_ops {
     void (*close)(struct store *st);
 };
 
-/* The first member of every implementation. Fixed after open. */
-struct store {
-    const struct store_ops *ops;
+/* A geometry that a store has, or had: whoever still looks at an old one may go on to. */
+struct store_geometry {
     struct geometry geometry;
+    struct store_geometry *older;
 };
+
+/* The first member of every implementation. Made by store_init(). */
+struct store {
+    /* fixed after open */
+    const struct store_ops *ops;
+    uint32_t tiles_max;          /* that the image can grow to, while it is in use */
+    struct store_geometry first; /* with which it was opened */
+    /* of who resizes, one at a time */
+    struct store_geometry *newest;
+    struct store_geometry *next; /* between store_resize_begin() and store_resize() */
+    /*
+     * Replaced as a whole, while no tile changes. Whoever needs two of its numbers that fit each
+     * other loads it once.
+     */
+    _Atomic(const struct geometry *) geometry;
+};
+
+/* For who implements one: a store of that geometry, which cannot grow beyond tiles_max. */
+void store_init(struct store *st, const struct store_ops *ops, const struct geometry *geo,
+                uint32_t tiles_max);
+
+/* As it is now; lasts as long as the store. Any thread. */
+static inline const struct geometry *store_geometry(const struct store *st)
+{
+    return atomic_load_explicit(&st->geometry, memory_order_acquire);
+}
 
 MUST_CHECK int store_read(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t len);
 MUST_CHECK int store_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, store_use *use,
@@ -233,6 +274,10 @@ MUST_CHECK int store_snapshot_tile(struct store *st, uint32_t tile);
 void store_snapshot_hold(struct store *st);
 void store_links_begin(struct store *st);
 void store_links_end(struct store *st);
+MUST_CHECK int store_resize_tile(struct store *st, uint32_t tile, const struct geometry *to);
+/* After 0 comes store_resize(), or close. One caller at a time. -EOPNOTSUPP: it cannot grow. */
+MUST_CHECK int store_resize_begin(struct store *st, const struct geometry *to);
+void store_resize(struct store *st);
 MUST_CHECK int store_flush_start(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush_entries(struct store *st);

@@ -26,12 +26,17 @@ static int told(int error)
 /* Listing a folder knows two errors only. */
 static bool lists(const struct step *step)
 {
-    static const char *const names[] = {"zero", "compact", "seek", "count", "take"};
+    static const char *const names[] = {"zero", "compact", "seek", "count", "take", "resize"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(step->name, names[i]) == 0)
             return true;
     return false;
+}
+
+static bool is(const struct step *step, const char *name)
+{
+    return strcmp(step->name, name) == 0;
 }
 
 /* The error is one that this fault may lead to. */
@@ -43,6 +48,9 @@ static bool fits(const struct run *run, const struct step *step, int rc)
         return false;
     if (lists(step) && rc == -EIO)
         return true;
+    /* How large files may be is asked with lseek(2), and no answer is a no. */
+    if (is(step, "resize") && rc == -EFBIG)
+        return true;
     switch (step->rules) {
     case RULES_IMAGE:
         return rc == told(error);
@@ -52,14 +60,9 @@ static bool fits(const struct run *run, const struct step *step, int rc)
     return false;
 }
 
-static bool is(const struct step *step, const char *name)
-{
-    return strcmp(step->name, name) == 0;
-}
-
 static bool syncs(const struct step *step)
 {
-    return is(step, "flush") || is(step, "close") || is(step, "mark");
+    return is(step, "flush") || is(step, "close") || is(step, "mark") || is(step, "resize");
 }
 
 bool judge_gave_up(const struct run *run)
@@ -77,7 +80,7 @@ static bool excused(const struct run *run, const struct step *step, int rc)
 {
     if (run->sick && rc == -EROFS)
         return is(step, "write") || is(step, "zero") || is(step, "allocate") || is(step, "mark") ||
-               is(step, "compact");
+               is(step, "compact") || is(step, "resize");
     if (run->sick && rc == -EIO)
         return syncs(step);
     if (rc == -EIO && run->setting->old_kernel && spoil_hit_op(CALL_UNLINK))
@@ -132,12 +135,12 @@ static bool said_maps(const struct run *run)
 /* The object that could not be used has been named. For want of space front/ does it. */
 static bool said_object(const struct run *run, const struct step *step, int rc)
 {
-    if (io_is_full(rc) && step->rules == RULES_IMAGE && !syncs(step))
+    if (io_is_full(rc) && step->rules == RULES_IMAGE && (!syncs(step) || is(step, "resize")))
         return true;
     if (step->rules == RULES_ARCHIVE)
         return said(run->path);
     return said(FORMAT_JOURNAL_NAME) || said_tile(run, step) || said_maps(run) ||
-           (syncs(step) && said("cannot write to disk"));
+           (is(step, "resize") && said(run->path)) || (syncs(step) && said("cannot write to disk"));
 }
 
 void judge(struct run *run, const struct step *step, int rc, bool hit)

@@ -194,7 +194,8 @@ int __wrap_changes_read(const struct archive *archive, bool looks, struct change
 
     if (!rc || told != LIE_UNCHANGED)
         return rc;
-    journal_header_init(&list->header, &archive->index, list->header.id);
+    journal_header_init(&list->header, &archive->index, archive->index.geometry.ntiles,
+                        list->header.id);
     if (!list->cells)
         list->cells = calloc(list->header.ntiles, sizeof(*list->cells));
     if (looks && !list->looks)

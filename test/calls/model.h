@@ -17,6 +17,7 @@
 #define MODEL_SECTOR 512
 #define MODEL_TILE UINT64_C(16384)
 #define MODEL_TILES 1030 /* two folders */
+#define MODEL_MORE 1300  /* of which nobody writes any, once the image has grown */
 
 /* All zeros, no tile ever changed. */
 void model_init(void);

@@ -385,6 +385,23 @@ static int do_mark(struct run *run, const struct step *step)
     return 0;
 }
 
+/* More tiles than the model knows of; a longer journal says the same of those that it does. */
+static int do_resize(struct run *run, const struct step *step)
+{
+    uint64_t before = image_size(run->img), size = MODEL_MORE * MODEL_TILE;
+    bool refused = refuses(run);
+    int rc = image_resize(run->img, size);
+
+    if (image_size(run->img) != (rc ? before : size))
+        run_problem(run, "it has %" PRIu64 " bytes now", image_size(run->img));
+    if (!refused)
+        learn_journal(run);
+    if (rc)
+        watch_either();
+    check_order(run);
+    return rc;
+}
+
 static int do_changed(struct run *run, const struct step *step)
 {
     return compare_journal(run);
@@ -516,6 +533,8 @@ const struct step steps[] = {
     RANGE(read, 0, 3 * T),
     WRITE(4 * T, 8192, 17),
     WRITE(6 * T + 4096, 4096, 18),
+    ASK(resize, IMAGE),
+    WRITE(1029 * T + 4096, 4096, 23),
     ASK(usage, IMAGE),
     ASK(lose, ARCHIVE),
     ASK(mark, IMAGE),

@@ -296,6 +296,13 @@ void watch_told(void)
         nodes[i].lost = false;
 }
 
+void watch_either(void)
+{
+    for (unsigned i = nnodes; i-- > 0;)
+        if (nodes[i].kind == KIND_OTHER)
+            nodes[i] = nodes[--nnodes];
+}
+
 const char *watch_hasty(void)
 {
     static char told[NAME];

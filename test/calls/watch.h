@@ -23,6 +23,9 @@ void watch_begin(const struct layout *layout);
 void watch_before(const struct sys_call *call);
 void watch_after(const struct sys_call *call, long result, int err);
 
+/* The index could not be replaced: it may be the old one after a crash, or the new one. */
+void watch_either(void);
+
 /* A file or directory that is not on disk, or NULL. */
 const char *watch_unsynced(void);
 /* The image is no more in use: what was lost has been told. It is not on disk, still. */

@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "bugs_resize.h"
 #include "bugs_snapshot.h"
 #include "event.h"
 #include "format/format.h"
@@ -192,13 +193,13 @@ static size_t note_late(struct work *w)
 /* --- words of epochs -------------------------------------------------------- */
 
 /* Takes the nonces out of what sector number holds. True: there were some. */
-static bool without_nonces(const struct work *w, unsigned char *sector, uint64_t number)
+static bool without_nonces(uint32_t ntiles, unsigned char *sector, uint64_t number)
 {
     struct journal_mark marks[FORMAT_JOURNAL_CELLS / 2];
     uint32_t cells[FORMAT_JOURNAL_CELLS], id;
     bool any = false;
 
-    if (number < journal_first_marks(w->geo.ntiles) || number >= journal_sectors(w->geo.ntiles))
+    if (number < journal_first_marks(ntiles) || number >= journal_sectors(ntiles))
         return false;
     memcpy(&id, sector + FORMAT_JOURNAL_CELLS * sizeof(id), sizeof(id));
     id = le32toh(id);
@@ -234,7 +235,8 @@ static size_t no_nonce(struct work *w)
         for (uint64_t at = 0; e->kind == TRACE_WRITE && event_below(w, e, JOURNAL) &&
                               at + FORMAT_JOURNAL_SECTOR <= e->len;
              at += FORMAT_JOURNAL_SECTOR)
-            if (without_nonces(w, e->data + at, (e->off + at) / FORMAT_JOURNAL_SECTOR))
+            if (without_nonces(bugs_resize_ntiles(w, i), e->data + at,
+                               (e->off + at) / FORMAT_JOURNAL_SECTOR))
                 first = i < first ? i : first;
     }
     for (unsigned i = 0; i < w->nops; i++)
@@ -382,6 +384,13 @@ const struct bug bugs[] = {
     {"gone-late", "they go, and then the name", NULL, bugs_snapshot_gone_late},
     {"no-sweep-sync", "what a killed command left goes before the end of its name is synced",
      bugs_snapshot_sweep_sync, NULL},
+    {"no-size-sync", "an image has grown before its index is on disk", bugs_resize_size_sync, NULL},
+    {"no-longer-sync", "a longer journal gets its name before its bytes are synced",
+     bugs_resize_journal_sync, NULL},
+    {"journal-cut", "a longer journal lacks what the shorter one said", bugs_resize_journal_cut,
+     NULL},
+    {"no-cut", "bytes behind the end of an image that grows come to light", bugs_resize_cut, NULL},
+    {"no-cut-sync", "their end is not synced before the new size is", bugs_resize_cut_sync, NULL},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -25,6 +25,7 @@ struct state {
     struct archive archive; /* while it is only looked at */
     struct drive drive;
     struct image *img;                          /* of either */
+    struct geometry geo;                        /* that it has */
     struct changes_list before;                 /* the journal as the crash left it */
     unsigned char bytes[WORK_SLOTS][WORK_TILE]; /* what it holds, and later should hold */
 };
@@ -96,8 +97,9 @@ static bool check_index(struct state *s)
         return check_broken(&s->place.why, "the archive has another layout");
     if (s->archive.head && s->archive.head != work_head(s->work))
         return check_broken(&s->place.why, "the tiles begin elsewhere");
-    if (geo->size != s->work->geo.size || geo->tile_size != s->work->geo.tile_size)
-        return check_broken(&s->place.why, "the archive has another geometry");
+    if (!work_may_have(s->work, geo->size, s->q) || geo->tile_size != s->work->geo.tile_size)
+        return check_broken(&s->place.why, "the archive has a geometry that it must not have");
+    s->geo = *geo;
     return s->work->layout != &layout_bundle ||
            (check_files_bundle(&s->place, is_made(s)) && check_maps(s));
 }
@@ -175,8 +177,10 @@ static bool check_sector(struct state *s, unsigned slot, unsigned i, unsigned be
 static bool read_all(struct state *s)
 {
     for (unsigned slot = 0; slot < WORK_SLOTS; slot++) {
-        int rc = image_read(s->img, (uint64_t)work_tile(slot) * WORK_TILE, s->bytes[slot],
-                            work_nsectors(s->work, slot) * WORK_SECTOR);
+        unsigned n = work_nsectors_of(&s->geo, slot);
+        int rc = n ? image_read(s->img, (uint64_t)work_tile(slot) * WORK_TILE, s->bytes[slot],
+                                n * WORK_SECTOR)
+                   : 0;
 
         if (rc)
             return check_broken(&s->place.why, "tile %" PRIu32 " cannot be read: %s",
@@ -193,7 +197,7 @@ static bool check_bytes(struct state *s)
         return false;
     bounds(s, &begun, &flushed);
     for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
-        for (unsigned i = 0; i < work_nsectors(s->work, slot); i++)
+        for (unsigned i = 0; i < work_nsectors_of(&s->geo, slot); i++)
             if (!check_sector(s, slot, i, begun, flushed))
                 return false;
     return true;
@@ -203,7 +207,7 @@ static bool check_bytes(struct state *s)
 
 static bool differs(const struct state *s, const struct work_op *mark, unsigned slot)
 {
-    for (unsigned i = 0; i < work_nsectors(s->work, slot); i++)
+    for (unsigned i = 0; i < work_nsectors_of(&s->geo, slot); i++)
         if (mark->marked[work_first(slot) + i] !=
             work_hash(s->bytes[slot] + (size_t)i * WORK_SECTOR))
             return true;
@@ -226,7 +230,7 @@ static bool check_mark(struct state *s, const struct changes_list *list, const s
         return check_broken(&s->place.why, "the journal does not know epoch %s any more",
                             mark->epoch);
     for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
-        if (list->cells[work_tile(slot)] < word.mark.epoch && differs(s, mark, slot))
+        if (changes_read_cell(list, work_tile(slot)) < word.mark.epoch && differs(s, mark, slot))
             return check_broken(&s->place.why,
                                 "tile %" PRIu32 " changed since epoch %s and is not listed",
                                 work_tile(slot), mark->epoch);
@@ -262,8 +266,8 @@ static bool check_journal(struct state *s)
 
 static int change(struct state *s, uint64_t *random)
 {
-    unsigned slot = (unsigned)random_below(random, WORK_SLOTS);
-    unsigned n = work_nsectors(s->work, slot);
+    unsigned slot = work_some_slot(&s->geo, random);
+    unsigned n = work_nsectors_of(&s->geo, slot);
     unsigned i = (unsigned)random_below(random, n);
     uint64_t start = (uint64_t)work_tile(slot) * WORK_TILE;
     uint64_t off = (uint64_t)i * WORK_SECTOR;

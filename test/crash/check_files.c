@@ -107,7 +107,7 @@ static bool tile_name(const struct check_place *p, int dirfd, const char *name)
         return check_broken(&p->why, "a strange tile '%s'", name);
     if (strstr(name, ".tmp")) /* until it is whole: a new one, or a copy of one that is held */
         return !p->snapshot || check_broken(&p->why, "a strange file '%s' in a snapshot", name);
-    most = head + geometry_tile_len(&p->work->geo, tile);
+    most = head + WORK_TILE; /* the last one's may be longer, see ops_lengthen() */
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
         return check_broken(&p->why, "tile '%s' is not a regular file", name);
     if ((uint64_t)st.st_size > most)

@@ -16,8 +16,9 @@ static bool check_sectors(const struct check_place *p, struct image *img, const 
 {
     for (unsigned slot = 0; slot < WORK_SLOTS; slot++) {
         unsigned char bytes[WORK_TILE];
-        unsigned n = work_nsectors(p->work, slot);
-        int rc = image_read(img, (uint64_t)work_tile(slot) * WORK_TILE, bytes, n * WORK_SECTOR);
+        unsigned n = work_nsectors_of(image_geometry(img), slot);
+        int rc =
+            n ? image_read(img, (uint64_t)work_tile(slot) * WORK_TILE, bytes, n * WORK_SECTOR) : 0;
 
         if (rc)
             return check_broken(&p->why, "tile %" PRIu32 " of snapshot '%s' cannot be read: %s",
@@ -31,7 +32,7 @@ static bool check_sectors(const struct check_place *p, struct image *img, const 
     return true;
 }
 
-static bool check_image(const struct check_place *p, const struct archive *archive,
+static bool check_image(const struct check_place *p, struct archive *archive,
                         const struct work_op *op)
 {
     const struct dir_config config = {.read_only = true, .max_open = WORK_MAX_OPEN};
@@ -50,17 +51,17 @@ static bool check_image(const struct check_place *p, const struct archive *archi
     return ok;
 }
 
-static bool check_index(const struct check_place *p, const struct archive *archive)
+static bool check_index(const struct check_place *p, const struct archive *archive, unsigned op)
 {
     const struct geometry *geo = &archive->index.geometry;
 
-    return (archive->index.layout == p->work->layout && geo->size == p->work->geo.size &&
+    return (archive->index.layout == p->work->layout && geo->size == work_size_after(p->work, op) &&
             geo->tile_size == p->work->geo.tile_size &&
             (!archive->head || archive->head == work_head(p->work))) ||
            check_broken(&p->why, "snapshot '%s' is another archive", strrchr(p->path, '/') + 1);
 }
 
-static bool check_one(const struct check_place *p, const struct work_op *op)
+static bool check_one(const struct check_place *p, unsigned op)
 {
     struct archive archive;
     bool ok;
@@ -69,9 +70,9 @@ static bool check_one(const struct check_place *p, const struct work_op *op)
     if (rc)
         return check_broken(&p->why, "snapshot '%s' cannot be opened: %s",
                             strrchr(p->path, '/') + 1, strerror(-rc));
-    ok = check_index(p, &archive) &&
+    ok = check_index(p, &archive, op) &&
          (p->work->layout != &layout_bundle || check_files_bundle(p, true)) && check_files(p) &&
-         check_image(p, &archive, op);
+         check_image(p, &archive, &p->work->ops[op]);
     archive_close(&archive);
     return ok;
 }
@@ -90,7 +91,7 @@ static bool met(const struct check_place *p, int dirfd, const char *name)
     snprintf(path, sizeof(path), "%s/" FORMAT_SNAPSHOTS "/%s", p->path, name);
     snapshot.path = path;
     snapshot.snapshot = true;
-    return check_one(&snapshot, &p->work->ops[op]);
+    return check_one(&snapshot, op);
 }
 
 static bool must_be_there(const struct work *w, unsigned op, size_t q)

@@ -343,6 +343,48 @@ void ops_compact(struct work *w)
     ops_end(w, compact(w->drive.img, w->geo.ntiles));
 }
 
+void ops_lengthen(struct work *w, uint32_t tile)
+{
+    uint64_t end = work_head(w) + geometry_tile_len(&w->geo, tile);
+    char tile_path[LAYOUT_PATH], path[PATH_MAX + 2 * LAYOUT_PATH];
+    unsigned char stale[WORK_SECTOR];
+    int fd;
+
+    w->layout->tile_path(tile, tile_path);
+    snprintf(path, sizeof(path), "%s/%s", w->path, tile_path);
+    fd = open(path, O_WRONLY);
+    if (fd < 0)
+        return;
+    memset(stale, 's', sizeof(stale));
+    ops_begin(w, WORK_LENGTHEN, 0, 0);
+    work_must(ftruncate(fd, (off_t)end) == 0, w, path);
+    work_must(pwrite(fd, stale, sizeof(stale), (off_t)end) == (ssize_t)sizeof(stale), w, path);
+    work_must(syncfs(fd) == 0, w, path);
+    close(fd);
+    ops_end(w, 0);
+}
+
+void ops_resize(struct work *w, uint64_t size)
+{
+    ops_begin(w, WORK_RESIZE, size, 0);
+    ops_end(w, image_resize(w->drive.img, size));
+    w->geo = *image_geometry(w->drive.img);
+}
+
+bool ops_resized(const struct work *w, unsigned op, size_t q)
+{
+    struct archive archive;
+    bool resized = false;
+
+    if (w->ops[op].kind != WORK_RESIZE || !work_begun(w, op, q))
+        return false;
+    if (archive_open(w->path, &archive) == 0) {
+        resized = archive.index.geometry.size == w->ops[op].off;
+        archive_close(&archive);
+    }
+    return resized;
+}
+
 void ops_flush(struct work *w)
 {
     ops_begin(w, WORK_FLUSH, 0, 0);

@@ -34,6 +34,12 @@ void ops_zero(struct work *work, uint64_t off, uint64_t len);
 void ops_allocate(struct work *work, uint64_t off, uint64_t len);
 /* All of the image; not a byte of it changes. */
 void ops_compact(struct work *work);
+/* Bytes behind the tile's end, in its file, if it is there: on disk when this returns. */
+void ops_lengthen(struct work *work, uint32_t tile);
+/* The image grows. */
+void ops_resize(struct work *work, uint64_t size);
+/* Whether operation op made it grow, as what is left of it says. */
+bool ops_resized(const struct work *work, unsigned op, size_t q);
 void ops_flush(struct work *work);
 void ops_mark(struct work *work);
 /* As 'mosaicfs changed --mark' does when nothing is mounted. */

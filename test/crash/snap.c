@@ -40,7 +40,7 @@ static void do_meanwhile(void)
     for (uint64_t n = random_below(&w->random, MEANWHILE + 1); n > 0; n--) {
         unsigned slot = (unsigned)random_below(&w->random, 3 * WORK_SLOTS);
 
-        running.meanwhile(w, slot < WORK_SLOTS ? slot : running.slot);
+        running.meanwhile(w, slot < WORK_SLOTS && work_nsectors(w, slot) ? slot : running.slot);
         w->trace.op = running.op;
     }
     running.inside = false;
@@ -116,7 +116,7 @@ static int step(void *arg, enum snapshot_step what, uint64_t *stalled)
 static void begin(struct work *w, enum work_kind kind, unsigned which, snap_meanwhile *meanwhile)
 {
     running = (struct running){.work = w, .op = w->nops, .meanwhile = meanwhile};
-    running.slot = (unsigned)random_below(&w->random, WORK_SLOTS);
+    running.slot = work_some_slot(&w->geo, &w->random);
     ops_begin(w, kind, which, 0);
 }
 

@@ -22,14 +22,15 @@
 
 #define NTILES 1100 /* two folders */
 #define SIZE ((uint64_t)NTILES * WORK_TILE - WORK_TILE / 2 - WORK_SECTOR)
+#define GROWN 1130  /* tiles, once it has grown */
 #define SESSIONS 40 /* one operation in so many closes and opens again */
 #define COMPACTS 12 /* after one operation in so many the image is compacted */
 #define SNAPSHOTS 8 /* after one operation in so many one is made or deleted */
 #define SNAPSHOTS_MAX 3
 #define HEAD 700 /* of original-jpeg: no multiple of a sector, and more than one */
 
-static const uint32_t tiles[WORK_SLOTS] = {0,  1,  2,  8,  16,   24,   32,        40,
-                                           48, 56, 64, 72, 1024, 1025, NTILES - 1};
+static const uint32_t tiles[WORK_SLOTS] = {0,  1,  2,  8,  16,   24,   32,         40,
+                                           48, 56, 64, 72, 1024, 1025, NTILES - 1, GROWN - 2};
 
 void work_must(bool ok, const struct work *w, const char *what)
 {
@@ -48,9 +49,46 @@ uint32_t work_tile(unsigned slot)
     return tiles[slot];
 }
 
+unsigned work_nsectors_of(const struct geometry *geo, unsigned slot)
+{
+    return tiles[slot] < geo->ntiles ? (unsigned)(geometry_tile_len(geo, tiles[slot]) / WORK_SECTOR)
+                                     : 0;
+}
+
 unsigned work_nsectors(const struct work *w, unsigned slot)
 {
-    return (unsigned)(geometry_tile_len(&w->geo, tiles[slot]) / WORK_SECTOR);
+    return work_nsectors_of(&w->geo, slot);
+}
+
+unsigned work_some_slot(const struct geometry *geo, uint64_t *random)
+{
+    unsigned n = WORK_SLOTS;
+
+    while (tiles[n - 1] >= geo->ntiles)
+        n--;
+    return (unsigned)random_below(random, n);
+}
+
+bool work_may_have(const struct work *w, uint64_t size, size_t q)
+{
+    bool old = true, grown = false;
+
+    for (unsigned i = 0; i < w->nops; i++) {
+        if (w->ops[i].kind != WORK_RESIZE || !work_begun(w, i, q))
+            continue;
+        grown = grown || size == w->ops[i].off;
+        old = old && !work_returned(w, i, q);
+    }
+    return grown || (old && size == w->size);
+}
+
+uint64_t work_size_after(const struct work *w, unsigned op)
+{
+    uint64_t size = w->size;
+
+    for (unsigned i = 0; i <= op && i < w->nops; i++)
+        size = w->ops[i].kind == WORK_RESIZE && w->ops[i].ended ? w->ops[i].off : size;
+    return size;
 }
 
 unsigned work_first(unsigned slot)
@@ -95,7 +133,8 @@ uint64_t work_head(const struct work *w)
 /* Where the neighbours of the slot, if they are in use, end. */
 static uint64_t run_end(const struct work *w, unsigned slot)
 {
-    while (slot + 1 < WORK_SLOTS && tiles[slot + 1] == tiles[slot] + 1)
+    while (slot + 1 < WORK_SLOTS && tiles[slot + 1] == tiles[slot] + 1 &&
+           tiles[slot + 1] < w->geo.ntiles)
         slot++;
     return (uint64_t)tiles[slot] * WORK_TILE + geometry_tile_len(&w->geo, tiles[slot]);
 }
@@ -166,7 +205,8 @@ static void note_badly(struct work *w, unsigned slot)
 static void write_everywhere(struct work *w)
 {
     for (unsigned slot = 0; slot < WORK_SLOTS; slot++)
-        write_something(w, slot);
+        if (work_nsectors(w, slot))
+            write_something(w, slot);
 }
 
 /* Beside something else: no flush, which that may wait for. */
@@ -224,9 +264,25 @@ static void shuffle(struct work *w)
     shuffle_undo(w);
 }
 
+/* What is written at once may be lost, but is not to be found in an image of the old size. */
+static void grow_image(struct work *w)
+{
+    unsigned last = WORK_SLOTS - 2;
+
+    if (w->layout->short_tiles && random_below(&w->random, 2))
+        ops_lengthen(w, work_tile(last));
+    ops_resize(w,
+               (uint64_t)(GROWN - 1) * WORK_TILE + (layouts_original(w->layout) ? 0 : WORK_SECTOR));
+    write_something(w, WORK_SLOTS - 1);
+    if (random_below(&w->random, 2))
+        write_something(w, last);
+    if (random_below(&w->random, 2))
+        ops_flush(w);
+}
+
 static void do_something(struct work *w)
 {
-    unsigned slot = (unsigned)random_below(&w->random, WORK_SLOTS);
+    unsigned slot = work_some_slot(&w->geo, &w->random);
     uint64_t r = random_below(&w->random, 100), off, len;
 
     some_range(w, slot, &off, &len);
@@ -244,6 +300,8 @@ static void do_something(struct work *w)
         ops_mark(w);
     } else if (r < 96) {
         note_badly(w, slot);
+    } else if (r < 98 && w->geo.size == w->size) {
+        grow_image(w);
     } else {
         write_everywhere(w);
     }
@@ -307,7 +365,7 @@ static void forget_ops(struct work *w, size_t q, bool undo)
     for (unsigned i = 0; i < w->nops; i++) {
         struct work_op *op = &w->ops[i];
 
-        op->ended = undo ? snap_returned(w, i, q) : work_returned(w, i, q);
+        op->ended = undo ? snap_returned(w, i, q) || ops_resized(w, i, q) : work_returned(w, i, q);
         if (op->kind == WORK_MARK && !op->ended && op->epoch[0])
             lose_mark(w, op);
         if (!work_begun(w, i, q) || (undo && !op->ended)) {
@@ -369,6 +427,7 @@ static void interrupt(struct work *w, bool power)
     if (shuffled)
         shuffle_undo(w);
     ops_open(w);
+    w->geo = w->drive.archive.index.geometry;
     ops_look(w, power);
 }
 
@@ -388,6 +447,7 @@ struct work *work_run(uint64_t seed, unsigned nops)
     work_must(geometry_init(&w->geo, original ? (uint64_t)NTILES * WORK_TILE : SIZE, WORK_TILE) ==
                   0,
               w, "no geometry");
+    w->size = w->geo.size;
     for (unsigned i = 0; i < WORK_SLOTS * WORK_SECTORS; i++)
         ops_set_version(&w->sectors[i], 0);
     move(w);
@@ -451,9 +511,9 @@ bool work_returned(const struct work *w, unsigned op, size_t q)
 const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
 {
     static const char *const names[] = {
-        "nothing", "create",        "use on a Mac",    "open",   "read",  "write",
-        "zero",    "allocate",      "flush",           "mark",   "close", "shuffle",
-        "reindex", "make snapshot", "delete snapshot", "compact"};
+        "nothing", "create",        "use on a Mac",    "open",    "read",     "write",
+        "zero",    "allocate",      "flush",           "mark",    "close",    "shuffle",
+        "reindex", "make snapshot", "delete snapshot", "compact", "lengthen", "resize"};
     const struct work_op *o = &w->ops[op];
 
     snprintf(text, cap, "operation %u: %s", op, names[o->kind]);

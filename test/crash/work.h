@@ -20,7 +20,7 @@
 #define WORK_SECTOR 512
 #define WORK_TILE 8192 /* two blocks: a short tile may lack one */
 #define WORK_SECTORS (WORK_TILE / WORK_SECTOR)
-#define WORK_SLOTS 15 /* tiles in use */
+#define WORK_SLOTS 16 /* tiles in use, the last one only after the image has grown */
 #define WORK_MAX_OPEN 64
 #define WORK_PLANTED 700 /* the tile that tells the layout original-jpeg at first */
 
@@ -41,6 +41,8 @@ enum work_kind {
     WORK_SNAPSHOT, /* see snap.h */
     WORK_UNSNAPSHOT,
     WORK_COMPACT,
+    WORK_LENGTHEN, /* by hand: the last tile's file gets bytes behind the end of the image */
+    WORK_RESIZE,   /* off: the size that the image gets */
 };
 
 struct work_op {
@@ -67,9 +69,10 @@ struct work_sector {
 struct work {
     uint64_t seed, random;
     const struct layout *layout;
-    bool snapshots; /* are made: not in the first of each layout, nor in every third */
-    bool whole;     /* only whole sectors are written and zeroed */
-    struct geometry geo;
+    bool snapshots;      /* are made: not in the first of each layout, nor in every third */
+    bool whole;          /* only whole sectors are written and zeroed */
+    struct geometry geo; /* as it is now; it grows once */
+    uint64_t size;       /* with which it began */
     char base[PATH_MAX / 2], path[PATH_MAX]; /* the archive lies in base */
     bool is_open;
     struct drive drive;
@@ -93,9 +96,17 @@ void work_free(struct work *work);
 /* How many bytes stand before those of a tile in its file. */
 uint64_t work_head(const struct work *work);
 
-/* Tile number of a slot, and how many sectors it has. */
+/* Tile number of a slot, and how many sectors it has, now or in an image of geo; 0: it is none's.
+ */
 uint32_t work_tile(unsigned slot);
 unsigned work_nsectors(const struct work *work, unsigned slot);
+unsigned work_nsectors_of(const struct geometry *geo, unsigned slot);
+/* By chance a slot whose tile the image has. */
+unsigned work_some_slot(const struct geometry *geo, uint64_t *random);
+
+/* Whether the image may have that size when event q is about to happen, or after operation op. */
+bool work_may_have(const struct work *work, uint64_t size, size_t q);
+uint64_t work_size_after(const struct work *work, unsigned op);
 /* Index into sectors of the first one of the slot. */
 unsigned work_first(unsigned slot);
 uint64_t work_hash(const void *sector);

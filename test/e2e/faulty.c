@@ -112,7 +112,7 @@ static int serve(const struct archive *archive, struct image *img, const char *p
     return rc;
 }
 
-static int open_image(const struct archive *archive, struct store **fault, struct image **img)
+static int open_image(struct archive *archive, struct store **fault, struct image **img)
 {
     const struct dir_config config = {.max_open = MAX_OPEN};
     struct store *dir;

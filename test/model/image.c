@@ -416,7 +416,8 @@ static void flip(struct model *m)
     unsigned char byte;
     uint32_t tile;
 
-    tempstore_must(store_next(m->faults, 0, m->faults->geometry.ntiles, &tile) == 0, "no tile");
+    tempstore_must(store_next(m->faults, 0, store_geometry(m->faults)->ntiles, &tile) == 0,
+                   "no tile");
     tempstore_must(store_read(m->faults, tile, 4711, &byte, 1) == 0, "read");
     byte ^= 4;
     tempstore_must(store_note(m->faults, &tile, 1) == 0, "note");

@@ -62,7 +62,7 @@ static bool later(const struct timespec *a, const struct timespec *b)
 
 static size_t len_of(struct store *st, uint32_t tile)
 {
-    return geometry_tile_len(&st->geometry, tile);
+    return geometry_tile_len(store_geometry(st), tile);
 }
 
 /* len bytes, none of them zero, different for each seed. */
@@ -151,9 +151,9 @@ static void absent_is_enoent(void **state)
     assert_int_equal(store_create(st, 1), 0);
     assert_absent(st, 0);
     assert_absent(st, 2);
-    assert_int_equal(store_next(st, 0, st->geometry.ntiles, &found), 0);
+    assert_int_equal(store_next(st, 0, store_geometry(st)->ntiles, &found), 0);
     assert_int_equal(found, 1);
-    assert_int_equal(store_next(st, 2, st->geometry.ntiles, &found), -ENOENT);
+    assert_int_equal(store_next(st, 2, store_geometry(st)->ntiles, &found), -ENOENT);
 }
 
 static void create_twice_is_eexist(void **state)
@@ -367,11 +367,11 @@ static void assert_walk(struct store *st, uint32_t from, const uint32_t *want, s
     uint32_t found;
 
     for (size_t i = 0; i < n; i++) {
-        assert_int_equal(store_next(st, from, st->geometry.ntiles, &found), 0);
+        assert_int_equal(store_next(st, from, store_geometry(st)->ntiles, &found), 0);
         assert_int_equal(found, want[i]);
         from = found + 1;
     }
-    assert_int_equal(store_next(st, from, st->geometry.ntiles, &found), -ENOENT);
+    assert_int_equal(store_next(st, from, store_geometry(st)->ntiles, &found), -ENOENT);
 }
 
 static void next_walks_across_folders(void **state)
@@ -632,7 +632,7 @@ static int live_once(struct worker *w, unsigned char *got)
     if (!rc && memcmp(p, got, 512))
         rc = -EBADMSG;
     if (!rc)
-        rc = store_next(w->st, w->tile, w->st->geometry.ntiles, &found);
+        rc = store_next(w->st, w->tile, store_geometry(w->st)->ntiles, &found);
     if (!rc && found != w->tile)
         rc = -EBADMSG;
     if (!rc)
@@ -690,6 +690,50 @@ static void tiles_live_side_by_side(void **state)
     assert_walk(st, 0, NULL, 0);
 }
 
+/* The last tile becomes a whole one, and a folder of tiles follows where there is room for it. */
+static void an_image_grows(void **state)
+{
+    struct store *st = *state;
+    uint32_t more = st->tiles_max - NTILES < 1100 ? st->tiles_max - NTILES : 1100, found;
+    uint64_t last = len_of(st, NTILES - 1), size = (uint64_t)(NTILES + more) * shape.tile_size;
+    struct geometry to;
+
+    if (size == shape.size)
+        return;
+    assert_int_equal(geometry_init(&to, size, shape.tile_size), 0);
+    make_full(st, 0, 1);
+    make_full(st, NTILES - 1, 2);
+    assert_int_equal(store_flush(st, 0), 0);
+    assert_int_equal(store_flush(st, NTILES - 1), 0);
+    assert_int_equal(store_resize_tile(st, 1, &to), -ENOENT);
+    assert_int_equal(store_resize_tile(st, 0, &to), 0);
+    assert_int_equal(store_resize_tile(st, NTILES - 1, &to), 0);
+    assert_int_equal(store_resize_begin(st, &to), 0);
+    assert_int_equal(store_geometry(st)->size, shape.size);
+    store_resize(st);
+    assert_int_equal(store_geometry(st)->size, size);
+    assert_int_equal(len_of(st, NTILES - 1), shape.tile_size);
+    note_all(st);
+    if (last < shape.tile_size) { /* what it had, then zeros */
+        unsigned char *want = calloc(1, shape.tile_size), *old = pattern(last, 2);
+
+        memcpy(want, old, last);
+        assert_tile(st, NTILES - 1, want);
+        assert_int_equal(store_write(st, NTILES - 1, shape.tile_size - 1, "x", 1), 0);
+        want[shape.tile_size - 1] = 'x';
+        assert_tile(st, NTILES - 1, want);
+        free(want);
+        free(old);
+    }
+    if (more) {
+        make_full(st, NTILES + more - 1, 3);
+        assert_int_equal(store_next(st, NTILES, NTILES + more, &found), 0);
+        assert_int_equal(found, NTILES + more - 1);
+        assert_absent(st, NTILES + more - 2);
+    }
+    assert_int_equal(store_flush_entries(st), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -717,6 +761,7 @@ static const struct CMUnitTest tests[] = {
     TEST(changed_follows_create_and_remove),
     TEST(an_epoch_begins_with_no_tile_noted),
     TEST(tiles_live_side_by_side),
+    TEST(an_image_grows),
 };
 
 int conformance_run(const struct conformance *conformance)

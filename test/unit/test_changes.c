@@ -340,7 +340,7 @@ static void a_journal_of_another_archive_is_not_believed(void **state)
     unsigned char sector[FORMAT_JOURNAL_SECTOR];
     int fd = journal(f);
 
-    journal_header_init(&header, &f->temp.archive.index, 1);
+    journal_header_init(&header, &f->temp.archive.index, f->temp.archive.index.geometry.ntiles, 1);
     header.uuid[0] = header.uuid[0] == '0' ? '1' : '0';
     assert_int_equal(journal_put_header(&header, sector), 0);
     assert_int_equal(pwrite(fd, sector, sizeof(sector), 0), sizeof(sector));

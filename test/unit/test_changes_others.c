@@ -194,7 +194,7 @@ static void expect(struct fixture *f, const struct journal_word *since, bool by_
     uint32_t looks[NTILES] = {0};
     struct changes_list list = read_list(f);
 
-    assert_int_equal(looks_take(&f->temp.archive, NULL, looks, NULL), 0);
+    assert_int_equal(looks_take(&f->temp.archive, NTILES, NULL, looks, NULL), 0);
     assert_true(changes_read_knows(&list, since));
     for (uint32_t tile = 0; tile < NTILES; tile++) {
         bool changed = list.cells[tile] >= since->mark.epoch ||

@@ -184,7 +184,7 @@ static void no_epoch_is_used_twice(void **state)
     int fd;
 
     open_archive(&temp);
-    journal_header_init(&header, &temp.archive.index, 0x1234);
+    journal_header_init(&header, &temp.archive.index, temp.archive.index.geometry.ntiles, 0x1234);
     header.epoch = UINT32_MAX - 1;
     assert_int_equal(journal_put_header(&header, file), 0);
     assert_int_equal(journal_put_sector(header.id, 1, cells, file + FORMAT_JOURNAL_SECTOR), 0);

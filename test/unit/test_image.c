@@ -99,7 +99,7 @@ static uint32_t count_tiles(struct fixture *f)
 {
     uint32_t n = 0, tile = 0;
 
-    while (store_next(f->st, tile, f->st->geometry.ntiles, &tile) == 0) {
+    while (store_next(f->st, tile, store_geometry(f->st)->ntiles, &tile) == 0) {
         n++;
         tile++;
     }
@@ -110,7 +110,7 @@ static bool present(struct fixture *f, uint32_t tile)
 {
     uint32_t found;
 
-    return store_next(f->st, tile, f->st->geometry.ntiles, &found) == 0 && found == tile;
+    return store_next(f->st, tile, store_geometry(f->st)->ntiles, &found) == 0 && found == tile;
 }
 
 static void impose(struct fixture *f, enum fault_op op, int err)
@@ -753,7 +753,7 @@ static void brute_force(struct fixture *f, struct image_usage *out)
     uint32_t tile = 0;
 
     *out = (struct image_usage){0};
-    for (; store_next(f->st, tile, f->st->geometry.ntiles, &tile) == 0; tile++) {
+    for (; store_next(f->st, tile, store_geometry(f->st)->ntiles, &tile) == 0; tile++) {
         assert_int_equal(store_stat(f->st, tile, &stat), 0);
         out->tiles++;
         out->blocks += stat.blocks;
@@ -890,7 +890,7 @@ static void zeroing_ten_tebibytes_is_fast(void **state)
     assert_int_equal(image_zero(img, 0, size), 0);
     assert_int_equal(image_zero(img, 1, size - 2), 0);
     assert_true(seconds() - began < 1);
-    assert_int_equal(store_next(st, 0, st->geometry.ntiles, &found), -ENOENT);
+    assert_int_equal(store_next(st, 0, store_geometry(st)->ntiles, &found), -ENOENT);
     assert_int_equal(image_close(img), 0);
 }
 

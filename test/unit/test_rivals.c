@@ -159,10 +159,10 @@ static void assert_unusable(struct store *st)
     assert_int_equal(store_seek(st, 10, 0, STORE_HOLE, &off), -EIO);
     /* So that nobody who looks for data passes it over. */
     for (uint32_t tile = 0; tile <= 10; tile++) {
-        assert_int_equal(store_next(st, tile, st->geometry.ntiles, &found), 0);
+        assert_int_equal(store_next(st, tile, store_geometry(st)->ntiles, &found), 0);
         assert_int_equal(found, 10);
     }
-    assert_int_equal(store_next(st, 11, st->geometry.ntiles, &found), 0);
+    assert_int_equal(store_next(st, 11, store_geometry(st)->ntiles, &found), 0);
     assert_int_equal(found, NTILES - 1);
 }
 
@@ -210,10 +210,10 @@ static void rivals_before_many_tiles_are_found(void **state)
     (void)state;
     for (uint32_t tile = 11; tile < 43; tile++)
         assert_int_equal(store_create(st, tile), 0);
-    assert_int_equal(store_next(st, 0, st->geometry.ntiles, &found), 0);
+    assert_int_equal(store_next(st, 0, store_geometry(st)->ntiles, &found), 0);
     assert_int_equal(found, 11);
     plant("00/000a.JPG");
-    assert_int_equal(store_next(st, 10, st->geometry.ntiles, &found), 0);
+    assert_int_equal(store_next(st, 10, store_geometry(st)->ntiles, &found), 0);
     assert_int_equal(found, 10);
     end(st);
 }

@@ -150,7 +150,7 @@ static void assert_unusable(struct store *st)
     }
     /* These may say that something is there. */
     assert_int_not_equal(store_stat(st, 0, &stat), -ENOENT);
-    assert_int_not_equal(store_next(st, 0, st->geometry.ntiles, &found), -ENOENT);
+    assert_int_not_equal(store_next(st, 0, store_geometry(st)->ntiles, &found), -ENOENT);
 }
 
 static void tile_that_is_a_directory(void **state)
@@ -213,8 +213,7 @@ static void foreign_names_are_no_tiles(void **state)
     plant("01/0080", 1);
     plant("01/01vv", 1);
     plant("zz/zzzz", 1);
-    assert_int_equal(store_next(*state, 0, ((struct store *)*state)->geometry.ntiles, &found),
-                     -ENOENT);
+    assert_int_equal(store_next(*state, 0, store_geometry(*state)->ntiles, &found), -ENOENT);
 }
 
 /* Format 2: a file ends where its data ends. */
@@ -479,8 +478,7 @@ static void content_survives_reopening(void **state)
     for (tile = 0; tile < NTILES; tile += 99) {
         assert_int_equal(store_read(*state, tile, tile, &got, sizeof(got)), 0);
         assert_int_equal(got, tile);
-        assert_int_equal(store_next(*state, tile, ((struct store *)*state)->geometry.ntiles, &got),
-                         0);
+        assert_int_equal(store_next(*state, tile, store_geometry(*state)->ntiles, &got), 0);
         assert_int_equal(got, tile);
     }
 }

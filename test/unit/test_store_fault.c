@@ -19,7 +19,7 @@ static struct store *open_fault(const struct geometry *geo)
 {
     struct store *st;
 
-    if (mem_open(geo, geo->ntiles, &st) || fault_open(st, &st))
+    if (mem_open(geo, geo->ntiles + 100, &st) || fault_open(st, &st))
         exit(1);
     note_all(st);
     return st;
@@ -54,6 +54,7 @@ static int meet_nothing(void *arg, uint32_t tile, const struct store_place *plac
 static int call(struct store *st, enum fault_op op)
 {
     struct store_stat stat;
+    struct geometry to;
     struct statvfs space;
     struct timespec ts;
     uint64_t off;
@@ -83,15 +84,25 @@ static int call(struct store *st, enum fault_op op)
     case FAULT_STAT:
         return store_stat(st, 0, &stat);
     case FAULT_NEXT:
-        return store_next(st, 0, st->geometry.ntiles, &found);
+        return store_next(st, 0, store_geometry(st)->ntiles, &found);
     case FAULT_EACH:
-        return store_each(st, 0, st->geometry.ntiles, meet_nothing, NULL);
+        return store_each(st, 0, store_geometry(st)->ntiles, meet_nothing, NULL);
     case FAULT_NOTE:
         return store_note(st, &(uint32_t){0}, 1);
     case FAULT_MARK:
         return store_mark(st);
     case FAULT_TELL:
         return store_tell(st, epoch);
+    case FAULT_RESIZE_TILE:
+        return store_resize_tile(st, 0, store_geometry(st));
+    case FAULT_RESIZE_BEGIN:
+        to = *store_geometry(st);
+        to.size += to.tile_size;
+        to.ntiles++;
+        rc = store_resize_begin(st, &to);
+        if (!rc)
+            store_resize(st);
+        return rc;
     case FAULT_FLUSH_START:
         return store_flush_start(st, 0);
     case FAULT_FLUSH:

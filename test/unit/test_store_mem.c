@@ -37,7 +37,7 @@ static void creating_past_the_bound_is_enospc(void **state)
     assert_int_equal(store_create(st, 9), 0);
     assert_int_equal(store_create(st, 5), -ENOSPC);
     assert_int_equal(store_create(st, 9), -EEXIST);
-    assert_int_equal(store_next(st, 4, st->geometry.ntiles, &found), 0);
+    assert_int_equal(store_next(st, 4, store_geometry(st)->ntiles, &found), 0);
     assert_int_equal(found, 9);
     assert_int_equal(store_space(st, &space), 0);
     assert_int_equal(space.f_bfree, 0);
