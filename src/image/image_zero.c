@@ -45,12 +45,11 @@ static int try_drop(struct image *img, uint32_t tile)
 /* Removes the tile if it is there. */
 static int drop_tile(struct image *img, uint32_t tile)
 {
-    int rc = try_drop(img, tile);
+    int rc;
 
-    while (rc == -EMLINK) {
-        rc = image_snapshot_unshare(img, tile);
-        rc = rc ? rc : try_drop(img, tile);
-    }
+    do
+        rc = try_drop(img, tile);
+    while (image_snapshot_again(img, tile, &rc));
     return rc;
 }
 
@@ -80,12 +79,11 @@ static int try_zero(struct image *img, const struct geometry_piece *piece, bool 
 /* With keep, its space and the tile itself stay. */
 static int zero_part(struct image *img, const struct geometry_piece *piece, bool keep)
 {
-    int rc = try_zero(img, piece, keep);
+    int rc;
 
-    while (rc == -EMLINK) {
-        rc = image_snapshot_unshare(img, piece->tile);
-        rc = rc ? rc : try_zero(img, piece, keep);
-    }
+    do
+        rc = try_zero(img, piece, keep);
+    while (image_snapshot_again(img, piece->tile, &rc));
     return rc;
 }
 
