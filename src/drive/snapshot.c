@@ -342,6 +342,13 @@ static int complain_fs(const struct archive *archive)
     return -EOPNOTSUPP;
 }
 
+static int complain_exists(const struct archive *archive, const char *name)
+{
+    log_error("cannot make snapshot '%s': there is one of that name", name);
+    log_note("'mosaicfs snapshot delete %s NAME' deletes it", archive->path);
+    return -EEXIST;
+}
+
 int snapshot_create(const struct archive *archive, const char *name,
                     const struct snapshot_writer *writer, snapshot_progress *progress, void *arg,
                     struct snapshot_made *made)
@@ -365,7 +372,7 @@ int snapshot_create(const struct archive *archive, const char *name,
     if (rc)
         return snapshot_complain_lock(archive, "make", name, rc);
     if (is_there(making.all, name))
-        rc = snapshot_complain("make", name, -EEXIST);
+        rc = complain_exists(archive, name);
     else
         rc = writer ? make(&making, writer) : make_alone(&making);
     close(making.all);
