@@ -188,7 +188,7 @@ $(BUILD)/test/$1/$1: $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/$1/*.c test/sys
 endef
 # Mistakes are seeded between the modules of the program.
 calls_ldflags := $(foreach fn,io_pwrite io_pread io_fdatasync io_sync_dir io_open io_replace \
-	io_move_new tilefile_create tilefile_punch changes_note changes_read flush_wait usleep,-Wl,--wrap=$(fn))
+	io_move_new tilefile_create tilefile_punch changes_note changes_read flush_wait snapshots_carry usleep,-Wl,--wrap=$(fn))
 $(foreach program,$(notdir $(sys)),$(eval $(call sys_program,$(program))))
 
 # base/io.c under failing system calls: the linker gives the test the calls.

@@ -106,8 +106,9 @@ static int look_into(void *arg, const char *name)
     struct stat st;
 
     snprintf(path, sizeof(path), "%s/%s", name, search->path);
-    if (fstatat(search->fd, path, &st, AT_SYMLINK_NOFOLLOW) || st.st_ino != search->file->st_ino ||
-        st.st_dev != search->file->st_dev)
+    if (fstatat(search->fd, path, &st, AT_SYMLINK_NOFOLLOW))
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    if (st.st_ino != search->file->st_ino || st.st_dev != search->file->st_dev)
         return 0;
     search->names++;
     search->held = snapshots_is_name(name) || strcmp(name, FORMAT_SNAPSHOT_GONE) == 0 ||
@@ -176,12 +177,13 @@ int snapshots_hold(int archive_dirfd, const char *path, int fd, bool with_new,
 
 /* --- a tile's second name --------------------------------------------------------------------- */
 
-static int tell_tile(const char *verb, const struct layout *layout, uint32_t tile, int rc)
+static int tell_tile(const struct snapshots_way *way, uint32_t tile, int rc)
 {
     char path[LAYOUT_PATH];
 
-    layout->tile_path(tile, path);
-    log_error("cannot %s tile '%s': %s", verb, path, rc == -EINVAL ? io_why(rc) : strerror(-rc));
+    way->from->layout->tile_path(tile, path);
+    log_error("cannot %s tile '%s': %s", way->verb, path,
+              rc == -EINVAL ? io_why(rc) : strerror(-rc));
     return rc;
 }
 
@@ -191,85 +193,15 @@ static int stat_entry(int fd, const char *name, struct stat *st)
     return fstatat(fd, name, st, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
 }
 
-static int link_tile(int from, int to, const char *name, const struct stat *wanted)
-{
-    struct stat st;
-    int rc = stat_entry(to, name, &st);
-
-    if (!rc && st.st_ino == wanted->st_ino && st.st_dev == wanted->st_dev)
-        return 0;
-    if (!rc)
-        rc = unlinkat(to, name, 0) ? -errno : 0;
-    if (rc && rc != -ENOENT)
-        return rc;
-    return linkat(from, name, to, name, 0) ? -errno : 0;
-}
-
-/* The tile is in the archive: name, in the folder from. */
-static int add_tile(struct folders *snapshot, uint32_t tile, int from, const char *name)
-{
-    char path[LAYOUT_PATH];
-    struct stat st;
-    int to;
-    int rc = stat_entry(from, name, &st);
-
-    if (!rc && !S_ISREG(st.st_mode))
-        rc = -EINVAL;
-    if (!rc)
-        rc = folders_make(snapshot, tile, path, &name, &to);
-    if (rc)
-        return rc;
-    rc = link_tile(from, to, name, &st);
-    close(to);
-    folders_touch(snapshot, tile);
-    return rc;
-}
-
-static int drop_tile(struct folders *folders, uint32_t tile)
-{
-    char path[LAYOUT_PATH];
-    const char *name;
-    int to;
-    int rc = folders_open(folders, tile, path, &name, &to);
-
-    if (rc)
-        return rc == -ENOENT ? 0 : rc;
-    rc = unlinkat(to, name, 0) && errno != ENOENT ? -errno : 0;
-    close(to);
-    folders_touch(folders, tile);
-    return rc;
-}
-
-int snapshots_tile(const struct folders *archive, struct folders *snapshot, uint32_t tile)
-{
-    char path[LAYOUT_PATH];
-    const char *name;
-    int from;
-    int rc = folders_open(archive, tile, path, &name, &from);
-
-    if (!rc) {
-        rc = add_tile(snapshot, tile, from, name);
-        close(from);
-    }
-    if (rc == -ENOENT)
-        rc = drop_tile(snapshot, tile);
-    return rc ? tell_tile("link", archive->layout, tile, rc) : 0;
-}
-
-/* --- and back --------------------------------------------------------------------------------- */
-
-/* The new name is one of the old file first: a link does not replace what is there. */
-static int relink(int from, int to, const char *name)
+/* A link does not replace what is there: the new name is one of the old file first. */
+static int link_over(int from, int to, const char *name)
 {
     char tmp[NAME_MAX + 1];
-    struct stat st;
-    int rc = stat_entry(from, name, &st);
+    int rc = 0;
 
-    if (!rc && !S_ISREG(st.st_mode))
-        rc = -EINVAL;
-    if (!rc && snprintf(tmp, sizeof(tmp), "%s.tmp", name) > NAME_MAX)
-        rc = -ENAMETOOLONG;
-    if (!rc && unlinkat(to, tmp, 0) && errno != ENOENT)
+    if (snprintf(tmp, sizeof(tmp), "%s.tmp", name) > NAME_MAX)
+        return -ENAMETOOLONG;
+    if (unlinkat(to, tmp, 0) && errno != ENOENT)
         rc = -errno;
     if (!rc && linkat(from, name, to, tmp, 0))
         rc = -errno;
@@ -278,35 +210,108 @@ static int relink(int from, int to, const char *name)
     return rc;
 }
 
-static int restore_from(struct folders *archive, uint32_t tile, int from)
+static int link_tile(int from, int to, const char *name, const struct stat *wanted)
 {
-    char path[LAYOUT_PATH];
-    const char *name;
-    int to;
-    int rc = folders_make(archive, tile, path, &name, &to);
+    struct stat st;
+    int rc = linkat(from, name, to, name, 0) ? -errno : 0;
 
-    if (rc)
+    if (rc != -EEXIST)
         return rc;
-    rc = relink(from, to, name);
-    close(to);
-    folders_touch(archive, tile);
+    rc = stat_entry(to, name, &st);
+    if (!rc && st.st_ino == wanted->st_ino && st.st_dev == wanted->st_dev)
+        return 0;
+    return rc ? rc : link_over(from, to, name);
+}
+
+static void close_folders(struct snapshots_way *way)
+{
+    if (way->from_fd >= 0)
+        close(way->from_fd);
+    if (way->to_fd >= 0)
+        close(way->to_fd);
+    way->from_fd = way->to_fd = -1;
+}
+
+void snapshots_way_init(struct snapshots_way *way, const struct folders *from, struct folders *to,
+                        const char *verb)
+{
+    *way = (struct snapshots_way){
+        .from = from, .to = to, .verb = verb, .folder = UINT32_MAX, .from_fd = -1, .to_fd = -1};
+}
+
+void snapshots_way_release(struct snapshots_way *way)
+{
+    close_folders(way);
+}
+
+static int or_absent(int rc, int *fd)
+{
+    *fd = rc ? -1 : *fd;
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* name: where the tile's path ends in path. */
+static int open_folders(struct snapshots_way *way, uint32_t tile, char path[LAYOUT_PATH],
+                        const char **name)
+{
+    uint32_t folder = tile / way->from->layout->tiles_per_folder;
+    int rc;
+
+    if (folder == way->folder) {
+        way->from->layout->tile_path(tile, path);
+        *name = strrchr(path, '/') + 1;
+        return 0;
+    }
+    close_folders(way);
+    way->folder = UINT32_MAX;
+    rc = or_absent(folders_open(way->from, tile, path, name, &way->from_fd), &way->from_fd);
+    if (!rc)
+        rc = or_absent(folders_open(way->to, tile, path, name, &way->to_fd), &way->to_fd);
+    if (!rc)
+        way->folder = folder;
     return rc;
 }
 
-int snapshots_restore(const struct folders *snapshot, struct folders *archive, uint32_t tile)
+static int add_tile(struct snapshots_way *way, uint32_t tile, const char *name)
+{
+    char path[LAYOUT_PATH];
+    const char *same;
+    struct stat st;
+    int rc = way->from_fd < 0 ? -ENOENT : stat_entry(way->from_fd, name, &st);
+
+    if (!rc && !S_ISREG(st.st_mode))
+        rc = -EINVAL;
+    if (!rc && way->to_fd < 0)
+        rc = folders_make(way->to, tile, path, &same, &way->to_fd);
+    if (rc)
+        return rc;
+    rc = link_tile(way->from_fd, way->to_fd, name, &st);
+    folders_touch(way->to, tile);
+    return rc;
+}
+
+static int drop_tile(struct snapshots_way *way, uint32_t tile, const char *name)
+{
+    int rc;
+
+    if (way->to_fd < 0)
+        return 0;
+    rc = unlinkat(way->to_fd, name, 0) && errno != ENOENT ? -errno : 0;
+    folders_touch(way->to, tile);
+    return rc;
+}
+
+int snapshots_carry(struct snapshots_way *way, uint32_t tile)
 {
     char path[LAYOUT_PATH];
     const char *name;
-    int from;
-    int rc = folders_open(snapshot, tile, path, &name, &from);
+    int rc = open_folders(way, tile, path, &name);
 
-    if (!rc) {
-        rc = restore_from(archive, tile, from);
-        close(from);
-    }
+    if (!rc)
+        rc = add_tile(way, tile, name);
     if (rc == -ENOENT)
-        rc = drop_tile(archive, tile);
-    return rc ? tell_tile("roll back", archive->layout, tile, rc) : 0;
+        rc = drop_tile(way, tile, name);
+    return rc ? tell_tile(way, tile, rc) : 0;
 }
 
 /* --- removing one ----------------------------------------------------------------------------- */
@@ -335,12 +340,13 @@ static int remove_dir(int fd, const char *name, unsigned depth)
 static int remove_entry(void *arg, const char *name)
 {
     const struct removing *removing = arg;
+    int rc = unlinkat(removing->fd, name, 0) ? -errno : 0;
+    int dir;
 
-    if (unlinkat(removing->fd, name, 0) == 0)
-        return 0;
-    if (errno != EISDIR && errno != EPERM)
-        return -errno;
-    return remove_dir(removing->fd, name, removing->depth + 1);
+    if (rc != -EISDIR && rc != -EPERM)
+        return rc;
+    dir = remove_dir(removing->fd, name, removing->depth + 1);
+    return dir == -ENOTDIR ? rc : dir; /* a file that must not be removed */
 }
 
 int snapshots_remove(int fd, const char *name)

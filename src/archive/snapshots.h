@@ -53,18 +53,27 @@ MUST_CHECK int snapshots_hold(int archive_dirfd, const char *path, int fd, bool 
 bool snapshots_name(int archive_dirfd, const char *path, const struct stat *file);
 
 /*
- * What the tile is in the archive, it is in the snapshot afterwards: the same file, or absent.
- * Nobody makes, removes or replaces it meanwhile. 0 or -errno, logged.
+ * From an archive to a snapshot that is being made of it, or back: what a tile is there, it is
+ * here afterwards, the same file or absent. The folder of the last tile stays open, so many tiles
+ * come in ascending order. verb: for messages.
  */
-MUST_CHECK int snapshots_tile(const struct folders *archive, struct folders *snapshot,
-                              uint32_t tile);
+struct snapshots_way {
+    const struct folders *from;
+    struct folders *to;
+    const char *verb;
+    uint32_t folder;
+    int from_fd, to_fd; /* -1: there is no such folder */
+};
+
+void snapshots_way_init(struct snapshots_way *way, const struct folders *from, struct folders *to,
+                        const char *verb);
+void snapshots_way_release(struct snapshots_way *way);
 
 /*
- * What the tile is in the snapshot, it is in the archive afterwards. After a crash it is that or
- * what it was before. 0 or -errno, logged.
+ * Nobody makes, removes or replaces the tile on either side meanwhile, nor the last folder. After
+ * a crash it is here what it is there, or what it was before. 0 or -errno, logged.
  */
-MUST_CHECK int snapshots_restore(const struct folders *snapshot, struct folders *archive,
-                                 uint32_t tile);
+MUST_CHECK int snapshots_carry(struct snapshots_way *way, uint32_t tile);
 
 /* Removes directory name, which is below fd, and what is in it. 0 or -errno, not logged. */
 MUST_CHECK int snapshots_remove(int fd, const char *name);

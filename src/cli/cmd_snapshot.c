@@ -147,8 +147,8 @@ static int run_rollback(const struct work *work)
         print_name(work->archive->path);
         printf("' to snapshot '");
         print_name(name);
-        printf("': %" PRIu32 " tiles replaced, %" PRIu32 " removed\n", rolled.replaced,
-               rolled.removed);
+        printf("': %" PRIu32 " tile%s replaced, %" PRIu32 " removed\n", rolled.replaced,
+               rolled.replaced == 1 ? "" : "s", rolled.removed);
         return 0;
     }
     rc = json_begin(&json);

@@ -62,6 +62,21 @@ static void print_use(const struct info_use *use)
         line("", "the state of that process is unknown");
 }
 
+static void print_snapshots(const struct info_snapshots *snapshots)
+{
+    char held[PARSE_SIZE_TEXT];
+
+    if (!snapshots->n && snapshots->complete)
+        return;
+    parse_size_text(snapshots->blocks * 512, held);
+    if (snapshots->complete)
+        line("snapshots",
+             "%" PRIu64 ", occupying %s (%" PRIu64 " bytes) for tiles that have changed",
+             snapshots->n, held, snapshots->blocks * 512);
+    else
+        line("snapshots", "not all could be examined");
+}
+
 static void print_covers(const struct info *info)
 {
     const struct covers_source *covers = &info->covers;
@@ -95,6 +110,7 @@ void info_report_text(const struct info *info)
     parse_size_text(usage->blocks * 512, b);
     line("stored", "%s%s (%" PRIu64 " bytes), occupying %s (%" PRIu64 " bytes)",
          usage->complete ? "" : "at least ", a, usage->bytes, b, usage->blocks * 512);
+    print_snapshots(&info->snapshots);
     if (!index->layout)
         line("format", "cannot be told");
     else if (index->format == FORMAT_FOREIGN)
@@ -144,6 +160,15 @@ static void add_covers(struct json_object *json, const struct info *info)
     json_add_bool(group, "found", !info->covers_err);
 }
 
+static void add_snapshots(struct json_object *json, const struct info_snapshots *snapshots)
+{
+    struct json_object *group = json_add_group(json, "snapshots");
+
+    json_add_number(group, "count", snapshots->n);
+    json_add_number(group, "bytes_own", snapshots->blocks * 512);
+    json_add_bool(group, "complete", snapshots->complete);
+}
+
 static void add_all(struct json_object *json, const struct info *info)
 {
     const struct index *index = &info->archive.index;
@@ -164,6 +189,7 @@ static void add_all(struct json_object *json, const struct info *info)
     json_add_number(json, "bytes_stored", info->usage.bytes);
     json_add_number(json, "bytes_allocated", info->usage.blocks * 512);
     json_add_bool(json, "complete", info_complete(info));
+    add_snapshots(json, &info->snapshots);
     add_use(json, &info->use);
     json_add_bool(json, "taken", info->taken);
 }

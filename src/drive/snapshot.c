@@ -193,6 +193,7 @@ struct making {
     int all; /* the directory of all snapshots, locked */
     int fd;  /* .new */
     struct folders from, to;
+    struct snapshots_way way;
     snapshot_progress *progress;
     void *arg;
     struct snapshot_made *made;
@@ -204,7 +205,7 @@ static int link_tile(void *arg, uint32_t tile, int folder)
 
     making->made->tiles++;
     making->progress(making->arg, tile, making->from.ntiles);
-    return snapshots_tile(&making->from, &making->to, tile);
+    return snapshots_carry(&making->way, tile);
 }
 
 static int copy_file(const struct making *making, const char *name)
@@ -252,7 +253,14 @@ static int name_it(const struct making *making)
 {
     int rc = io_rename_new(making->all, FORMAT_SNAPSHOT_NEW, making->name);
 
-    return rc ? rc : io_fsync(making->all);
+    if (rc)
+        return snapshot_complain("make", making->name, rc);
+    rc = io_fsync(making->all);
+    if (rc) {
+        (void)snapshot_complain("make", making->name, rc);
+        log_note("it is there and complete, but may be gone after a power failure");
+    }
+    return rc;
 }
 
 /* It is there though no tile is. */
@@ -281,8 +289,10 @@ static int fill(struct making *making, const struct snapshot_writer *writer)
     if (rc)
         return snapshot_complain("make", making->name, rc);
     rc = writer->step(writer->arg, SNAPSHOT_BEGIN, NULL); /* logged, as the next two */
+    snapshots_way_init(&making->way, &making->from, &making->to, "link");
     if (!rc)
         rc = folders_each(&making->from, 0, ntiles, link_tile, making);
+    snapshots_way_release(&making->way);
     if (!rc)
         rc = writer->step(writer->arg, SNAPSHOT_TAKE, &making->made->stalled);
     if (rc)
@@ -290,9 +300,7 @@ static int fill(struct making *making, const struct snapshot_writer *writer)
     rc = copy_index(making);
     if (!rc)
         rc = sync_folders(making);
-    if (!rc)
-        rc = name_it(making);
-    return rc ? snapshot_complain("make", making->name, rc) : 0;
+    return rc ? snapshot_complain("make", making->name, rc) : name_it(making);
 }
 
 static int make(struct making *making, const struct snapshot_writer *writer)
@@ -347,6 +355,13 @@ static int complain_fs(const struct archive *archive)
     return -EOPNOTSUPP;
 }
 
+static int complain_exists(const struct archive *archive, const char *name)
+{
+    log_error("cannot make snapshot '%s': there is one of that name", name);
+    log_note("'mosaicfs snapshot delete %s NAME' deletes it", archive->path);
+    return -EEXIST;
+}
+
 int snapshot_create(const struct archive *archive, const char *name,
                     const struct snapshot_writer *writer, snapshot_progress *progress, void *arg,
                     struct snapshot_made *made)
@@ -370,7 +385,7 @@ int snapshot_create(const struct archive *archive, const char *name,
     if (rc)
         return snapshot_complain_lock(archive, "make", name, rc);
     if (is_there(making.all, name))
-        rc = snapshot_complain("make", name, -EEXIST);
+        rc = complain_exists(archive, name);
     else
         rc = writer ? make_live(&making, writer) : make_alone(&making);
     close(making.all);

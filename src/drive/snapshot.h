@@ -75,6 +75,19 @@ struct snapshot_info {
 MUST_CHECK int snapshot_list(const struct archive *archive,
                              void (*fn)(void *arg, const struct snapshot_info *info), void *arg);
 
+struct snapshot_held {
+    size_t snapshots;
+    uint64_t
+        blocks; /* of 512 bytes, of tiles' files that snapshots have and the archive does not */
+};
+
+/*
+ * Counts them, each file once. progress is told of each tile of each snapshot. 0 or -errno; then
+ * *held has what is known, and a part of it may have been logged.
+ */
+MUST_CHECK int snapshot_held(const struct archive *archive, snapshot_progress *progress, void *arg,
+                             struct snapshot_held *held);
+
 /*
  * Calls fn with every tile that is another file in snapshot to, or in the archive itself where
  * that is NULL, than in snapshot from; ascending. absent: it is not in to. 0 or -errno, logged.

@@ -42,7 +42,7 @@ static int count_tile(void *arg, uint32_t tile, int folder)
 
     counting->layout->tile_path(tile, path);
     if (fstatat(folder, strrchr(path, '/') + 1, &st, AT_SYMLINK_NOFOLLOW))
-        return 0;
+        return errno == ENOENT ? 0 : snapshot_complain("examine", counting->info->name, -errno);
     counting->info->tiles++;
     counting->info->blocks += (uint64_t)st.st_blocks;
     counting->info->own += st.st_nlink == 1 ? (uint64_t)st.st_blocks : 0;
@@ -58,8 +58,12 @@ static int count(const struct archive *snapshot, struct snapshot_info *info)
     int rc = folders_init(&folders, snapshot->dirfd, index->layout, index->geometry.ntiles);
 
     info->size = index->geometry.size;
-    if (fstatat(snapshot->dirfd, index->layout->index, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        info->created = st.st_mtim.tv_sec;
+    if (!rc && fstatat(snapshot->dirfd, index->layout->index, &st, AT_SYMLINK_NOFOLLOW))
+        rc = -errno;
+    if (rc)
+        (void)snapshot_complain("examine", info->name, rc);
+    else
+        info->created = st.st_mtim.tv_sec; /* by which others may be deleted */
     if (!rc)
         rc = folders_each(&folders, 0, folders.ntiles, count_tile, &counting);
     folders_release(&folders);

@@ -96,7 +96,8 @@ static int clear_mark(const struct archive *archive)
     return rc;
 }
 
-static int note_tiles(const struct rolling *rolling)
+/* Logged; of a full disk a journal says nothing, for a mount waits for space. */
+static int note_tiles(const struct rolling *rolling, const char *name)
 {
     int rc = 0;
 
@@ -105,19 +106,22 @@ static int note_tiles(const struct rolling *rolling)
 
         rc = store_note(rolling->drive.store, rolling->tiles + i, n);
     }
-    return rc;
+    return io_is_full(rc) ? snapshot_complain("roll back to", name, rc) : rc;
 }
 
 static int restore_tiles(struct rolling *rolling)
 {
     const struct index *index = &rolling->drive.archive.index;
     uint32_t ntiles = index->geometry.ntiles;
+    struct snapshots_way way;
     int rc = folders_init(&rolling->from, rolling->snapshot.dirfd, index->layout, ntiles);
 
     if (!rc)
         rc = folders_init(&rolling->to, rolling->drive.archive.dirfd, index->layout, ntiles);
+    snapshots_way_init(&way, &rolling->from, &rolling->to, "roll back");
     for (size_t i = 0; !rc && i < rolling->n; i++)
-        rc = snapshots_restore(&rolling->from, &rolling->to, rolling->tiles[i]);
+        rc = snapshots_carry(&way, rolling->tiles[i]);
+    snapshots_way_release(&way);
     if (!rc)
         rc = folders_sync(&rolling->to);
     folders_release(&rolling->from);
@@ -149,6 +153,14 @@ static int shrink(const struct rolling *rolling)
     return theirs->size < archive->index.geometry.size ? archive_index_resize(archive, theirs) : 0;
 }
 
+/* It may have failed when the mark was there already. */
+static void note_refused(const struct archive *archive)
+{
+    if (faccessat(archive->dirfd, FORMAT_ROLLBACK_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+        errno != ENOENT)
+        log_note("the archive is refused until 'mosaicfs snapshot rollback' has been run again");
+}
+
 /* The journal and the mark before the first tile, the mark goes after the last. */
 static int roll(struct rolling *rolling, const char *name)
 {
@@ -162,14 +174,16 @@ static int roll(struct rolling *rolling, const char *name)
         return rc;
     rc = set_mark(archive, name);
     if (rc)
-        return snapshot_complain("roll back to", name, rc);
-    rc = larger ? grow(rolling) : 0;
-    if (rc && rc != -EIO) /* it is as it was */
-        return clear_mark(archive) ? -EIO : rc;
-    if (!rc && larger)
-        rc = find_tiles(rolling);
+        (void)snapshot_complain("roll back to", name, rc);
+    if (!rc && larger) {
+        rc = grow(rolling);
+        if (rc && rc != -EIO) /* it is as it was */
+            return clear_mark(archive) ? -EIO : rc;
+        if (!rc)
+            rc = find_tiles(rolling);
+    }
     if (!rc)
-        rc = note_tiles(rolling);
+        rc = note_tiles(rolling, name);
     if (!rc)
         rc = restore_tiles(rolling);
     if (!rc)
@@ -179,7 +193,7 @@ static int roll(struct rolling *rolling, const char *name)
         rc = rc ? snapshot_complain("roll back to", name, rc) : 0;
     }
     if (rc)
-        log_note("the archive is refused until 'mosaicfs snapshot rollback' has been run again");
+        note_refused(archive);
     return rc;
 }
 

@@ -163,11 +163,9 @@ static int each_piece(struct image *img, uint64_t off, uint64_t len, char *buf,
     while (!rc && len > 0) {
         struct geometry_piece piece = geometry_first(image_geometry(img), off, len);
 
-        rc = fn(img, &piece, buf);
-        while (rc == -EMLINK) { /* a snapshot holds the tile */
-            rc = image_snapshot_unshare(img, piece.tile);
-            rc = rc ? rc : fn(img, &piece, buf);
-        }
+        do
+            rc = fn(img, &piece, buf);
+        while (image_snapshot_again(img, piece.tile, &rc));
         off += piece.len;
         len -= piece.len;
         buf = buf ? buf + piece.len : NULL;

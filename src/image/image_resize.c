@@ -37,12 +37,11 @@ static int try_tile(struct image *img, uint32_t tile, const struct geometry *to)
 /* One that is absent is ready. */
 static int ready_tile(struct image *img, uint32_t tile, const struct geometry *to)
 {
-    int rc = try_tile(img, tile, to);
+    int rc;
 
-    while (rc == -EMLINK) { /* a snapshot holds it */
-        rc = image_snapshot_unshare(img, tile);
-        rc = rc ? rc : try_tile(img, tile, to);
-    }
+    do
+        rc = try_tile(img, tile, to);
+    while (image_snapshot_again(img, tile, &rc));
     return rc == -ENOENT ? 0 : rc;
 }
 

@@ -76,7 +76,7 @@ static void set_closed(struct gate *gate, bool closed)
     mutex_unlock(&gate->mutex);
 }
 
-int image_snapshot_unshare(struct image *img, uint32_t tile)
+static int unshare_tile(struct image *img, uint32_t tile)
 {
     struct rwlock *lock = image_stripe(img, tile);
     int rc;
@@ -91,6 +91,14 @@ int image_snapshot_unshare(struct image *img, uint32_t tile)
     rwlock_unlock(lock);
     leave(&img->gate);
     return rc == -ENOENT ? 0 : rc;
+}
+
+bool image_snapshot_again(struct image *img, uint32_t tile, int *rc)
+{
+    if (*rc != -EMLINK)
+        return false;
+    *rc = unshare_tile(img, tile);
+    return *rc == 0;
 }
 
 int image_snapshot_settle(struct image *img, uint32_t tile)

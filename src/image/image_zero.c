@@ -81,12 +81,11 @@ static int try_zero(struct image *img, const struct geometry_piece *piece, bool 
 /* With keep, its space and the tile itself stay. */
 static int zero_part(struct image *img, const struct geometry_piece *piece, bool keep)
 {
-    int rc = try_zero(img, piece, keep);
+    int rc;
 
-    while (rc == -EMLINK) {
-        rc = image_snapshot_unshare(img, piece->tile);
-        rc = rc ? rc : try_zero(img, piece, keep);
-    }
+    do
+        rc = try_zero(img, piece, keep);
+    while (image_snapshot_again(img, piece->tile, &rc));
     return rc;
 }
 
@@ -94,12 +93,11 @@ static int zero_part(struct image *img, const struct geometry_piece *piece, bool
 static int drop_tile(struct image *img, const struct geometry *geo, uint32_t tile)
 {
     struct geometry_piece whole = {.tile = tile, .len = geometry_tile_len(geo, tile)};
-    int rc = try_drop(img, geo, tile);
+    int rc;
 
-    while (rc == -EMLINK) {
-        rc = image_snapshot_unshare(img, tile);
-        rc = rc ? rc : try_drop(img, geo, tile);
-    }
+    do
+        rc = try_drop(img, geo, tile);
+    while (image_snapshot_again(img, tile, &rc));
     return rc == -ESTALE ? zero_part(img, &whole, false) : rc;
 }
 

@@ -84,10 +84,12 @@ static inline void image_moved(struct image *img, uint32_t tile)
 }
 
 /*
- * The store said -EMLINK, as a snapshot holds the tile: now it may be written, unless there is a
- * new one. Caller holds no stripe. 0 or -errno, logged.
+ * True where *rc was -EMLINK, as the store says of a tile that a snapshot holds: it has been
+ * unshared and can be changed now, unless there is a new snapshot. So whatever failed is tried
+ * again. Else *rc is what it was, or why the tile cannot be unshared, logged. Caller holds no
+ * stripe.
  */
-MUST_CHECK int image_snapshot_unshare(struct image *img, uint32_t tile);
+bool image_snapshot_again(struct image *img, uint32_t tile, int *rc);
 
 /* No snapshot is being made any more. Caller holds img->snapshot. */
 void image_snapshot_stop(struct image *img) REQUIRES(img->snapshot);

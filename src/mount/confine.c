@@ -11,7 +11,10 @@
  *   Landlock           every file that is opened, made, removed or executed
  *                      lies beneath the archive's directory, or for reading
  *                      beneath that of its covers; no mounting, no TCP, no
- *                      signals to others, no looking into them.
+ *                      signals to others, no looking into them. Its version 1
+ *                      (before Linux 5.19) forbids links from one directory to
+ *                      another, which snapshots are made of, and cannot allow
+ *                      them: there it confines only who just reads.
  *   seccomp            what Landlock does not see: modes, owners, times and
  *                      attributes of any path, and sockets other than that of
  *                      syslog. What old versions of it do not see: truncate(2),
@@ -118,7 +121,14 @@ static int landlock(int archive_dirfd, int covers_fd, bool read_only, long versi
 static void enter_landlock(int archive_dirfd, int covers_fd, bool read_only)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    int rc = version < 0 ? -errno : landlock(archive_dirfd, covers_fd, read_only, version);
+    int rc = version < 0 ? -errno : 0;
+
+    if (version == 1 && !read_only) {
+        log_debug("not confined by Landlock: its version 1 would forbid snapshots");
+        return;
+    }
+    if (!rc)
+        rc = landlock(archive_dirfd, covers_fd, read_only, version);
 
     if (rc)
         log_debug("not confined by Landlock: %s", strerror(-rc));

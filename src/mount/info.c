@@ -21,6 +21,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "drive/snapshot.h"
 #include "front/control.h"
 #include "mount/apart.h"
 #include "owner/maclock.h"
@@ -71,6 +72,22 @@ static void count(struct info *info)
         store_close(counting.store);
     }
     info->usage.complete = !rc && !info->usage.failed;
+}
+
+static void beat(void *arg, uint32_t tile, uint32_t ntiles)
+{
+    struct info *info = arg;
+
+    info->beat++;
+}
+
+/* Takes two looks at each tile of each snapshot. */
+static void count_held(struct info *info)
+{
+    struct snapshot_held held;
+    int rc = snapshot_held(&info->archive, beat, info, &held);
+
+    info->snapshots = (struct info_snapshots){held.snapshots, held.blocks, !rc};
 }
 
 static void print_time(int64_t seconds, char text[INFO_TIME])
@@ -176,6 +193,7 @@ static void work(void *arg)
         find_covers(info);
     info->beat++;
     count(info);
+    count_held(info);
 }
 
 /* --- in this one ------------------------------------------------------------------------------ */
@@ -233,7 +251,11 @@ static void complain_still(struct info *info)
 
 static void complain_incomplete(const struct info *info)
 {
-    if (info->usage.failed)
+    if (info->usage.complete)
+        log_error("cannot get all information about archive '%s': not all of its snapshots can be "
+                  "examined",
+                  info->archive.path);
+    else if (info->usage.failed)
         log_error(
             "cannot get all information about archive '%s': %s%u of its tiles cannot be examined",
             info->archive.path, info->usage.failed < FAILED_MAX ? "" : "at least ",
@@ -264,7 +286,7 @@ struct info *info_gather(const char *operand)
     } else if (rc) {
         log_error("cannot look at '%s': %s", operand, strerror(-rc));
         info->rc = rc;
-    } else if (!info->rc && !info->usage.complete) {
+    } else if (!info->rc && !info_complete(info)) {
         complain_incomplete(info);
     }
     return info;
@@ -277,5 +299,5 @@ void info_free(struct info *info)
 
 bool info_complete(const struct info *info)
 {
-    return !info->rc && info->usage.complete;
+    return !info->rc && info->usage.complete && info->snapshots.complete;
 }

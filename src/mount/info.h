@@ -27,6 +27,12 @@ struct info_usage {
     bool complete;   /* all were counted that could be, and none failed */
 };
 
+struct info_snapshots {
+    uint64_t n;
+    uint64_t blocks; /* of 512 bytes, that they hold and the archive no longer has */
+    bool complete;   /* all of them were looked at */
+};
+
 struct info_use {
     const char *state; /* NULL: not in use */
     char mountpoint[PATH_MAX];
@@ -46,6 +52,7 @@ struct info {
     unsigned beat;          /* counts on as long as it gets on */
     int rc;                 /* why nothing can be told, told, or 0 */
     struct info_usage usage;
+    struct info_snapshots snapshots;
     struct served served;
     struct record writer; /* what use points into */
     struct info_use use;

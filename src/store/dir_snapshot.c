@@ -101,8 +101,13 @@ int dir_snapshot_begin(struct store *st)
 int dir_snapshot_tile(struct store *st, uint32_t tile)
 {
     struct dir *dir = dir_of(st);
+    struct snapshots_way way;
+    int rc;
 
-    return dir_file_mapped(snapshots_tile(&dir->folders, &dir->snapshot.folders, tile));
+    snapshots_way_init(&way, &dir->folders, &dir->snapshot.folders, "link");
+    rc = snapshots_carry(&way, tile);
+    snapshots_way_release(&way);
+    return dir_file_mapped(rc);
 }
 
 /* Nobody holds a file to write it. One that cannot be written for another reason stays so. */

@@ -7,7 +7,7 @@
  * afterwards, whether all that was promised is there in the end.
  *
  *   calls [--quick]                every call; --quick: a choice of errors
- *   calls --setting NAME           every call, in one setting
+ *   calls [--quick] --setting NAME  likewise, in one setting
  *   calls --case SETTING:CALL:ERRNO:MODE   one run, as a problem names it
  *   calls --lie NAME | --list-lies one mistake seeded, which must be found
  *
@@ -26,6 +26,7 @@
 #include "base/compiler.h"
 #include "lies.h"
 #include "run.h"
+#include "steps.h"
 
 #define RUN_SECONDS 20 /* a run takes some milliseconds */
 #define LIE_SECONDS 2
@@ -33,6 +34,11 @@
 
 static const struct setting settings[] = {
     {.name = "plain", .layout = &layout_plain},
+    {.name = "snapshot",
+     .layout = &layout_plain,
+     .own = "snap make snap list snap diff snap delete closed make closed rollback closed delete "
+            "closed list",
+     .script = &steps_snapshots},
     {.name = "original", .layout = &layout_original},
     {.name = "old", .layout = &layout_original, .old_kernel = true},
     {.name = "jpeg", .layout = &layout_jpeg, .own = "covers reindex"},
@@ -222,10 +228,10 @@ static int one_case(const char *text)
     return 2;
 }
 
-static int one_setting(const char *name)
+static int one_setting(const char *name, bool quick)
 {
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
-        const struct job job = {&settings[i], LIE_NONE, false, RUN_SECONDS};
+        const struct job job = {&settings[i], LIE_NONE, quick, RUN_SECONDS};
         bool bad;
 
         if (strcmp(settings[i].name, name) != 0)
@@ -268,14 +274,16 @@ int main(int argc, char **argv)
     else if (argc == 2 && strcmp(argv[1], "--list-lies") == 0)
         rc = list_lies();
     else if (argc == 3 && strcmp(argv[1], "--setting") == 0)
-        rc = one_setting(argv[2]);
+        rc = one_setting(argv[2], false);
+    else if (argc == 4 && strcmp(argv[1], "--quick") == 0 && strcmp(argv[2], "--setting") == 0)
+        rc = one_setting(argv[3], true);
     else if (argc == 3 && strcmp(argv[1], "--case") == 0)
         rc = one_case(argv[2]);
     else if (argc == 3 && strcmp(argv[1], "--lie") == 0)
         rc = one_lie(argv[2]);
     run_remove_room();
     if (rc == 2)
-        fprintf(stderr, "usage: calls [--quick | --list-lies | --lie NAME | --setting NAME |\n"
-                        "             --case SETTING:CALL:ERRNO:MODE]\n");
+        fprintf(stderr, "usage: calls [--quick] [--setting NAME]\n"
+                        "       calls --list-lies | --lie NAME | --case SETTING:CALL:ERRNO:MODE\n");
     return rc;
 }

@@ -10,8 +10,7 @@
 
 static unsigned char buffer[COMPARE_MAX];
 
-/* The script writes to some tiles at either end, and to none between. */
-static bool is_used(uint32_t tile)
+bool compare_is_used(uint32_t tile)
 {
     return tile < 24 || tile > 1020;
 }
@@ -37,7 +36,7 @@ int compare_read_all(struct run *run)
     for (uint32_t tile = 0; !rc && tile < MODEL_TILES; tile++) {
         uint64_t off = tile * MODEL_TILE;
 
-        if (is_used(tile))
+        if (compare_is_used(tile))
             rc = compare_read(run, off, size - off < MODEL_TILE ? size - off : MODEL_TILE);
     }
     return rc;
@@ -51,7 +50,7 @@ static unsigned tile_files(const struct run *run)
     for (uint32_t tile = 0; tile < MODEL_TILES; tile++) {
         char path[LAYOUT_PATH];
 
-        if (!is_used(tile))
+        if (!compare_is_used(tile))
             continue;
         layout->tile_path(tile, path);
         n += faccessat(run->archive.dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
@@ -95,7 +94,7 @@ static void compare_cells(struct run *run, const struct changes_list *list)
         if (cell < model_changed(tile))
             run_problem(run, "tile %u changed in epoch %u; the journal says %u", tile,
                         model_changed(tile), cell);
-        if (cell && !spoil_hits() && !run->journal_damaged && !is_used(tile))
+        if (cell && !spoil_hits() && !run->journal_damaged && !compare_is_used(tile))
             run_problem(run, "the journal lists tile %u, which never changed", tile);
     }
 }

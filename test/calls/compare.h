@@ -10,6 +10,8 @@
 
 #define COMPARE_MAX (48 * 1024) /* the longest range */
 
+/* The script writes to some tiles at either end, and to none between. */
+bool compare_is_used(uint32_t tile);
 /* Reads every tile that the script ever touches. -errno of the image. */
 int compare_read_all(struct run *run);
 /* Reads this range, and compares. */

@@ -75,19 +75,24 @@ bool judge_gave_up(const struct run *run)
     return said(text);
 }
 
+static bool snaps(const struct step *step)
+{
+    return strncmp(step->name, "snap ", 5) == 0;
+}
+
 /* What an earlier fault excuses, although no call of this step failed. */
 static bool excused(const struct run *run, const struct step *step, int rc)
 {
     if (run->sick && rc == -EROFS)
-        return is(step, "write") || is(step, "zero") || is(step, "allocate") || is(step, "mark") ||
-               is(step, "compact") || is(step, "resize");
+        return snaps(step) || is(step, "write") || is(step, "zero") || is(step, "allocate") ||
+               is(step, "mark") || is(step, "compact") || is(step, "resize");
     if (run->sick && rc == -EIO)
-        return syncs(step);
+        return syncs(step) || snaps(step);
     if (rc == -EIO && run->setting->old_kernel && spoil_hit_op(CALL_UNLINK))
         return said("it is a hard link"); /* a name that could not be removed, see do_step() */
     if (rc == -EIO && judge_gave_up(run))
         return true;
-    return run->owed && syncs(step) && rc == told(run->spoil.error);
+    return run->owed && (syncs(step) || snaps(step)) && rc == told(run->spoil.error);
 }
 
 static bool said_folder(const struct run *run)

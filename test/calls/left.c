@@ -28,7 +28,9 @@ static bool belongs(const struct run *run, const char *folder, const char *name)
                layout->folder_number(name, &number) || strcmp(name, FORMAT_PRIVATE_DIR) == 0;
     if (strcmp(folder, FORMAT_PRIVATE_DIR) == 0)
         return strcmp(name, "journal") == 0 || strcmp(name, "spare") == 0 ||
-               strcmp(name, "lost+found") == 0 || (strcmp(name, "lock") == 0 && run->left_behind);
+               strcmp(name, "lost+found") == 0 ||
+               (run->setting->script && strcmp(name, "snapshots") == 0) ||
+               (strcmp(name, "lock") == 0 && run->left_behind);
     return layout->folder_number(folder, &number) && layout->tile_number(number, name, &number);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../sys/said.h"
+#include "archive/snapshots.h"
 #include "archive/tilefile.h"
 #include "base/io.h"
 #include "image/flush.h"
@@ -49,6 +50,9 @@ static const struct {
     [LIE_LEAK] = {"leak", "a folder whose sync failed stays open", {CALL_FSYNC, EIO}},
     [LIE_STRAY] = {"stray", "a replace that failed leaves its temporary file", {CALL_OPEN, ENOSPC}},
     [LIE_PUT] = {"put", "a tile that could not be put back counts as put back", {CALL_RENAME, EIO}},
+    [LIE_LINKED] = {"linked",
+                    "a tile that could not be linked into a snapshot counts as linked",
+                    {CALL_LINK, EIO}},
     [LIE_ERRNO] = {"errno", "a full disk is told as an input/output error", {CALL_PWRITE, ENOSPC}},
     [LIE_SILENT] = {"silent", "no error is logged", {CALL_FSTAT, EIO}},
     [LIE_CRASH] = {"crash", "the program aborts when the quota is used up", {CALL_PWRITE, EDQUOT}},
@@ -161,6 +165,13 @@ int __wrap_io_move_new(int fromfd, const char *from, int tofd, const char *to);
 int __wrap_io_move_new(int fromfd, const char *from, int tofd, const char *to)
 {
     return hide(LIE_PUT, __real_io_move_new(fromfd, from, tofd, to));
+}
+
+int __real_snapshots_carry(struct snapshots_way *way, uint32_t tile);
+int __wrap_snapshots_carry(struct snapshots_way *way, uint32_t tile);
+int __wrap_snapshots_carry(struct snapshots_way *way, uint32_t tile)
+{
+    return hide(LIE_LINKED, __real_snapshots_carry(way, tile));
 }
 
 int __real_tilefile_create(int folder, const char *name, int *fd);

@@ -27,6 +27,7 @@ enum lie {
     LIE_LEAK,
     LIE_STRAY,
     LIE_PUT,
+    LIE_LINKED,
     LIE_ERRNO,
     LIE_SILENT,
     LIE_CRASH,

@@ -16,8 +16,9 @@ struct sector {
 };
 
 static struct sector sectors[SECTORS];
-static uint32_t changed[MODEL_TILES]; /* epochs, 0: never */
-static uint32_t tried[MODEL_TILES];   /* the epoch of the first failed write that is not settled */
+static uint16_t kept[MODEL_KEPT][SECTORS]; /* stamps */
+static uint32_t changed[MODEL_TILES];      /* epochs, 0: never */
+static uint32_t tried[MODEL_TILES]; /* the epoch of the first failed write that is not settled */
 
 void model_init(void)
 {
@@ -122,6 +123,52 @@ const char *model_read(uint64_t off, size_t len, const void *buf)
         settle(at, s->value[i]);
     }
     return NULL;
+}
+
+/* --- snapshots -------------------------------------------------------------------------------- */
+
+void model_keep(unsigned number)
+{
+    for (size_t i = 0; i < SECTORS; i++)
+        kept[number - 1][i] = sectors[i].value[0];
+}
+
+const char *model_kept(uint64_t off, size_t len, const void *buf, unsigned number)
+{
+    const uint64_t *from = buf;
+    static char text[100];
+
+    for (uint64_t at = off / MODEL_SECTOR; at < (off + len) / MODEL_SECTOR; at++, from += WORDS) {
+        if (is_filled(from, word_of(at, kept[number - 1][at])))
+            continue;
+        snprintf(text, sizeof(text), "sector %u of tile %u holds %llx, not %llx",
+                 (unsigned)(at % PER_TILE), (unsigned)(at / PER_TILE), (unsigned long long)from[0],
+                 (unsigned long long)word_of(at, kept[number - 1][at]));
+        return text;
+    }
+    return NULL;
+}
+
+unsigned model_differs(unsigned number)
+{
+    unsigned n = 0;
+
+    for (size_t tile = 0; tile < MODEL_TILES; tile++) {
+        bool differs = false, some = false;
+
+        for (size_t i = tile * PER_TILE; i < (tile + 1) * PER_TILE; i++) {
+            differs = differs || !holds(&sectors[i], kept[number - 1][i]);
+            some = some || !holds(&sectors[i], 0);
+        }
+        n += differs && some;
+    }
+    return n;
+}
+
+void model_go_back(unsigned number, uint32_t epoch)
+{
+    for (size_t i = 0; i < SECTORS; i++)
+        write_sector(i, kept[number - 1][i], true, epoch);
 }
 
 bool model_is_zero(uint64_t off, uint64_t len)

@@ -36,6 +36,17 @@ bool model_is_zero(uint64_t off, uint64_t len);
 
 /* The last epoch in which the tile is known to have changed; 0: never. */
 uint32_t model_changed(uint32_t tile);
+
+/* What each sector holds, which has been read, is kept under a number from 1 to MODEL_KEPT. */
+#define MODEL_KEPT 3
+void model_keep(unsigned number);
+/* As model_read(), of the bytes of what was kept. */
+const char *model_kept(uint64_t off, size_t len, const void *buf, unsigned number);
+/* How many tiles are known to hold something else, and not zeros alone. */
+unsigned model_differs(unsigned number);
+/* It holds that from now on. */
+void model_go_back(unsigned number, uint32_t epoch);
+
 /* Epochs begin anew: under another name, or from 1. */
 void model_forget_changes(void);
 

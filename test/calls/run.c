@@ -253,8 +253,8 @@ static bool is_use(const struct step *step)
     return step->run == step_open.run || step->run == step_take.run ||
            step->run == step_covers.run || step->run == step_image.run ||
            strcmp(step->name, "shuffle") == 0 || strcmp(step->name, "reindex") == 0 ||
-           strcmp(step->name, "create") == 0 || strcmp(step->name, "new") == 0 ||
-           strcmp(step->name, "over") == 0;
+           strcmp(step->name, "create") == 0 || strncmp(step->name, "closed", 6) == 0 ||
+           strcmp(step->name, "new") == 0 || strcmp(step->name, "over") == 0;
 }
 
 /* False: the run cannot go on. */
@@ -313,12 +313,13 @@ static void check_spoilt(struct run *run)
 
 static void play(struct run *run)
 {
+    const struct script *script = run->setting->script ? run->setting->script : &steps_all;
     const struct sys_hooks hooks = {run, before, after};
     bool on = true;
 
     sys_hook(&hooks);
-    for (unsigned i = 0; on && i < steps_n; i++)
-        on = play_step(run, &steps[i]);
+    for (unsigned i = 0; on && i < script->n; i++)
+        on = play_step(run, &script->steps[i]);
     check_spoilt(run);
     spoil_overlook(true);
     run->step = "the end";

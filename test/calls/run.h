@@ -17,12 +17,15 @@
 #include "owner/owner.h"
 #include "spoil.h"
 
+struct script;
+
 /* Under which circumstances. */
 struct setting {
     const char *name;
     const struct layout *layout;
-    bool old_kernel; /* no openat2, no RENAME_NOREPLACE, no holes to punch */
-    const char *own; /* steps that are others than in all settings before */
+    bool old_kernel;             /* no openat2, no RENAME_NOREPLACE, no holes to punch */
+    const char *own;             /* steps that are others than in all settings before */
+    const struct script *script; /* NULL: that of all layouts, which has no snapshots */
 };
 
 struct run {

@@ -20,6 +20,7 @@
 #include "model.h"
 #include "replace.h"
 #include "shuffle.h"
+#include "snap.h"
 #include "store/dir.h"
 #include "watch.h"
 
@@ -470,7 +471,7 @@ const struct step step_close = ASK(close, IMAGE);
 const struct step step_drop = ASK(drop, ARCHIVE);
 const struct step step_leave = ASK(leave, ARCHIVE);
 
-const struct step steps[] = {
+static const struct step all[] = {
     ASK(create, ARCHIVE),
     OPEN_ALL,
     QUIET(record, 0),
@@ -570,4 +571,42 @@ const struct step steps[] = {
     STEP("new", replace_new, ARCHIVE, .quiet = true, .stamp = 1),
     STEP("over", replace_over, ARCHIVE, .quiet = true, .stamp = 2),
 };
-const unsigned steps_n = ARRAY_LEN(steps);
+const struct script steps_all = {all, ARRAY_LEN(all)};
+
+#define SNAP(name_, what, stamp_) STEP(name_, snap_##what, ARCHIVE, .quiet = true, .stamp = stamp_)
+
+static const struct step snapshots[] = {
+    ASK(create, ARCHIVE),
+    OPEN_ALL,
+    WRITE(0, 8192, 1),
+    WRITE(T, T, 2),
+    WRITE(2 * T + 4096, 4096, 3),
+    WRITE(1024 * T, 4096, 4),
+    SNAP("snap make", make, 1),
+    /* Tiles that it holds: written to, cut, removed. And new ones. */
+    WRITE(4096, 8192, 5),
+    RANGE(zero, T + 4096, 4096),
+    RANGE(zero, 2 * T, T),
+    WRITE(3 * T, 512, 6),
+    RANGE(read, 0, 2 * T),
+    SNAP("snap diff", diff, 1),
+    ASK(mark, IMAGE),
+    SNAP("snap make", make, 2),
+    WRITE(T, 512, 7),
+    ASK(flush, IMAGE),
+    SNAP("snap list", list, 0),
+    SNAP("snap delete", delete, 2),
+    WRITE(1024 * T, 512, 8),
+    CLOSE_ALL,
+    /* Nobody uses it. */
+    SNAP("closed make", make, 3),
+    SNAP("closed rollback", rollback, 1),
+    OPEN_ALL,
+    RANGE(read, 0, 3 * T),
+    WRITE(0, 512, 9),
+    CLOSE_ALL,
+    SNAP("closed rollback", rollback, 3),
+    SNAP("closed delete", delete, 1),
+    SNAP("closed list", list, 0),
+};
+const struct script steps_snapshots = {snapshots, ARRAY_LEN(snapshots)};

@@ -24,8 +24,13 @@ struct step {
     int expect;     /* what it returns when nothing fails */
 };
 
-extern const struct step steps[];
-extern const unsigned steps_n;
+struct script {
+    const struct step *steps;
+    unsigned n;
+};
+
+/* What every layout is tried with, and with snapshots. */
+extern const struct script steps_all, steps_snapshots;
 
 /* The steps that begin and end the use of an archive. */
 extern const struct step step_open, step_take, step_covers, step_image, step_close, step_drop,

@@ -253,7 +253,8 @@ void watch_before(const struct sys_call *call)
     }
     if (changes || call->op == CALL_FDATASYNC)
         whole_path(call->fd, call->path, where);
-    if (changes && is_tile(where, &tile) && !is_noted(tile) && !hasty[0])
+    if (changes && kind_of(where) == KIND_TILE && is_tile(where, &tile) && !is_noted(tile) &&
+        !hasty[0])
         snprintf(hasty, sizeof(hasty), "%.*s", NAME - 1, strrchr(where, '/'));
 }
 
@@ -271,7 +272,7 @@ void watch_after(const struct sys_call *call, long result, int err)
         journal_written(call, (size_t)result);
     if (changes_file(call))
         soil_file(call->fd);
-    else if (changes_entry(call) || call->op == CALL_MKDIR)
+    else if ((changes_entry(call) && call->op != CALL_LINK) || call->op == CALL_MKDIR)
         soil_parent(call->fd, call->path);
     if (call->to_path)
         soil_parent(call->to_fd, call->to_path);
@@ -287,6 +288,14 @@ const char *watch_unsynced(void)
         if (node->kind != KIND_JOURNAL && node->kind != KIND_PRIVATE && (node->dirty || node->lost))
             return node->name;
     }
+    return NULL;
+}
+
+const char *watch_unsynced_below(const char *part)
+{
+    for (unsigned i = 0; i < nnodes; i++)
+        if ((nodes[i].dirty || nodes[i].lost) && strstr(nodes[i].name, part))
+            return nodes[i].name;
     return NULL;
 }
 

@@ -28,6 +28,8 @@ void watch_either(void);
 
 /* A file or directory that is not on disk, or NULL. */
 const char *watch_unsynced(void);
+/* Likewise, among those that .mosaicfs holds: one of whose path this is a part. */
+const char *watch_unsynced_below(const char *part);
 /* The image is no more in use: what was lost has been told. It is not on disk, still. */
 void watch_told(void);
 /* The journal as it stands, when one is begun or taken over; len 0: there is none. */

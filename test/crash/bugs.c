@@ -250,30 +250,19 @@ static size_t no_nonce(struct work *w)
 
 #define MARK "reindex" /* stands in .mosaicfs while tiles are on their way */
 
-static bool sets_mark(const struct trace_event *e)
-{
-    return e->kind == TRACE_RENAME && strcmp(e->to, MARK) == 0;
-}
-
-static bool takes_mark(const struct trace_event *e)
-{
-    return e->kind == TRACE_ENTRY && !e->target && strcmp(e->name, MARK) == 0;
-}
-
 static bool reindex_mark(const struct work *w, const struct trace_event *e)
 {
-    return event_in_reindex(w, e) && (e->kind == TRACE_ENTRY || e->kind == TRACE_RENAME) &&
-           strncmp(e->name, MARK, strlen(MARK)) == 0;
+    return event_in_reindex(w, e) && event_mark(e, MARK);
 }
 
 static bool reindex_mark_sync(const struct work *w, const struct trace_event *e)
 {
-    return event_syncs_private(w, e) && sets_mark(&e[-1]);
+    return event_syncs_private(w, e) && event_sets_mark(&e[-1], MARK);
 }
 
 static bool reindex_sync(const struct work *w, const struct trace_event *e)
 {
-    return e->kind == TRACE_SYNC_ALL && takes_mark(&e[1]);
+    return e->kind == TRACE_SYNC_ALL && event_takes_mark(&e[1], MARK);
 }
 
 /* Of what makes way: behind the mark, and before the tiles. */
@@ -281,11 +270,11 @@ static bool reindex_way_sync(const struct work *w, const struct trace_event *e)
 {
     const struct trace_event *mark = e;
 
-    if (e->kind != TRACE_SYNC_ALL || !event_in_reindex(w, e) || takes_mark(&e[1]))
+    if (e->kind != TRACE_SYNC_ALL || !event_in_reindex(w, e) || event_takes_mark(&e[1], MARK))
         return false;
-    while (mark->kind != TRACE_BEGIN && !sets_mark(mark))
+    while (mark->kind != TRACE_BEGIN && !event_sets_mark(mark, MARK))
         mark--;
-    return sets_mark(mark);
+    return event_sets_mark(mark, MARK);
 }
 
 /* Not their sync alone: what makes way is brought to disk together with them. */
@@ -300,29 +289,9 @@ static bool reindex_copy_sync(const struct work *w, const struct trace_event *e)
     return event_in_reindex(w, e) && event_syncs_new(w, e);
 }
 
-/* The event of that operation before i that gives a tile its place; i: none. */
-static size_t last_put(const struct work *w, size_t i)
-{
-    const struct trace_event *events = w->trace.events;
-
-    for (size_t k = i; events[k].kind != TRACE_BEGIN && !sets_mark(&events[k]); k--)
-        if (events[k].kind == TRACE_RENAME)
-            return k;
-    return i;
-}
-
 static size_t mark_gone_early(struct work *w)
 {
-    size_t first = SIZE_MAX;
-
-    for (size_t i = w->first; i < w->trace.nevents; i++) {
-        size_t put = takes_mark(&w->trace.events[i]) ? last_put(w, i) : i;
-
-        first = put < i && put < first ? put : first;
-        for (size_t k = i; k > put; k--)
-            event_move(w, k - 1, k);
-    }
-    return first;
+    return event_take_mark_early(w, MARK);
 }
 
 /* Nothing of the record: of how what is left is opened. */
@@ -391,6 +360,16 @@ const struct bug bugs[] = {
      NULL},
     {"no-cut", "bytes behind the end of an image that grows come to light", bugs_resize_cut, NULL},
     {"no-cut-sync", "their end is not synced before the new size is", bugs_resize_cut_sync, NULL},
+    {"no-back-mark", "tiles become those of a snapshot, and nothing forbids to mount",
+     bugs_snapshot_back_mark, NULL},
+    {"no-back-mark-sync", "they do before what forbids it is on disk", bugs_snapshot_back_mark_sync,
+     NULL},
+    {"back-mark-early", "it goes before the last of them is", NULL, bugs_snapshot_back_mark_early},
+    {"no-back-sync", "it goes before their links are on disk", bugs_snapshot_back_sync, NULL},
+    {"no-back-end-sync", "a rollback is done before its mark is gone for good",
+     bugs_snapshot_back_end_sync, NULL},
+    {"no-back-note", "tiles become those of a snapshot and are not noted", bugs_snapshot_back_notes,
+     NULL},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -186,3 +186,43 @@ size_t bugs_snapshot_name_early(struct work *w)
     }
     return first;
 }
+
+/* --- rollback --------------------------------------------------------------------------------- */
+
+#define MARK "rollback" /* stands in .mosaicfs while some tiles are those of the snapshot */
+
+static bool in_rollback(const struct work *w, const struct trace_event *e)
+{
+    return event_op(w, e) == WORK_ROLLBACK;
+}
+
+bool bugs_snapshot_back_mark(const struct work *w, const struct trace_event *e)
+{
+    return in_rollback(w, e) && event_mark(e, MARK);
+}
+
+bool bugs_snapshot_back_mark_sync(const struct work *w, const struct trace_event *e)
+{
+    return event_syncs_private(w, e) && event_sets_mark(&e[-1], MARK);
+}
+
+bool bugs_snapshot_back_sync(const struct work *w, const struct trace_event *e)
+{
+    return in_rollback(w, e) && event_syncs(e) && event_folder(w, e);
+}
+
+bool bugs_snapshot_back_end_sync(const struct work *w, const struct trace_event *e)
+{
+    return event_syncs_private(w, e) && event_takes_mark(&e[-1], MARK);
+}
+
+bool bugs_snapshot_back_notes(const struct work *w, const struct trace_event *e)
+{
+    return in_rollback(w, e) && event_below(w, e, EVENT_ARCHIVE "/" FORMAT_JOURNAL_NAME) &&
+           (e->kind == TRACE_WRITE || event_syncs(e));
+}
+
+size_t bugs_snapshot_back_mark_early(struct work *w)
+{
+    return event_take_mark_early(w, MARK);
+}

@@ -24,4 +24,12 @@ bool bugs_snapshot_gone_rename(const struct work *work, const struct trace_event
 size_t bugs_snapshot_gone_late(struct work *work);
 size_t bugs_snapshot_name_early(struct work *work);
 
+/* Of rollbacks. */
+bool bugs_snapshot_back_mark(const struct work *work, const struct trace_event *event);
+bool bugs_snapshot_back_mark_sync(const struct work *work, const struct trace_event *event);
+bool bugs_snapshot_back_sync(const struct work *work, const struct trace_event *event);
+bool bugs_snapshot_back_end_sync(const struct work *work, const struct trace_event *event);
+bool bugs_snapshot_back_notes(const struct work *work, const struct trace_event *event);
+size_t bugs_snapshot_back_mark_early(struct work *work);
+
 #endif

@@ -14,6 +14,7 @@
 #include "check_snapshots.h"
 #include "format/format.h"
 #include "journal/changes.h"
+#include "rollback.h"
 #include "shuffle.h"
 #include "store/dir.h"
 
@@ -120,6 +121,8 @@ static void bounds(const struct state *s, unsigned *begun, unsigned *flushed)
         if (work_returned(w, i, s->q) &&
             (kind == WORK_FLUSH || kind == WORK_MARK || kind == WORK_CLOSE))
             *flushed = i;
+        if (kind == WORK_ROLLBACK && work_returned(w, i, s->q))
+            *flushed = i + 1; /* what it has done itself, too */
     }
 }
 
@@ -363,7 +366,7 @@ static bool check_open(struct state *s)
 
 bool check(const struct work *work, size_t q, const char *base, char *why, size_t cap)
 {
-    const struct work_op *shuffle = shuffle_at(work, q);
+    const struct work_op *shuffle = shuffle_at(work, q), *rolled = rollback_at(work, q);
     struct state *s = calloc(1, sizeof(*s));
     bool ok;
 
@@ -372,7 +375,8 @@ bool check(const struct work *work, size_t q, const char *base, char *why, size_
     *s = (struct state){.work = work, .q = q};
     s->place = (struct check_place){.work = work, .path = s->path, .why = {why, cap}};
     snprintf(s->path, sizeof(s->path), "%s/drive.img", base);
-    ok = (!shuffle || shuffle_recover(work, shuffle, base, why, cap)) && check_untouched(s) &&
+    ok = (!shuffle || shuffle_recover(work, shuffle, base, why, cap)) &&
+         (!rolled || rollback_recover(work, rolled, base, why, cap)) && check_untouched(s) &&
          check_open(s) && check_again(s);
     changes_read_release(&s->before);
     free(s);

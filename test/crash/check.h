@@ -17,6 +17,7 @@
  * - Where tiles are being put back in their places, it cannot be opened until all
  *   of them are, nor by who began before and has waited for the lock; and the next reindex
  *   ends the work.
+ * - A rollback is as rollback.h says.
  * - The archive can be written, flushed, closed, and read back.
  * - Snapshots are as check_snapshots.h says, before that and after it.
  */

@@ -73,7 +73,7 @@ static bool private_name(const struct check_place *p, int dirfd, const char *nam
 {
     return is_or_becomes(name, "lock") || is_or_becomes(name, "spare") ||
            is_or_becomes(name, "journal") || is_or_becomes(name, "cover") ||
-           strcmp(name, "lost+found") == 0 ||
+           strcmp(name, "rollback.tmp") == 0 || strcmp(name, "lost+found") == 0 ||
            strcmp(name, strrchr(FORMAT_SNAPSHOTS, '/') + 1) == 0 ||
            check_broken(&p->why, "a strange file '.mosaicfs/%s'", name);
 }

@@ -92,3 +92,44 @@ void event_move(struct work *w, size_t from, size_t to)
         w->ops[i].end = moved(w->ops[i].end, from, to);
     }
 }
+
+bool event_mark(const struct trace_event *e, const char *mark)
+{
+    return (e->kind == TRACE_ENTRY || e->kind == TRACE_RENAME) &&
+           strncmp(e->name, mark, strlen(mark)) == 0;
+}
+
+bool event_sets_mark(const struct trace_event *e, const char *mark)
+{
+    return e->kind == TRACE_RENAME && strcmp(e->to, mark) == 0;
+}
+
+bool event_takes_mark(const struct trace_event *e, const char *mark)
+{
+    return e->kind == TRACE_ENTRY && !e->target && strcmp(e->name, mark) == 0;
+}
+
+/* The event of that operation before i that gives a tile its place; i: none. */
+static size_t last_put(const struct work *w, size_t i, const char *mark)
+{
+    const struct trace_event *events = w->trace.events;
+
+    for (size_t k = i; events[k].kind != TRACE_BEGIN && !event_sets_mark(&events[k], mark); k--)
+        if (events[k].kind == TRACE_RENAME)
+            return k;
+    return i;
+}
+
+size_t event_take_mark_early(struct work *w, const char *mark)
+{
+    size_t first = SIZE_MAX;
+
+    for (size_t i = w->first; i < w->trace.nevents; i++) {
+        size_t put = event_takes_mark(&w->trace.events[i], mark) ? last_put(w, i, mark) : i;
+
+        first = put < i && put < first ? put : first;
+        for (size_t k = i; k > put; k--)
+            event_move(w, k - 1, k);
+    }
+    return first;
+}

@@ -30,4 +30,13 @@ bool event_syncs_private(const struct work *work, const struct trace_event *even
 /* Takes event number from out and puts it in again behind event number to. */
 void event_move(struct work *work, size_t from, size_t to);
 
+/* Of the file in .mosaicfs that keeps others away while tiles are on their way, by its name: it is
+ * made, or goes; it is there from now on; it goes. */
+bool event_mark(const struct trace_event *event, const char *mark);
+bool event_sets_mark(const struct trace_event *event, const char *mark);
+bool event_takes_mark(const struct trace_event *event, const char *mark);
+
+/* A seeded bug: it goes before the last tile is in its place. As bugs_apply(). */
+size_t event_take_mark_early(struct work *work, const char *mark);
+
 #endif

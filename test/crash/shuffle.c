@@ -12,8 +12,8 @@
 #include "../random.h"
 #include "../reindex.h"
 #include "../sys/said.h"
-#include "../sys/sys.h"
 #include "format/format.h"
+#include "meanwhile.h"
 #include "ops.h"
 
 #define ARCHIVE "drive.img/"
@@ -218,56 +218,10 @@ static bool is_refused(const struct work_shuffle *s, int rc)
     return s->index_spoilt && (rc == -ENOENT || rc == -EBADMSG);
 }
 
-/* --- a mount that waits for the lock meanwhile ------------------------------ */
-
-#define MARK ARCHIVE FORMAT_REINDEX_NAME
-#define ASIDE "reindex.aside"
-
-/* The reindex that holds the lock is killed: what it has left is there from now on. */
-static int lock_is_free(void *arg, struct sys_call *call)
-{
-    const int *base = arg;
-
-    if (call->op == CALL_FLOCK && is_there(*base, ASIDE))
-        return renameat(*base, ASIDE, *base, MARK) ? errno : 0;
-    return 0;
-}
-
-/* As a mount did once: whether the archive may be used was judged without the lock. */
-static int judge_early(const char *path, struct drive *drive)
-{
-    int rc = archive_open(path, &drive->archive);
-
-    return rc ? rc : owner_take(&drive->owner, &drive->archive, "", false);
-}
-
-static int open_meanwhile(const struct work *w, const char *path, int base)
-{
-    struct sys_hooks hooks = {.arg = &base, .before = lock_is_free};
-    struct drive drive = {.maclock = MACLOCK_NONE};
-    int rc = renameat(base, MARK, base, ASIDE) ? -errno : 0;
-
-    if (rc)
-        return rc;
-    sys_hook(&hooks);
-    rc =
-        w->judges_early ? judge_early(path, &drive) : work_open_drive(w, path, DRIVE_IMAGE, &drive);
-    sys_hook(NULL);
-    if (!rc)
-        (void)drive_close(&drive);
-    return rc;
-}
-
 /* A mount that began before the mark was there gets the lock when the reindex is killed. */
-static bool waits_in_vain(const struct work *w, const struct work_shuffle *s, const char *base,
-                          const char *path)
+static bool waits_in_vain(const struct work *w, const struct work_shuffle *s, const char *base)
 {
-    int fd = open(base, O_RDONLY | O_DIRECTORY);
-    int rc = fd < 0 ? -errno : open_meanwhile(w, path, fd);
-
-    if (fd >= 0)
-        close(fd);
-    return is_refused(s, rc);
+    return is_refused(s, meanwhile_open(w, base, FORMAT_REINDEX_NAME));
 }
 
 bool shuffle_recover(const struct work *w, const struct work_op *op, const char *base, char *why,
@@ -288,7 +242,7 @@ bool shuffle_recover(const struct work *w, const struct work_op *op, const char 
         archive_close(&archive);
     if (!rc && !is_untouched(s, base))
         return true; /* all must be there */
-    if (rc == -EBUSY && !waits_in_vain(w, s, base, path)) {
+    if (rc == -EBUSY && !waits_in_vain(w, s, base)) {
         snprintf(why, cap, "what waited while a reindex was killed opens the archive");
         return false;
     }

@@ -17,6 +17,7 @@
 #include "drive/snapshot.h"
 #include "image/impl.h"
 #include "ops.h"
+#include "rollback.h"
 
 #define MEANWHILE 3 /* operations at a time, at most */
 
@@ -205,6 +206,14 @@ void snap_abandon(struct work *w)
     snprintf(from, sizeof(from), "%s/" FORMAT_SNAPSHOTS "/s%u", w->path, op);
     rc = renameat(AT_FDCWD, from, AT_FDCWD, gone) ? -errno : 0;
     ops_end_one(w, running.op, rc);
+}
+
+void snap_rollback(struct work *w)
+{
+    unsigned op;
+
+    if (choose(w, &op))
+        rollback_make(w, op);
 }
 
 /* In the order in which they are made, as far as they are not there. */

@@ -24,6 +24,9 @@ void snap_abandon(struct work *work);
 /* The command that makes one is killed once it has made a directory, or two, or three. */
 void snap_abandon_new(struct work *work);
 
+/* The archive, which is closed, is put back to one of them, if there is any. */
+void snap_rollback(struct work *work);
+
 /* How many there are. */
 unsigned snap_count(const struct work *work);
 

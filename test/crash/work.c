@@ -16,6 +16,7 @@
 #include "format/format.h"
 #include "grow.h"
 #include "ops.h"
+#include "rollback.h"
 #include "scratch.h"
 #include "shuffle.h"
 #include "snap.h"
@@ -244,7 +245,11 @@ static void snapshot_something(struct work *w)
 
 static void snapshot_closed(struct work *w)
 {
-    if (snap_count(w) < SNAPSHOTS_MAX && random_below(&w->random, 3) > 0)
+    uint64_t r = random_below(&w->random, 4);
+
+    if (r < 2)
+        snap_rollback(w);
+    else if (r == 2 && snap_count(w) < SNAPSHOTS_MAX)
         snap_make(w, NULL);
     else
         snap_delete(w, NULL);
@@ -319,6 +324,19 @@ static void do_something(struct work *w)
             shuffle(w);
         ops_open(w);
     }
+}
+
+/* What is seldom done otherwise is done once. */
+static void change_closed(struct work *w)
+{
+    ops_close(w);
+    if (w->snapshots && snap_count(w) == 0)
+        snap_make(w, NULL);
+    else if (w->snapshots)
+        snap_rollback(w);
+    if (is_shuffled(w))
+        shuffle(w);
+    ops_open(w);
 }
 
 static void do_many(struct work *w, unsigned nops)
@@ -398,6 +416,7 @@ static void interrupt(struct work *w, bool power)
     struct disk_choice choice = {DISK_TORN, w->seed};
     size_t opened = w->first, q;
     struct disk *disk, *left;
+    struct work_op *rolled;
     bool shuffled;
 
     for (unsigned i = 0; i < w->nops && opened == w->first; i++)
@@ -406,6 +425,7 @@ static void interrupt(struct work *w, bool power)
     while (shuffle_by_hand(w, q))
         q++;
     shuffled = shuffle_at(w, q) != NULL;
+    rolled = rollback_at(w, q);
     stop(w);
     disk = disk_new(&w->trace);
     while (disk_position(disk) < q)
@@ -426,6 +446,8 @@ static void interrupt(struct work *w, bool power)
     }
     if (shuffled)
         shuffle_undo(w);
+    if (rolled)
+        rollback_again(w, rolled, power);
     ops_open(w);
     w->geo = w->drive.archive.index.geometry;
     ops_look(w, power);
@@ -467,11 +489,8 @@ struct work *work_run(uint64_t seed, unsigned nops)
         snap_make(w, NULL);
     ops_open(w);
     do_many(w, twice ? nops / 2 : nops);
-    if (is_shuffled(w)) {
-        ops_close(w);
-        shuffle(w);
-        ops_open(w);
-    }
+    if (is_shuffled(w) || w->snapshots)
+        change_closed(w);
     if (twice) {
         interrupt(w, random_below(&w->random, 2));
         do_many(w, nops / 2);
@@ -510,10 +529,25 @@ bool work_returned(const struct work *w, unsigned op, size_t q)
 
 const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
 {
-    static const char *const names[] = {
-        "nothing", "create",        "use on a Mac",    "open",    "read",     "write",
-        "zero",    "allocate",      "flush",           "mark",    "close",    "shuffle",
-        "reindex", "make snapshot", "delete snapshot", "compact", "lengthen", "resize"};
+    static const char *const names[] = {"nothing",
+                                        "create",
+                                        "use on a Mac",
+                                        "open",
+                                        "read",
+                                        "write",
+                                        "zero",
+                                        "allocate",
+                                        "flush",
+                                        "mark",
+                                        "close",
+                                        "shuffle",
+                                        "reindex",
+                                        "make snapshot",
+                                        "delete snapshot",
+                                        "compact",
+                                        "lengthen",
+                                        "resize",
+                                        "roll back to snapshot"};
     const struct work_op *o = &w->ops[op];
 
     snprintf(text, cap, "operation %u: %s", op, names[o->kind]);
@@ -521,7 +555,7 @@ const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
         snprintf(text + strlen(text), cap - strlen(text),
                  " %" PRIu64 " bytes at %" PRIu64 " (tile %" PRIu64 ")", o->len, o->off,
                  o->off / WORK_TILE);
-    if (o->kind == WORK_SNAPSHOT || o->kind == WORK_UNSNAPSHOT)
+    if (o->kind == WORK_SNAPSHOT || o->kind == WORK_UNSNAPSHOT || o->kind == WORK_ROLLBACK)
         snprintf(text + strlen(text), cap - strlen(text), " s%" PRIu64,
                  o->kind == WORK_SNAPSHOT ? op : o->off);
     if (o->epoch[0])

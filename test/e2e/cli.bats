@@ -386,7 +386,7 @@ LINES
     need jq
     mosaicfs create --total 2560 -s 1K drive.img
     try 0 mosaicfs info --json drive.img
-    same fields 'archive bytes_allocated bytes_stored complete cover format layout mounted size taken tile_size tiles tiles_present uuid' \
+    same fields 'archive bytes_allocated bytes_stored complete cover format layout mounted size snapshots taken tile_size tiles tiles_present uuid' \
         "$(jq -r 'keys | join(" ")' out)"
     same archive "$T/drive.img" "$(info archive)"
     same format 2 "$(info format)"

@@ -232,7 +232,7 @@ snapshot_holds() {
     try 1 mosaicfs snapshot diff drive.img none live
     mosaicfs snapshot create drive.img one
     try 1 mosaicfs snapshot create drive.img one
-    said 'File exists'
+    said 'there is one of that name'
     try 2 mosaicfs snapshot create drive.img
     try 2 mosaicfs snapshot list drive.img one
     try 2 mosaicfs snapshot undo drive.img
