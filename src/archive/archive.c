@@ -86,6 +86,17 @@ static int refuse_reindexed(const struct archive *archive)
     return -EBUSY;
 }
 
+int archive_refuse_converted(const struct archive *archive)
+{
+    if (!is_marked(archive, FORMAT_CONVERT_NAME))
+        return 0;
+    log_error("cannot use archive '%s': 'mosaicfs convert' is making it, or was interrupted",
+              archive->path);
+    log_note("unless it is still running, run the same command again, which goes on where it "
+             "stopped, or delete the archive");
+    return -EBUSY;
+}
+
 /* Some tiles may be those of the snapshot, and others not yet. */
 static int refuse_rolled_back(const struct archive *archive)
 {
@@ -99,13 +110,20 @@ static int refuse_rolled_back(const struct archive *archive)
     return -EBUSY;
 }
 
-int archive_read_between(struct archive *archive)
+int archive_read_unfinished(struct archive *archive)
 {
     int rc = archive_index_load(archive);
 
     if (!rc)
         rc = refuse_reindexed(archive);
     return rc ? rc : detect_archive(archive);
+}
+
+int archive_read_between(struct archive *archive)
+{
+    int rc = archive_refuse_converted(archive);
+
+    return rc ? rc : archive_read_unfinished(archive);
 }
 
 int archive_read(struct archive *archive)

@@ -30,6 +30,14 @@ struct archive {
 MUST_CHECK int archive_create(const char *path, const struct index *index);
 
 /*
+ * The same, with a mark of that text, FORMAT_CONVERT_NAME, which is there before the index is:
+ * other commands refuse the archive until it is gone. path may also hold what such a call has
+ * left when it crashed.
+ */
+MUST_CHECK int archive_create_marked(const char *path, const struct index *index, const char *mark,
+                                     size_t len);
+
+/*
  * archive_open_dir() and archive_read(), for who only reads and takes no lock: all
  * may have changed by the time it is used. 0 or -errno; close with archive_close().
  */
@@ -40,13 +48,19 @@ MUST_CHECK int archive_open_dir(const char *path, struct archive *archive);
 
 /*
  * Reads the index, and what only the tiles tell; refuses an archive whose tiles a
- * reindex or a rollback has not finished putting back. Holds for as long as a lock that was
- * taken before, see drive/drive.h. 0 or -errno.
+ * reindex or a rollback has not finished putting back, or that a conversion has not finished. Holds
+ * for as long as a lock that was taken before, see drive/drive.h. 0 or -errno.
  */
 MUST_CHECK int archive_read(struct archive *archive);
 
 /* The same, also of an archive whose rollback to a snapshot was interrupted: for that one. */
 MUST_CHECK int archive_read_between(struct archive *archive);
+
+/* The same, also of one that a conversion has not finished: for that one. */
+MUST_CHECK int archive_read_unfinished(struct archive *archive);
+
+/* Says so, and what to do, if a conversion has not finished the archive: -EBUSY; else 0. */
+MUST_CHECK int archive_refuse_converted(const struct archive *archive);
 
 /*
  * Whether a directory above path, which is absolute and without links, is an archive; then

@@ -9,7 +9,10 @@
  * Info.bckup after: whoever finds an index finds a whole bundle. Empty, they do not
  * keep create from taking the directory again for a sparse bundle. Nothing goes
  * from a directory that is then refused.
+ *
+ * The mark of a conversion comes before all of it: whoever finds an index finds the mark.
  */
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,10 +37,62 @@ static const char *const unfinished[] = {
     FORMAT_BUNDLE_INDEX ".tmp",
 };
 
+/* What is written into an archive that is marked; NULL: it is not. */
+struct mark {
+    const char *text;
+    size_t len;
+};
+
+static const char mark_name[] = "convert";
+static_assert(sizeof(FORMAT_PRIVATE_DIR "/") + sizeof(mark_name) - 1 == sizeof(FORMAT_CONVERT_NAME),
+              "one name");
+
+/* Whether the private directory holds a mark, or what was to become one, and nothing else. */
+static bool holds_mark_alone(int dirfd)
+{
+    int fd = openat(dirfd, FORMAT_PRIVATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+    bool alone = dir != NULL;
+
+    while (alone && (entry = readdir(dir)))
+        alone = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
+                !strncmp(entry->d_name, mark_name, strlen(mark_name));
+    if (dir)
+        closedir(dir);
+    else if (fd >= 0)
+        close(fd);
+    return alone;
+}
+
+static void clear_mark(int dirfd)
+{
+    (void)unlinkat(dirfd, FORMAT_CONVERT_NAME, 0);
+    (void)unlinkat(dirfd, FORMAT_CONVERT_NAME ".tmp", 0);
+    (void)unlinkat(dirfd, FORMAT_PRIVATE_DIR, AT_REMOVEDIR);
+}
+
+static int set_mark(const struct archive *archive, const struct mark *mark)
+{
+    int fd;
+    int rc = archive_private(archive, true, &fd);
+
+    if (!rc) {
+        rc = io_replace(fd, mark_name, mark->text, mark->len, IO_OVER);
+        close(fd);
+    }
+    if (rc)
+        log_error("cannot write '%s/%s': %s", archive->path, FORMAT_CONVERT_NAME, strerror(-rc));
+    return rc;
+}
+
 /* Whether name is what a create of that layout leaves when it crashes. */
-static bool is_leftover(int dirfd, const struct layout *layout, const char *name)
+static bool is_leftover(int dirfd, const struct layout *layout, bool marked, const char *name)
 {
     struct stat st;
+
+    if (marked && strcmp(name, FORMAT_PRIVATE_DIR) == 0)
+        return holds_mark_alone(dirfd);
 
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW))
         return false;
@@ -67,7 +122,7 @@ static int clear_leftovers(int dirfd, const struct layout *layout)
  * Makes sure that nothing is in the directory, but for what a create of that
  * layout has left, which goes. When it is refused all stays as it is.
  */
-static int check_empty(int dirfd, const char *path, const struct layout *layout)
+static int check_empty(int dirfd, const char *path, const struct layout *layout, bool marked)
 {
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -83,7 +138,7 @@ static int check_empty(int dirfd, const char *path, const struct layout *layout)
     }
     while (!rc && (errno = 0, entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
-            !is_leftover(dirfd, layout, entry->d_name))
+            !is_leftover(dirfd, layout, marked, entry->d_name))
             rc = -ENOTEMPTY;
     if (!rc && errno) {
         rc = -errno;
@@ -140,15 +195,17 @@ static int sync_parent(int dirfd, const char *path)
 }
 
 /* Makes an archive of its directory, which is empty, or leaves it empty. */
-static int fill(const struct archive *archive)
+static int fill(const struct archive *archive, const struct mark *mark)
 {
     const struct layout *layout = archive->index.layout;
     int dirfd = archive->dirfd;
-    int rc = check_empty(dirfd, archive->path, layout);
+    int rc = check_empty(dirfd, archive->path, layout, mark != NULL);
 
     if (rc)
         return rc;
-    if (layout == &layout_bundle)
+    if (mark)
+        rc = set_mark(archive, mark);
+    if (!rc && layout == &layout_bundle)
         rc = prepare_bundle(dirfd, archive->path);
     if (!rc)
         rc = archive_index_write(archive);
@@ -159,6 +216,8 @@ static int fill(const struct archive *archive)
         if (layout->spare_index)
             unlinkat(dirfd, layout->spare_index, 0);
         (void)!clear_leftovers(dirfd, layout);
+        if (mark)
+            clear_mark(dirfd);
     }
     return rc;
 }
@@ -180,7 +239,7 @@ static int check_place(const char *path)
     return rc;
 }
 
-int archive_create(const char *path, const struct index *index)
+static int create(const char *path, const struct index *index, const struct mark *mark)
 {
     struct archive archive = {.index = *index};
     bool made = mkdir(path, ARCHIVE_MODE) == 0;
@@ -209,9 +268,19 @@ int archive_create(const char *path, const struct index *index)
         log_error("'%s' is in use by another process", path);
     }
     if (!rc)
-        rc = fill(&archive);
+        rc = fill(&archive, mark);
     if (rc && made)
         rmdir(path);
     close(archive.dirfd);
     return rc;
+}
+
+int archive_create(const char *path, const struct index *index)
+{
+    return create(path, index, NULL);
+}
+
+int archive_create_marked(const char *path, const struct index *index, const char *mark, size_t len)
+{
+    return create(path, index, &(struct mark){mark, len});
 }

@@ -16,4 +16,10 @@
  */
 MUST_CHECK int copy_range(int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len);
 
+/*
+ * The len bytes, which from has, become those of to by sharing their blocks. 0; -EOPNOTSUPP where
+ * the file system cannot, be it for these offsets: then nothing was done; else -errno. Any thread.
+ */
+MUST_CHECK int copy_share(int from, uint64_t from_off, int to, uint64_t to_off, uint64_t len);
+
 #endif

@@ -167,6 +167,20 @@ int hash_check_pair(const void *first, size_t first_len, const void *second, siz
 }
 
 /* Up to 256 bytes come whole (random(7)); a signal can still interrupt the wait at boot. */
+int hash_keyed(const unsigned char key[HASH_KEY], const void *buf, size_t len,
+               unsigned char out[HASH_KEYED])
+{
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "POLY1305", NULL);
+    EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+    size_t got;
+    bool ok = ctx && EVP_MAC_init(ctx, key, HASH_KEY, NULL) && EVP_MAC_update(ctx, buf, len) &&
+              EVP_MAC_final(ctx, out, &got, HASH_KEYED);
+
+    EVP_MAC_CTX_free(ctx);
+    EVP_MAC_free(mac);
+    return ok ? 0 : -ENOMEM;
+}
+
 int hash_random(void *buf, size_t len)
 {
     ssize_t n;

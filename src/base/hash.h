@@ -48,6 +48,18 @@ MUST_CHECK int hash_check(const void *buf, size_t len, unsigned char check[HASH_
 MUST_CHECK int hash_check_pair(const void *first, size_t first_len, const void *second,
                                size_t second_len, unsigned char check[HASH_CHECK]);
 
+#define HASH_KEY 32
+#define HASH_KEYED 16
+
+/*
+ * Poly1305 (RFC 8439 section 2.5) of buf under a key of random bytes. Other bytes of up to 1 MiB
+ * have another one, but for one in 2^86, whoever made them, as long as key and results stay in
+ * memory: for comparing bytes that were seen by this process alone. Five times as fast as SHA-256.
+ * 0 or -ENOMEM. Any thread.
+ */
+MUST_CHECK int hash_keyed(const unsigned char key[HASH_KEY], const void *buf, size_t len,
+                          unsigned char out[HASH_KEYED]);
+
 /* Unpredictable bytes, at most 256. 0 or -errno. Any thread. */
 MUST_CHECK int hash_random(void *buf, size_t len);
 

@@ -18,6 +18,7 @@ enum {
 extern const struct command cmd_changed;
 extern const struct command cmd_check;
 extern const struct command cmd_compact;
+extern const struct command cmd_convert;
 extern const struct command cmd_create;
 extern const struct command cmd_help;
 extern const struct command cmd_info;

@@ -76,6 +76,8 @@ static int open_archive(struct check *check, const char *path)
     struct served served;
     int rc = served_open(&served, path, archive_open_dir, &check->archive);
 
+    if (!rc)
+        rc = archive_refuse_converted(&check->archive);
     if (!rc && served.mount)
         check->report.left += server_replaced(served.mount, &served.server, path);
     served_release(&served);

@@ -44,20 +44,6 @@ static int remember_covers(const char *path, const struct covers_source *covers)
     return rc;
 }
 
-/* A Mac knows it by that, where it is not told otherwise. */
-static void check_name(const char *path, const struct layout *layout)
-{
-    static const char ending[] = ".sparsebundle";
-    size_t len = strlen(path);
-
-    while (len > 0 && path[len - 1] == '/')
-        len--;
-    if (layout == &layout_bundle &&
-        (len <= strlen(ending) || memcmp(path + len - strlen(ending), ending, strlen(ending)) != 0))
-        log_warn("the name of '%s' does not end in '%s': a Mac will not recognize it", path,
-                 ending);
-}
-
 /* Whatever has sectors of 4 KiB, such as a loop device that was told so. */
 static void check_sectors(uint64_t size)
 {
@@ -98,7 +84,7 @@ static int run(const struct args *args)
     struct index index = {.format = FORMAT_CURRENT};
     char size[PARSE_SIZE_TEXT], tile_size[PARSE_SIZE_TEXT];
     struct covers_source covers;
-    int rc = create_args_layout(args, &index.layout);
+    int rc = create_args_layout(args, &layout_plain, &index.layout);
 
     if (!rc)
         rc = create_args_geometry(args, index.layout, &index.geometry);
@@ -118,7 +104,7 @@ static int run(const struct args *args)
         return CLI_FAILED;
     if (covers.path[0] && remember_covers(args->operands[0], &covers))
         return CLI_FAILED;
-    check_name(args->operands[0], index.layout);
+    create_args_check_name(args->operands[0], index.layout);
     check_mode(args->operands[0]);
     check_sectors(index.geometry.size);
     check_limit(geometry_tile_len(&index.geometry, 0));

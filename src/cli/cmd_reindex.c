@@ -54,8 +54,11 @@ static int open_archive(struct reindex *re, const struct args *args)
 {
     const char *path = args->operands[0];
 
+    int rc;
+
     re->made_dir = args->noperands > 1 && mkdir(path, ARCHIVE_MODE) == 0;
-    return archive_open_dir(path, &re->work.archive);
+    rc = archive_open_dir(path, &re->work.archive);
+    return rc ? rc : archive_refuse_converted(&re->work.archive);
 }
 
 static int check_uuid(const struct args *args)

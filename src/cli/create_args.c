@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "cli/cli.h"
 #include "format/format.h"
@@ -68,10 +69,11 @@ static int by_tiles(const struct args *args, uint32_t max, uint64_t tile_size, u
     return 0;
 }
 
-int create_args_layout(const struct args *args, const struct layout **layout)
+int create_args_layout(const struct args *args, const struct layout *usual,
+                       const struct layout **layout)
 {
     bool covers = opt_given(args, "cover");
-    const char *name = covers ? layout_jpeg.name : layout_plain.name;
+    const char *name = covers ? layout_jpeg.name : usual->name;
 
     if (opt_given(args, "layout"))
         name = opt_value(args, "layout");
@@ -87,13 +89,19 @@ int create_args_layout(const struct args *args, const struct layout **layout)
     return 0;
 }
 
-/* What a Mac would not take. 0 or an exit code. */
+/* What a Mac takes. */
+static bool is_band_size(uint64_t size)
+{
+    return size >= FORMAT_BUNDLE_BAND_MIN && size <= FORMAT_BUNDLE_BAND_MAX &&
+           size % FORMAT_BUNDLE_BAND_ALIGN == 0;
+}
+
+/* 0 or an exit code. */
 static int check_band_size(const struct args *args, uint64_t size)
 {
     char text[PARSE_SIZE_TEXT];
 
-    if (size >= FORMAT_BUNDLE_BAND_MIN && size <= FORMAT_BUNDLE_BAND_MAX &&
-        size % FORMAT_BUNDLE_BAND_ALIGN == 0)
+    if (is_band_size(size))
         return 0;
     parse_size_text(size, text);
     return opt_usage_error(args->command,
@@ -108,6 +116,22 @@ static uint64_t default_tile_size(const struct layout *layout, uint64_t size)
     if (layout == &layout_bundle && size <= (uint64_t)FORMAT_BUNDLE_BAND * layout->tiles_max)
         return FORMAT_BUNDLE_BAND;
     return geometry_choose(size);
+}
+
+/* An image of size bytes in tiles of that size, as the layout has them. 0 or an exit code. */
+static int fit(const struct args *args, const struct layout *layout, uint64_t size,
+               uint64_t tile_size, struct geometry *geo)
+{
+    char tile[PARSE_SIZE_TEXT], image[PARSE_SIZE_TEXT];
+    int rc = layout == &layout_bundle ? check_band_size(args, tile_size) : 0;
+
+    if (rc || !geometry_init_max(geo, size, tile_size, layout->tiles_max))
+        return rc;
+    parse_size_text(tile_size, tile);
+    parse_size_text(size, image);
+    return opt_usage_error(
+        args->command, "tiles of %s are too small for %s: more than %" PRIu32 " would be needed",
+        tile, image, layout->tiles_max);
 }
 
 int create_args_geometry(const struct args *args, const struct layout *layout, struct geometry *geo)
@@ -130,14 +154,40 @@ int create_args_geometry(const struct args *args, const struct layout *layout, s
         return rc;
     if (by_total && !opt_given(args, "size"))
         tile_size = default_tile_size(layout, size);
-    if (layout == &layout_bundle)
-        rc = check_band_size(args, tile_size);
-    if (rc)
-        return rc;
-    if (geometry_init_max(geo, size, tile_size, layout->tiles_max))
-        return opt_usage_error(
-            args->command,
-            "tiles of %s are too small for %s: more than %" PRIu32 " would be needed",
-            opt_value(args, "size"), opt_value(args, "total"), layout->tiles_max);
-    return 0;
+    return fit(args, layout, size, tile_size, geo);
+}
+
+/* Whether an image of size bytes can have tiles of that size there. */
+static bool fits(const struct layout *layout, uint64_t size, uint64_t tile_size)
+{
+    struct geometry geo;
+
+    return tile_size % FORMAT_SECTOR == 0 &&
+           (layout != &layout_bundle || is_band_size(tile_size)) &&
+           geometry_init_max(&geo, size, tile_size, layout->tiles_max) == 0;
+}
+
+int create_args_fit(const struct args *args, const struct layout *layout, uint64_t size,
+                    uint64_t tile_size, struct geometry *geo)
+{
+    int rc = 0;
+
+    if (opt_given(args, "size"))
+        rc = size_option(args, "size", &tile_size);
+    else if (!tile_size || !fits(layout, size, tile_size))
+        tile_size = default_tile_size(layout, size);
+    return rc ? rc : fit(args, layout, size, tile_size, geo);
+}
+
+void create_args_check_name(const char *path, const struct layout *layout)
+{
+    static const char ending[] = ".sparsebundle";
+    size_t len = strlen(path);
+
+    while (len > 0 && path[len - 1] == '/')
+        len--;
+    if (layout == &layout_bundle &&
+        (len <= strlen(ending) || memcmp(path + len - strlen(ending), ending, strlen(ending)) != 0))
+        log_warn("the name of '%s' does not end in '%s': a Mac will not recognize it", path,
+                 ending);
 }

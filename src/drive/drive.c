@@ -87,8 +87,9 @@ static int refuse_covers(const struct archive *archive)
 
 static int read_archive(struct drive *drive, const struct drive_config *config)
 {
-    int rc =
-        config->between ? archive_read_between(&drive->archive) : archive_read(&drive->archive);
+    int rc = config->unfinished ? archive_read_unfinished(&drive->archive)
+             : config->between  ? archive_read_between(&drive->archive)
+                                : archive_read(&drive->archive);
 
     if (!rc && covers_given(config) && drive->archive.index.layout->head != LAYOUT_PICTURE)
         rc = refuse_covers(&drive->archive);
@@ -167,7 +168,9 @@ static int open_covers(struct drive *drive, const struct drive_config *config)
 
 static int open_store(struct drive *drive, const struct drive_config *config)
 {
-    struct dir_config dir = {.read_only = drive->read_only, .max_open = config->max_open};
+    struct dir_config dir = {.read_only = drive->read_only,
+                             .unlisted = config->unfinished,
+                             .max_open = config->max_open};
     int rc = open_covers(drive, config);
 
     dir.covers = drive->covers;

@@ -31,6 +31,7 @@ struct drive_config {
     bool read_only;
     bool between;                       /* a rollback that was interrupted goes on */
     bool accept;                        /* a copy that does not belong together is used as it is */
+    bool unfinished;                    /* that of a conversion does: it has the mark of one */
     bool yield;                         /* what a Mac uses is opened read-only, not refused */
     unsigned max_open;                  /* tiles open at once, at least DIR_OPEN_MIN */
     const struct covers_source *covers; /* of new tiles; NULL or path "": as remembered */

@@ -18,6 +18,7 @@
 #define FORMAT_COVER_NAME ".mosaicfs/cover"
 #define FORMAT_REINDEX_NAME ".mosaicfs/reindex"   /* tiles are on their way to their places */
 #define FORMAT_ROLLBACK_NAME ".mosaicfs/rollback" /* some tiles are those of a snapshot */
+#define FORMAT_CONVERT_NAME ".mosaicfs/convert"   /* the archive is still being made */
 #define FORMAT_SNAPSHOTS ".mosaicfs/snapshots"
 #define FORMAT_SNAPSHOT_NAME 100     /* bytes of a snapshot's name, at most */
 #define FORMAT_SNAPSHOT_LIVE "live"  /* the archive itself, where a snapshot is named: none */

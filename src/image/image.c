@@ -223,8 +223,7 @@ int image_lend(struct image *img, uint64_t off, size_t len, store_use *use, void
     return rc == -ENOENT ? -EAGAIN : rc;
 }
 
-/* Makes sure the tile exists. *made tells whether it had to be made. Stripe held exclusively. */
-static int ensure(struct image *img, uint32_t tile, bool *made)
+int image_ensure(struct image *img, uint32_t tile, bool *made)
 {
     int rc = store_create(img->store, tile);
 
@@ -266,7 +265,7 @@ static int write_new(struct image *img, const struct geometry_piece *piece, cons
     rwlock_exclusive(lock);
     rc = image_note(img, piece->tile);
     if (!rc)
-        rc = ensure(img, piece->tile, &made);
+        rc = image_ensure(img, piece->tile, &made);
     if (!rc) {
         rc = store_write(img->store, piece->tile, piece->off, buf, piece->len);
         image_touched(img, piece->tile);
@@ -332,7 +331,7 @@ static int allocate_piece(struct image *img, const struct geometry_piece *piece,
     if (rc == -ENOENT) {
         rc = image_absent(img, piece->tile);
         if (!rc)
-            rc = ensure(img, piece->tile, &made);
+            rc = image_ensure(img, piece->tile, &made);
         if (!rc)
             rc = store_allocate(img->store, piece->tile, piece->off, piece->len);
     } else if (!rc) {

@@ -54,6 +54,22 @@ MUST_CHECK int image_read(struct image *img, uint64_t off, void *buf, size_t len
 MUST_CHECK int image_lend(struct image *img, uint64_t off, size_t len, store_use *use, void *arg);
 
 /*
+ * Calls use with each part of the range that lies in a tile's file, in ascending order, until it
+ * fails; parts that lie in no tile are left out. Nothing else changes or removes the tile
+ * meanwhile but writes to it. use must not come back to this image. 0; what use returned; -EINVAL
+ * as image_read(); -EOPNOTSUPP when tiles are no files; else -errno.
+ */
+MUST_CHECK int image_clone_lend(struct image *img, uint64_t off, uint64_t len, store_use_file *use,
+                                void *arg);
+
+/*
+ * The range becomes what the file fd, which is no tile of this image, has at fd_off: their blocks
+ * are shared. -EOPNOTSUPP where that is not possible, be it for these offsets: it may be written
+ * then. Else as image_write(); after an error any part may have been done.
+ */
+MUST_CHECK int image_clone(struct image *img, uint64_t off, uint64_t len, int fd, uint64_t fd_off);
+
+/*
  * Writes all of buf. -ENOSPC when it goes past the end; -EROFS when read-only
  * or after a failed flush; else -errno of the store, and then any part of
  * the range may have been written.
@@ -81,6 +97,13 @@ MUST_CHECK int image_allocate(struct image *img, uint64_t off, uint64_t len);
  * end, or no data after off.
  */
 MUST_CHECK int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *found);
+
+/*
+ * The first data at or after off: [*data, *end) lies in one tile. trust: what is told of holes in
+ * it is believed, else all of a tile is data. -ENXIO: there is none. Else 0 or -errno.
+ */
+MUST_CHECK int image_seek_extent(struct image *img, uint64_t off, bool trust, uint64_t *data,
+                                 uint64_t *end);
 
 /*
  * Everything written by calls that returned before this one began is on stable

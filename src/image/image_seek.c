@@ -62,3 +62,36 @@ int image_seek(struct image *img, uint64_t off, enum store_seek what, uint64_t *
     *found = geo->size;
     return 0;
 }
+
+/* Of tiles alone. */
+static int whole_extent(struct image *img, uint64_t off, uint64_t *data, uint64_t *end)
+{
+    const struct geometry *geo = image_geometry(img);
+    uint32_t tile;
+    int rc = off < geo->size ? 0 : -ENXIO;
+
+    if (!rc)
+        rc = image_next(img, (uint32_t)(off / geo->tile_size), geo->ntiles, &tile);
+    if (!rc && tile == geo->ntiles)
+        rc = -ENXIO;
+    if (rc)
+        return rc;
+    *data = tile * geo->tile_size > off ? tile * geo->tile_size : off;
+    *end = tile * geo->tile_size + geometry_tile_len(geo, tile);
+    return 0;
+}
+
+int image_seek_extent(struct image *img, uint64_t off, bool trust, uint64_t *data, uint64_t *end)
+{
+    const struct geometry *geo = image_geometry(img);
+    uint64_t hole;
+    uint32_t tile;
+    int rc = trust ? image_seek(img, off, STORE_DATA, data) : whole_extent(img, off, data, end);
+
+    if (rc || !trust)
+        return rc;
+    tile = (uint32_t)(*data / geo->tile_size);
+    rc = image_seek_tile(img, geo, tile, *data % geo->tile_size, STORE_HOLE, &hole);
+    *end = tile * geo->tile_size + hole;
+    return rc;
+}

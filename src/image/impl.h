@@ -136,6 +136,9 @@ MUST_CHECK int image_zero_locked(struct image *img, const struct geometry_piece 
 /* 0 or -EROFS. */
 MUST_CHECK int image_writable(const struct image *img);
 
+/* Makes sure the tile exists. *made: it had to be made. Caller holds its stripe exclusively. */
+MUST_CHECK int image_ensure(struct image *img, uint32_t tile, bool *made);
+
 /* Before any change of the tile. Caller holds its stripe. */
 MUST_CHECK int image_note(struct image *img, uint32_t tile);
 

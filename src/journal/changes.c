@@ -191,14 +191,13 @@ int changes_note(struct changes *changes, const uint32_t *tiles, size_t n)
     return rc;
 }
 
-int changes_open(const struct archive *archive, struct changes **out) NO_THREAD_SAFETY
+int changes_open_none(const struct archive *archive, struct changes **out) NO_THREAD_SAFETY
 {
     struct changes *changes = calloc(1, sizeof(*changes));
-    int rc = changes ? 0 : -ENOMEM;
     struct timespec now;
 
-    if (rc)
-        return changes_file_complain(archive, "open", rc);
+    if (!changes)
+        return changes_file_complain(archive, "open", -ENOMEM);
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     changes->archive = archive;
     changes->watched = now.tv_sec;
@@ -210,7 +209,22 @@ int changes_open(const struct archive *archive, struct changes **out) NO_THREAD_
     mutex_init(&changes->telling);
     lock_must(pthread_cond_init(&changes->ended, NULL));
     changes->cells = reserve_new(archive->index.layout->tiles_max, sizeof(*changes->cells));
-    rc = changes->cells ? changes_start(changes) : changes_file_complain(archive, "open", -ENOMEM);
+    if (!changes->cells) {
+        changes_close(changes);
+        return changes_file_complain(archive, "open", -ENOMEM);
+    }
+    *out = changes;
+    return 0;
+}
+
+int changes_open(const struct archive *archive, struct changes **out)
+{
+    struct changes *changes;
+    int rc = changes_open_none(archive, &changes);
+
+    if (rc)
+        return rc;
+    rc = changes_start(changes);
     if (rc)
         changes_close(changes);
     else

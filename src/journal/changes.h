@@ -26,6 +26,10 @@ struct changes;
  * or -errno, logged.
  */
 MUST_CHECK int changes_open(const struct archive *archive, struct changes **out);
+
+/* As if there were none, and none could be made: whoever opens it next begins one. */
+MUST_CHECK int changes_open_none(const struct archive *archive, struct changes **out);
+
 /* NULL is fine. */
 void changes_close(struct changes *changes);
 

@@ -50,45 +50,6 @@
 
 #define BLOCK 4096 /* what overlapping writes must not tear */
 
-/* Whether the file may be written. */
-static int check_writable(struct dir *dir, struct fdcache_file *file)
-{
-    int rc = atomic_load(&file->write_error);
-
-    if (rc == -EMLINK)
-        rc = dir_snapshot_free(dir, file);
-    else if (rc)
-        rc = dir_file_complain(dir, "write", file->tile, rc);
-    /* Each time: what we know of its size is not what somebody else has made of it. */
-    return rc ? rc : dir_file_whole(dir, file);
-}
-
-/* Whatever stood in the way of writing may be gone by now. */
-static bool is_out_of_date(const struct dir *dir, const struct fdcache_file *file)
-{
-    int error = atomic_load(&file->write_error);
-
-    return error && (error != -EMLINK || !dir_file_named(dir, file));
-}
-
-int dir_writable(struct dir *dir, uint32_t tile, struct fdcache_file **file)
-{
-    int rc = fdcache_get(dir->cache, tile, true, file);
-
-    if (!rc && is_out_of_date(dir, *file)) {
-        fdcache_drop(dir->cache, *file);
-        rc = fdcache_get(dir->cache, tile, true, file);
-    }
-    if (rc == -ESTALE)
-        return dir_file_replaced(dir, tile);
-    if (!rc) {
-        rc = check_writable(dir, *file);
-        if (rc)
-            fdcache_put(dir->cache, *file);
-    }
-    return rc;
-}
-
 static int dir_read(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t len)
 {
     struct dir *dir = dir_of(st);
@@ -160,7 +121,7 @@ static int dir_write(struct store *st, uint32_t tile, uint64_t off, const void *
 {
     struct dir *dir = dir_of(st);
     struct fdcache_file *file;
-    int rc = dir_writable(dir, tile, &file);
+    int rc = dir_file_writable(dir, tile, &file);
 
     if (rc)
         return rc;
@@ -240,7 +201,7 @@ static int dir_zero(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
     struct dir *dir = dir_of(st);
     struct fdcache_file *file;
     uint64_t size, start;
-    int rc = dir_writable(dir, tile, &file);
+    int rc = dir_file_writable(dir, tile, &file);
 
     if (rc)
         return rc;
@@ -266,7 +227,7 @@ static int dir_allocate(struct store *st, uint32_t tile, uint64_t off, uint64_t 
 {
     struct dir *dir = dir_of(st);
     struct fdcache_file *file;
-    int rc = dir_writable(dir, tile, &file);
+    int rc = dir_file_writable(dir, tile, &file);
 
     if (rc)
         return rc;
@@ -398,12 +359,14 @@ static const struct store_ops dir_ops = {
     .name = "dir",
     .read = dir_read,
     .lend = dir_lend,
+    .lend_file = dir_clone_lend,
     .write = dir_write,
     .create = dir_create,
     .remove = dir_remove,
     .unshare = dir_snapshot_unshare,
     .zero = dir_zero,
     .allocate = dir_allocate,
+    .clone = dir_clone,
     .seek = dir_seek,
     .stat = dir_stat,
     .blocks = dir_blocks,
@@ -491,7 +454,8 @@ int dir_open(struct archive *archive, const struct dir_config *config, struct st
     if (!rc && !config->read_only)
         rc = bandmap_open(&dir->bandmap, archive);
     if (!rc && !config->read_only)
-        rc = changes_open(archive, &dir->changes);
+        rc = config->unlisted ? changes_open_none(archive, &dir->changes)
+                              : changes_open(archive, &dir->changes);
     if (!rc) {
         *out = &dir->store;
         return 0;

@@ -14,6 +14,7 @@ struct covers;
 
 struct dir_config {
     bool read_only;
+    bool unlisted;         /* the archive is still being made: no list of changed tiles yet */
     unsigned max_open;     /* descriptors held open, at least DIR_OPEN_MIN */
     struct covers *covers; /* for new tiles behind pictures, or NULL: as covers_make() then does */
 };

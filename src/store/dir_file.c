@@ -292,6 +292,45 @@ int dir_file_replace(struct dir *dir, struct fdcache_file *file, const void *hea
     return rc;
 }
 
+/* Whether the file may be written. */
+static int check_writable(struct dir *dir, struct fdcache_file *file)
+{
+    int rc = atomic_load(&file->write_error);
+
+    if (rc == -EMLINK)
+        rc = dir_snapshot_free(dir, file);
+    else if (rc)
+        rc = dir_file_complain(dir, "write", file->tile, rc);
+    /* Each time: what we know of its size is not what somebody else has made of it. */
+    return rc ? rc : dir_file_whole(dir, file);
+}
+
+/* Whatever stood in the way of writing may be gone by now. */
+static bool is_out_of_date(const struct dir *dir, const struct fdcache_file *file)
+{
+    int error = atomic_load(&file->write_error);
+
+    return error && (error != -EMLINK || !dir_file_named(dir, file));
+}
+
+int dir_file_writable(struct dir *dir, uint32_t tile, struct fdcache_file **file)
+{
+    int rc = fdcache_get(dir->cache, tile, true, file);
+
+    if (!rc && is_out_of_date(dir, *file)) {
+        fdcache_drop(dir->cache, *file);
+        rc = fdcache_get(dir->cache, tile, true, file);
+    }
+    if (rc == -ESTALE)
+        return dir_file_replaced(dir, tile);
+    if (!rc) {
+        rc = check_writable(dir, *file);
+        if (rc)
+            fdcache_put(dir->cache, *file);
+    }
+    return rc;
+}
+
 struct making {
     int folder;
     const char *name;

@@ -79,8 +79,10 @@ MUST_CHECK int dir_resize_tile(struct store *st, uint32_t tile, const struct geo
 MUST_CHECK int dir_resize_begin(struct store *st, const struct geometry *to);
 void dir_resize(struct store *st, const struct geometry *to);
 
-/* The tile's file, to be written; fdcache_put() it. As fdcache_get(), logged; -EMLINK is not. */
-MUST_CHECK int dir_writable(struct dir *dir, uint32_t tile, struct fdcache_file **file);
+MUST_CHECK int dir_clone_lend(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
+                              store_use_file *use, void *arg);
+MUST_CHECK int dir_clone(struct store *st, uint32_t tile, uint64_t off, uint64_t len, int fd,
+                         uint64_t fd_off);
 
 MUST_CHECK int dir_replaced(struct store *st, struct store_replaced *out);
 
@@ -160,6 +162,9 @@ MUST_CHECK int dir_file_rival(const struct dir *dir, uint32_t tile);
 
 /* Whether the tile's name is that of the open file. */
 bool dir_file_named(const struct dir *dir, const struct fdcache_file *file);
+
+/* The tile's file, to be written; put back by the caller. 0 or -errno, as write of the store. */
+MUST_CHECK int dir_file_writable(struct dir *dir, uint32_t tile, struct fdcache_file **file);
 
 /* The operations of struct fdcache_ops; arg is a struct dir. */
 MUST_CHECK int dir_file_open(void *arg, struct fdcache_file *file);

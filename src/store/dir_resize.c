@@ -102,7 +102,7 @@ static int fit(struct dir *dir, uint32_t tile, struct fitting *fitting, const st
     int rc = store_note(&dir->store, &tile, 1);
 
     if (!rc)
-        rc = dir_writable(dir, tile, &file);
+        rc = dir_file_writable(dir, tile, &file);
     if (rc)
         return rc;
     if (fitting->cut || fitting->want)

@@ -120,6 +120,22 @@ static int fault_lend(struct store *st, uint32_t tile, uint64_t off, size_t len,
     return rc ? rc : store_lend(below(st), tile, off, len, use, arg);
 }
 
+static int fault_lend_file(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
+                           store_use_file *use, void *arg)
+{
+    int rc = verdict(st, FAULT_LEND);
+
+    return rc ? rc : store_lend_file(below(st), tile, off, len, use, arg);
+}
+
+static int fault_clone(struct store *st, uint32_t tile, uint64_t off, uint64_t len, int fd,
+                       uint64_t fd_off)
+{
+    int rc = verdict(st, FAULT_WRITE);
+
+    return rc ? rc : store_clone(below(st), tile, off, len, fd, fd_off);
+}
+
 static int fault_write(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len)
 {
     int rc = verdict(st, FAULT_WRITE);
@@ -293,11 +309,13 @@ static const struct store_ops fault_ops = {
     .name = "fault",
     .read = fault_read,
     .lend = fault_lend,
+    .lend_file = fault_lend_file,
     .write = fault_write,
     .create = fault_create,
     .remove = fault_remove,
     .zero = fault_zero,
     .allocate = fault_allocate,
+    .clone = fault_clone,
     .seek = fault_seek,
     .stat = fault_stat,
     .blocks = fault_blocks,

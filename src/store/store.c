@@ -52,6 +52,21 @@ int store_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, store_
     return st->ops->lend ? checked(st->ops->lend(st, tile, off, len, use, arg)) : -EAGAIN;
 }
 
+int store_lend_file(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
+                    store_use_file *use, void *arg)
+{
+    check_range(st, tile, off, len);
+    return st->ops->lend_file ? checked(st->ops->lend_file(st, tile, off, len, use, arg))
+                              : -EOPNOTSUPP;
+}
+
+int store_clone(struct store *st, uint32_t tile, uint64_t off, uint64_t len, int fd,
+                uint64_t fd_off)
+{
+    check_range(st, tile, off, len);
+    return st->ops->clone ? checked(st->ops->clone(st, tile, off, len, fd, fd_off)) : -EOPNOTSUPP;
+}
+
 int store_write(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len)
 {
     check_range(st, tile, off, len);

@@ -15,12 +15,12 @@
  *   flush it is not logged, who answers them tells it.
  * - Bytes of a present tile that were never written read as zeros.
  * - Callers may run read, lend, write, stat, seek and flush of one tile at the same
- *   time. create, remove, zero and allocate of a tile exclude everything else
+ *   time. create, remove, zero, allocate and clone of a tile exclude everything else
  *   on that tile except flush_start and flush; image/ sees to it with its stripes. Anything may
  *   run at the same time on different tiles.
- * - Before create, write, remove, zero or allocate of a tile, its caller has
+ * - Before create, write, remove, zero, allocate or clone of a tile, its caller has
  *   noted it in the running epoch.
- * - write, zero and allocate of a tile that a snapshot holds are -EMLINK: nothing is
+ * - write, zero, allocate and clone of a tile that a snapshot holds are -EMLINK: nothing is
  *   done, nothing logged, and unshare makes it possible. unshare excludes what create does.
  * - Two writes of one tile that overlap may run at the same time. Each aligned
  *   4 KiB block then holds one or the other, never a mixture.
@@ -66,6 +66,12 @@ struct store_replaced {
  */
 typedef int store_use(void *arg, const void *bytes, size_t len);
 
+/*
+ * Does something with a range of an open file, such as a tile's, which is lent to it and stays
+ * as long as that: 0 or -errno.
+ */
+typedef int store_use_file(void *arg, int fd, uint64_t off, uint64_t len);
+
 /* Where each() has met a tile: lets stat find it there at once. Ends with the call of fn. */
 struct store_place;
 
@@ -89,6 +95,12 @@ struct store_ops {
      */
     int (*lend)(struct store *st, uint32_t tile, uint64_t off, size_t len, store_use *use,
                 void *arg);
+    /*
+     * Lends use the file that holds the range, and calls it once: returns what use does. NULL:
+     * tiles are no files.
+     */
+    int (*lend_file)(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
+                     store_use_file *use, void *arg);
     /* Writes all of buf, in place. -ENOENT when absent: never creates. */
     int (*write)(struct store *st, uint32_t tile, uint64_t off, const void *buf, size_t len);
     /* Makes an absent tile that reads as zeros. -EEXIST when it is there. */
@@ -112,6 +124,12 @@ struct store_ops {
      * tile's data.
      */
     int (*allocate)(struct store *st, uint32_t tile, uint64_t off, uint64_t len);
+    /*
+     * The range becomes what file fd has at fd_off, which has all of it: by sharing its blocks,
+     * not by copying. -EOPNOTSUPP where that cannot be, and nothing is done or logged; NULL: never.
+     */
+    int (*clone)(struct store *st, uint32_t tile, uint64_t off, uint64_t len, int fd,
+                 uint64_t fd_off);
     /*
      * *found is the first offset >= off that is data (or a hole), or the tile's
      * length when there is none.
@@ -247,8 +265,12 @@ static inline const struct geometry *store_geometry(const struct store *st)
 MUST_CHECK int store_read(struct store *st, uint32_t tile, uint64_t off, void *buf, size_t len);
 MUST_CHECK int store_lend(struct store *st, uint32_t tile, uint64_t off, size_t len, store_use *use,
                           void *arg);
+MUST_CHECK int store_lend_file(struct store *st, uint32_t tile, uint64_t off, uint64_t len,
+                               store_use_file *use, void *arg);
 MUST_CHECK int store_write(struct store *st, uint32_t tile, uint64_t off, const void *buf,
                            size_t len);
+MUST_CHECK int store_clone(struct store *st, uint32_t tile, uint64_t off, uint64_t len, int fd,
+                           uint64_t fd_off);
 MUST_CHECK int store_create(struct store *st, uint32_t tile);
 MUST_CHECK int store_remove(struct store *st, uint32_t tile);
 MUST_CHECK int store_unshare(struct store *st, uint32_t tile);

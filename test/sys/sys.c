@@ -93,6 +93,7 @@ int __real_fstatvfs64(int fd, struct statvfs *st);
 int __real_fsync(int fd);
 int __real_ftruncate64(int fd, off_t len);
 ssize_t __real_getdents64(int fd, void *buf, size_t len);
+int __real_ioctl(int fd, unsigned long request, void *arg);
 int __real_linkat(int dirfd, const char *path, int to_fd, const char *to_path, int flags);
 off_t __real_lseek64(int fd, off_t off, int whence);
 int __real_mkdir(const char *path, mode_t mode);
@@ -119,6 +120,7 @@ int __wrap_closedir(DIR *dir);
 ssize_t __wrap_copy_file_range(int from, off_t *from_off, int to, off_t *to_off, size_t len,
                                unsigned flags);
 int __wrap_faccessat(int dirfd, const char *path, int mode, int flags);
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
 int __wrap_fallocate(int fd, int mode, off_t off, off_t len);
 int __wrap_fallocate64(int fd, int mode, off_t off, off_t len)
     __attribute__((alias("__wrap_fallocate")));
@@ -199,6 +201,15 @@ ssize_t __wrap_copy_file_range(int from, off_t *from_off, int to, off_t *to_off,
 {
     if (paused || !atomic_load(&armed))
         return __real_copy_file_range(from, from_off, to, to_off, len, flags);
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+/* The same: the one call that the program makes of it shares blocks. */
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+    if (paused || !atomic_load(&armed))
+        return __real_ioctl(fd, request, arg);
     errno = EOPNOTSUPP;
     return -1;
 }

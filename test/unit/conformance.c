@@ -2,6 +2,7 @@
 #include "conformance.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -541,6 +542,54 @@ static void allocate_changes_no_byte(void **state)
     free(want);
 }
 
+/* Reads of the file what the store would read of the tile. */
+static int look_into(void *arg, int fd, uint64_t off, uint64_t len)
+{
+    unsigned char *got = arg;
+
+    return pread(fd, got, len, (off_t)off) < 0 ? -errno : 0;
+}
+
+static void the_file_of_a_tile_is_lent(void **state)
+{
+    unsigned char got[512] = {0}, want[512];
+    struct store *st = *state;
+    int rc = store_lend_file(st, 5, 0, sizeof(got), look_into, got);
+
+    if (rc == -EOPNOTSUPP) /* no files */
+        return;
+    assert_int_equal(rc, -ENOENT);
+    assert_int_equal(store_create(st, 5), 0);
+    memset(want, 'x', sizeof(want));
+    assert_int_equal(store_write(st, 5, 0, want, sizeof(want)), 0);
+    assert_int_equal(store_lend_file(st, 5, 0, sizeof(got), look_into, got), 0);
+    assert_memory_equal(got, want, sizeof(got));
+}
+
+/* Bytes are taken over from a file, or nothing changes. */
+static void clone_takes_over_or_leaves_alone(void **state)
+{
+    unsigned char got[512], want[512], other[4096];
+    struct store *st = *state;
+    int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+    int rc;
+
+    assert_true(fd >= 0);
+    memset(other, 'o', sizeof(other));
+    assert_int_equal(pwrite(fd, other, sizeof(other), 0), sizeof(other));
+    assert_int_equal(store_create(st, 5), 0);
+    memset(want, 'x', sizeof(want));
+    assert_int_equal(store_write(st, 5, 0, want, sizeof(want)), 0);
+    rc = store_clone(st, 5, 0, sizeof(want), fd, 0);
+    if (rc == 0)
+        memset(want, 'o', sizeof(want));
+    else
+        assert_int_equal(rc, -EOPNOTSUPP);
+    assert_int_equal(store_read(st, 5, 0, got, sizeof(got)), 0);
+    assert_memory_equal(got, want, sizeof(got));
+    close(fd);
+}
+
 static void stat_tells_size_and_time(void **state)
 {
     struct store *st = *state;
@@ -755,6 +804,8 @@ static const struct CMUnitTest tests[] = {
     TEST(removed_is_absent),
     TEST(flush_of_an_absent_tile_is_fine),
     TEST(allocate_changes_no_byte),
+    TEST(the_file_of_a_tile_is_lent),
+    TEST(clone_takes_over_or_leaves_alone),
     TEST(stat_tells_size_and_time),
     TEST(zero_gives_space_back),
     TEST(space_is_plausible),

@@ -147,9 +147,28 @@ static void uuid_shapes(void **state)
     }
 }
 
+/* RFC 8439 section 2.5.2. */
+static void keyed_is_poly1305(void **state)
+{
+    static const unsigned char key[HASH_KEY] = {0x85, 0xd6, 0xbe, 0x78, 0x57, 0x55, 0x6d, 0x33,
+                                                0x7f, 0x44, 0x52, 0xfe, 0x42, 0xd5, 0x06, 0xa8,
+                                                0x01, 0x03, 0x80, 0x8a, 0xfb, 0x0d, 0xb2, 0xfd,
+                                                0x4a, 0xbf, 0xf6, 0xaf, 0x41, 0x49, 0xf5, 0x1b};
+    static const unsigned char want[HASH_KEYED] = {0xa8, 0x06, 0x1d, 0xc1, 0x30, 0x51, 0x36, 0xc6,
+                                                   0xc2, 0x2b, 0x8b, 0xaf, 0x0c, 0x01, 0x27, 0xa9};
+    static const char text[] = "Cryptographic Forum Research Group";
+    unsigned char got[HASH_KEYED];
+
+    assert_int_equal(hash_keyed(key, text, strlen(text), got), 0);
+    assert_memory_equal(got, want, sizeof(want));
+    assert_int_equal(hash_keyed(key, text, strlen(text) - 1, got), 0);
+    assert_memory_not_equal(got, want, sizeof(want));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keyed_is_poly1305),
         cmocka_unit_test(sha256_of_known_texts),
         cmocka_unit_test(sha256_piece_by_piece),
         cmocka_unit_test(sha256_of_a_million),
