@@ -15,9 +15,9 @@
 #include "front/fuse.h"
 
 const struct command *const commands[] = {
-    &cmd_create,  &cmd_mount,    &cmd_umount,   &cmd_info,    &cmd_changed,
-    &cmd_check,   &cmd_reindex,  &cmd_snapshot, &cmd_compact, &cmd_resize,
-    &cmd_convert, &cmd_manifest, &cmd_verify,   &cmd_help,    NULL,
+    &cmd_create,   &cmd_mount,   &cmd_umount,  &cmd_info,     &cmd_changed,
+    &cmd_check,    &cmd_reindex, &cmd_resize,  &cmd_snapshot, &cmd_compact,
+    &cmd_manifest, &cmd_verify,  &cmd_convert, &cmd_help,     NULL,
 };
 
 const struct command *command_find(const char *name)
