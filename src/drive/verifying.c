@@ -193,7 +193,7 @@ static int want_some(struct verifying *verifying)
         set(verifying->wanted, request->tiles[i]);
     }
     if (!request->tiles)
-        memset(verifying->wanted, 0xff, ntiles / 8 + 1);
+        memset(verifying->wanted, 0xff, verifying->archive->index.layout->tiles_max / 8 + 1);
     return 0;
 }
 
