@@ -186,6 +186,7 @@ $(BUILD)/test/$1/$1: $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/$1/*.c test/sys
 		$(BUILD)/program.a
 	$$(CC) $$(all_cflags) $$(LDFLAGS) $$(sys_wraps) $$(said_wraps) $$($1_ldflags) -o $$@ $$^ $$(all_libs)
 endef
+crash_ldflags := -Wl,--wrap=parallel_each
 # Mistakes are seeded between the modules of the program.
 calls_ldflags := $(foreach fn,io_pwrite io_pread io_fdatasync io_sync_dir io_open io_replace \
 	io_move_new tilefile_create tilefile_punch changes_note changes_read flush_wait snapshots_carry usleep,-Wl,--wrap=$(fn))

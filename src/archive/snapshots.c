@@ -90,6 +90,8 @@ int snapshots_each(int fd, snapshots_met *met, void *arg)
 
 /* --- whose a file is -------------------------------------------------------------------------- */
 
+#define TMP ".tmp" /* of link_over() */
+
 struct search {
     int fd; /* the directory of all snapshots */
     const char *path;
@@ -99,21 +101,35 @@ struct search {
     bool held;
 };
 
+/* Whether the entry is the file: 1, 0, or -errno. */
+static int is_file(const struct search *search, const char *snapshot, const char *ending)
+{
+    char path[NAME_MAX + 1 + LAYOUT_PATH + sizeof(TMP)];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/%s%s", snapshot, search->path, ending);
+    if (fstatat(search->fd, path, &st, AT_SYMLINK_NOFOLLOW))
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    return st.st_ino == search->file->st_ino && st.st_dev == search->file->st_dev;
+}
+
 static int look_into(void *arg, const char *name)
 {
     struct search *search = arg;
-    char path[NAME_MAX + 1 + LAYOUT_PATH];
-    struct stat st;
+    bool is_new = strcmp(name, FORMAT_SNAPSHOT_NEW) == 0;
+    int rc = is_file(search, name, "");
 
-    snprintf(path, sizeof(path), "%s/%s", name, search->path);
-    if (fstatat(search->fd, path, &st, AT_SYMLINK_NOFOLLOW))
-        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-    if (st.st_ino != search->file->st_ino || st.st_dev != search->file->st_dev)
-        return 0;
-    search->names++;
-    search->held = snapshots_is_name(name) || strcmp(name, FORMAT_SNAPSHOT_GONE) == 0 ||
-                   (search->with_new && strcmp(name, FORMAT_SNAPSHOT_NEW) == 0);
-    return search->held;
+    if (rc > 0) {
+        search->names++;
+        search->held = snapshots_is_name(name) || strcmp(name, FORMAT_SNAPSHOT_GONE) == 0 ||
+                       (search->with_new && is_new);
+        return search->held;
+    }
+    if (!rc && is_new) { /* a crash may have come in the middle of link_over() */
+        rc = is_file(search, name, TMP);
+        search->names += rc > 0;
+    }
+    return rc > 0 ? 0 : rc;
 }
 
 /* Until one is found that holds the file. 0 or -errno. */
@@ -199,7 +215,7 @@ static int link_over(int from, int to, const char *name)
     char tmp[NAME_MAX + 1];
     int rc = 0;
 
-    if (snprintf(tmp, sizeof(tmp), "%s.tmp", name) > NAME_MAX)
+    if (snprintf(tmp, sizeof(tmp), "%s" TMP, name) > NAME_MAX)
         return -ENAMETOOLONG;
     if (unlinkat(to, tmp, 0) && errno != ENOENT)
         rc = -errno;
@@ -267,7 +283,8 @@ static int open_folders(struct snapshots_way *way, uint32_t tile, char path[LAYO
     rc = or_absent(folders_open(way->from, tile, path, name, &way->from_fd), &way->from_fd);
     if (!rc)
         rc = or_absent(folders_open(way->to, tile, path, name, &way->to_fd), &way->to_fd);
-    if (!rc)
+    /* One that is absent may come at any moment, by others' hands. */
+    if (!rc && way->from_fd >= 0 && way->to_fd >= 0)
         way->folder = folder;
     return rc;
 }

@@ -78,6 +78,10 @@ static int look_at_tile(struct looking *looking, const struct manifest_newest *n
     if (!rc)
         rc = look_at_bytes(looking, &tile, newest->digest, fd, why);
     close(fd);
+    if (rc == -EIO) {
+        *why = "cannot be read";
+        rc = 0;
+    }
     return rc;
 }
 
@@ -123,7 +127,7 @@ static int judge(struct looking *looking, int opened, const char *why)
         return rc;
     if (!opened)
         return look(looking);
-    if (opened != -EBADMSG && opened != -ENOTSUP)
+    if (opened == -ENOMEM)
         return opened;
     belongs->why = why;
     return 0;

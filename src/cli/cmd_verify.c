@@ -116,9 +116,10 @@ static void print(const struct work *work)
                result->changed, result->changed == 1 ? "" : "s");
     if (result->n)
         printf("restore these tiles from a mirror or a backup of that time%s\n",
-               result->blind ? "; but if the drive was written to after that manifest, on another "
-                               "machine or without its journal, they may be right"
-                             : "");
+               result->blind || result->taken_over
+                   ? "; but if the drive was written to after that manifest, on another "
+                     "machine or without its journal, they may be right"
+                   : "");
 }
 
 static void add_finding(struct json_list *list, const struct layout *layout,
@@ -304,8 +305,8 @@ const struct command cmd_verify = {
     .description =
         "Reads the tiles and compares them with what 'mosaicfs manifest' wrote down.\n"
         "Prints those that are damaged, to the MiB, missing, or not in the manifest.\n"
-        "Tiles that were written to since then are counted, and not read. The drive may\n"
-        "be in use.\n"
+        "Tiles that differ because they were written to since then are only counted. The\n"
+        "drive may be in use.\n"
         "Exit status: 0 if all is as the manifest says, 3 if not, 1 if it could not be\n"
         "verified.\n",
     .opts = opts,

@@ -16,12 +16,6 @@ static uint64_t won(const struct compact *compact)
     return compact->holes + compact->tails + compact->emptied;
 }
 
-/* What came free; with --dry-run, what would if each byte of zeros did. */
-static uint64_t freed(const struct compact *compact)
-{
-    return compact->dry ? won(compact) : compact->freed;
-}
-
 /* --- for people ------------------------------------------------------------------------------- */
 
 static void print_quoted(const char *name)
@@ -47,8 +41,8 @@ static void print_won(const struct archive *archive, const struct compact *compa
     char before[PARSE_SIZE_TEXT], after[PARSE_SIZE_TEXT], less[PARSE_SIZE_TEXT];
 
     parse_size_text(compact->stored, before);
-    parse_size_text(compact->stored - freed(compact), after);
-    parse_size_text(freed(compact), less);
+    parse_size_text(compact->stored - compact_freed(compact), after);
+    parse_size_text(compact_freed(compact), less);
     printf("%s%s ", compact->dry ? "looked at" : "compacted", compact->stopped ? " part of" : "");
     print_quoted(archive->path);
     printf(": %" PRIu32 " of %" PRIu32 " tiles %schanged, %" PRIu32 " of them %sremoved\n",
@@ -202,8 +196,8 @@ int compact_report_json(const struct archive *archive, const struct compacting *
     json_add_number(json, "tiles_held", compact->held);
     json_add_number(json, "tiles_failed", compact->failed);
     json_add_number(json, "bytes_stored_before", compact->stored);
-    json_add_number(json, "bytes_stored_after", compact->stored - freed(compact));
-    json_add_number(json, "bytes_freed", freed(compact));
+    json_add_number(json, "bytes_stored_after", compact->stored - compact_freed(compact));
+    json_add_number(json, "bytes_freed", compact_freed(compact));
     json_add_number(json, "bytes_data", compact->data);
     json_add_number(json, "block_size", compact->block);
     add_won(json, compact);

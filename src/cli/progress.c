@@ -58,7 +58,7 @@ static bool due(struct progress *progress)
     return true;
 }
 
-static void draw(const char *fmt, va_list args)
+static void PRINTF(1, 0) draw(const char *fmt, va_list args)
 {
     fputc('\r', stderr);
     vfprintf(stderr, fmt, args);

@@ -283,6 +283,15 @@ int compact_snapshots(const struct archive *archive, unsigned *n)
     return compact_held_count(archive, n);
 }
 
+uint64_t compact_freed(const struct compact *compact)
+{
+    uint64_t freed = compact->freed;
+
+    if (compact->dry)
+        freed = compact->holes + compact->tails + compact->emptied;
+    return freed < compact->stored ? freed : compact->stored; /* both change meanwhile */
+}
+
 size_t compact_size(unsigned nsnapshots)
 {
     return sizeof(struct compact) + nsnapshots * sizeof(struct compact_snapshot);

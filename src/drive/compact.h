@@ -63,6 +63,12 @@ struct compact {
 
 /* How many snapshots there are, to make room for. 0 or -errno, logged. */
 MUST_CHECK int compact_snapshots(const struct archive *archive, unsigned *n);
+/*
+ * What came free, in bytes, or with compact->dry what would if each byte of zeros did; not more
+ * than was stored.
+ */
+uint64_t compact_freed(const struct compact *compact);
+
 size_t compact_size(unsigned nsnapshots);
 
 /*

@@ -230,7 +230,12 @@ int convert_archive_source(const char *path, struct convert_end **out)
     if (rc)
         return rc;
     end->conversion = (struct conversion){.source = CONVERSION_ARCHIVE, .size = end->size};
-    rc = look(&of(end)->drive.archive, &end->conversion);
+    if (of(end)->drive.belongs.why) { /* told: what is missing would be zeros for good */
+        log_error("'%s' is not converted as long as that is so", path);
+        rc = -ESTALE;
+    } else {
+        rc = look(&of(end)->drive.archive, &end->conversion);
+    }
     if (rc)
         (void)convert_close(end);
     else

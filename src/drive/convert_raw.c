@@ -336,6 +336,8 @@ static int find_place(struct raw_end *raw, const char *path)
         return complain(&raw->end, "create", rc);
     strcpy(raw->base, base);
     strcpy(stpcpy(raw->end.mark.name, base), MARK);
+    if (strlen(real) + sizeof("/.") > sizeof(real))
+        return complain(&raw->end, "create", -ENAMETOOLONG);
     strcat(real, "/."); /* the directory itself may be an archive */
     if (!archive_within(real, around))
         return 0;

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "archive/archive_index.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "format/layout.h"
 #include "journal/changes.h"
@@ -123,12 +124,17 @@ static int remember_manifest(struct drive *drive)
     if (drive->read_only || !belongs->manifest || belongs->known)
         return 0;
     rc = changes_read(&drive->archive, false, &list);
-    if (!rc && !list.unusable) {
+    /* Without a journal nobody knows what changes from now on, but that it is ours. */
+    word = (struct journal_word){0, {1, 0}, false};
+    if (!rc && !list.unusable)
         word = (struct journal_word){list.header.id, {list.header.epoch, 0}, false};
+    if (!rc)
         rc = descent_write(&drive->archive, belongs->root, &word, NULL);
-        if (rc)
-            log_error("cannot write to archive '%s': %s", drive->archive.path, strerror(-rc));
-    }
+    if (rc && !io_is_full(rc))
+        log_error("cannot write to archive '%s': %s", drive->archive.path, strerror(-rc));
+    else if (rc)
+        log_warn("cannot remember the manifest of '%s': %s", drive->archive.path, strerror(-rc));
+    rc = io_is_full(rc) ? 0 : rc; /* it is compared again at the next mount */
     changes_read_release(&list);
     return rc;
 }

@@ -8,7 +8,8 @@
  *     else digests of what is read; it is written to mosaicfs.digests.tmp
  *   3 pages, index and head of it, and mosaicfs.manifest.tmp; both are synced
  *   4 .mosaicfs/manifest names the new manifest beside the one before
- *   5 both files get their names, the digests first; the directory is synced
+ *   5 both files get their names, the digests first; the directory is synced, and the one before
+ *     is forgotten
  *
  * A crash before 5 leaves the manifest before and what a check calls temporary files, one between
  * the two renames a manifest that has no use until the next one is made, which then reads all
@@ -388,7 +389,11 @@ static int publish(struct making *making, const struct journal_word *word)
         rc = rename_tmp(making, digests_tmp, FORMAT_DIGESTS_NAME);
     if (!rc)
         rc = rename_tmp(making, text_tmp, FORMAT_MANIFEST_NAME);
-    return rc ? rc : io_fsync(making->archive->dirfd);
+    if (!rc)
+        rc = io_fsync(making->archive->dirfd);
+    if (!rc && word) /* should the one before come back, it is none of ours */
+        rc = descent_write(making->archive, making->manifest.root, word, NULL);
+    return rc;
 }
 
 static int write_files(struct making *making, const struct journal_word *word)

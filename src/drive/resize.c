@@ -276,30 +276,43 @@ static int resize_alone(const struct archive *archive, const struct resize_wish 
 
 /* --- one in use ------------------------------------------------------------------------------- */
 
-static int resize_asked(const struct archive *archive, const struct resize_wish *wish,
-                        const struct resize_writer *writer, struct resize_done *done)
+static int grow_asked(const struct archive *archive, const struct resize_wish *wish,
+                      const struct resize_writer *writer, struct resize_done *done)
 {
-    int all, rc;
+    int rc;
 
     done->before = archive->index.geometry;
     rc = find_size(archive, wish, &done->after);
     if (rc || done->after.size == done->before.size)
         return rc;
-    if (done->after.size < done->before.size) {
-        log_error("cannot shrink '%s' while it is mounted", archive->path);
-        log_note("unmount it first");
-        return -EBUSY;
-    }
-    rc = snapshot_lock(archive, &all);
+    if (done->after.size > done->before.size)
+        return writer->grow(writer->arg, done->after.size);
+    log_error("cannot shrink '%s' while it is mounted", archive->path);
+    log_note("unmount it first");
+    return -EBUSY;
+}
+
+/* Nobody makes a snapshot meanwhile: it would have the size of one moment and the tiles of another.
+ */
+static int resize_asked(const struct archive *archive, const struct resize_wish *wish,
+                        const struct resize_writer *writer, struct resize_done *done)
+{
+    struct archive grown = *archive, now = *archive;
+    int all;
+    int rc = snapshot_make_all(archive);
+
+    if (!rc)
+        rc = snapshot_lock(archive, &all);
     if (rc == -EBUSY)
-        return complain(archive, "a snapshot of it is being made or deleted", rc);
-    if (rc && rc != -ENOENT)
-        return complain(archive, strerror(-rc), rc);
+        return complain(archive,
+                        "a snapshot of it is being made or deleted, or it is being resized", rc);
     if (rc)
-        all = -1;
-    rc = writer->grow(writer->arg, done->after.size);
-    if (all >= 0)
-        close(all);
+        return complain(archive, strerror(-rc), rc);
+    rc = archive_index_load(&now); /* somebody else may have been faster */
+    grown.index.geometry = now.index.geometry;
+    if (!rc)
+        rc = grow_asked(&grown, wish, writer, done);
+    close(all);
     return rc;
 }
 

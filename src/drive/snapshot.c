@@ -49,7 +49,7 @@ int snapshot_complain(const char *what, const char *name, int rc)
     return rc;
 }
 
-static int make_all(const struct archive *archive)
+int snapshot_make_all(const struct archive *archive)
 {
     int fd;
     int rc = archive_private(archive, true, &fd);
@@ -320,13 +320,17 @@ static int make(struct making *making, const struct snapshot_writer *writer)
     return rc;
 }
 
-/* It may have grown since its index was read; while we have the lock it does not. */
+/*
+ * It may have grown since its index was read; while we have the lock it does not. Of the rest, what
+ * was read then counts: what only the tiles tell may not be told now.
+ */
 static int make_live(struct making *making, const struct snapshot_writer *writer)
 {
     const struct archive *given = making->archive;
-    struct archive archive = *given;
-    int rc = archive_index_load(&archive);
+    struct archive archive = *given, now = *given;
+    int rc = archive_index_load(&now);
 
+    archive.index.geometry = now.index.geometry;
     making->archive = &archive;
     rc = rc ? rc : make(making, writer);
     making->archive = given;
@@ -379,7 +383,7 @@ int snapshot_create(const struct archive *archive, const char *name,
     }
     if (!fs_known(archive->dirfd))
         return complain_fs(archive);
-    rc = make_all(archive);
+    rc = snapshot_make_all(archive);
     if (!rc)
         rc = snapshot_lock(archive, &making.all);
     if (rc)

@@ -10,6 +10,9 @@
 /* Logs that the snapshot cannot be what. Returns rc. */
 int snapshot_complain(const char *what, const char *name, int rc);
 
+/* Makes the directory of all snapshots, if it is not there. 0 or -errno, not logged. */
+MUST_CHECK int snapshot_make_all(const struct archive *archive);
+
 /*
  * Opens the directory of all snapshots and locks it: one is made, deleted or gone back to at a
  * time. What a crash has left there goes. 0 or -errno, not logged: -EBUSY.

@@ -138,7 +138,7 @@ static bool grows(const struct rolling *rolling)
 static int grow(struct rolling *rolling)
 {
     struct store *store = rolling->drive.store;
-    int rc = store_resize_begin(store, &rolling->snapshot.index.geometry);
+    int rc = store_resize_begin(store, &rolling->snapshot.index.geometry, true);
 
     if (!rc)
         store_resize(store);
@@ -153,11 +153,16 @@ static int shrink(const struct rolling *rolling)
     return theirs->size < archive->index.geometry.size ? archive_index_resize(archive, theirs) : 0;
 }
 
+static bool is_marked(const struct archive *archive)
+{
+    return faccessat(archive->dirfd, FORMAT_ROLLBACK_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+           errno != ENOENT;
+}
+
 /* It may have failed when the mark was there already. */
 static void note_refused(const struct archive *archive)
 {
-    if (faccessat(archive->dirfd, FORMAT_ROLLBACK_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-        errno != ENOENT)
+    if (is_marked(archive))
         log_note("the archive is refused until 'mosaicfs snapshot rollback' has been run again");
 }
 
@@ -165,7 +170,7 @@ static void note_refused(const struct archive *archive)
 static int roll(struct rolling *rolling, const char *name)
 {
     const struct archive *archive = &rolling->drive.archive;
-    bool larger = grows(rolling);
+    bool larger = grows(rolling), marked = is_marked(archive);
     int rc = check_kind(rolling); /* logged, as where there is no snapshot_complain() */
 
     if (!rc && !larger)
@@ -177,7 +182,7 @@ static int roll(struct rolling *rolling, const char *name)
         (void)snapshot_complain("roll back to", name, rc);
     if (!rc && larger) {
         rc = grow(rolling);
-        if (rc && rc != -EIO) /* it is as it was */
+        if (rc && rc != -EIO && !marked) /* it is as it was */
             return clear_mark(archive) ? -EIO : rc;
         if (!rc)
             rc = find_tiles(rolling);
@@ -186,6 +191,8 @@ static int roll(struct rolling *rolling, const char *name)
         rc = note_tiles(rolling, name);
     if (!rc)
         rc = restore_tiles(rolling);
+    if (!rc && marked) /* what was restored before it was interrupted may not be on disk */
+        rc = archive_sync_all(archive);
     if (!rc)
         rc = shrink(rolling);
     if (!rc) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The journal notes a tile before its first byte changes. So what is found is held against the
- * journal once more, as it is by then: a tile may have been written to while it was read.
+ * journal as it is when all has been read: a tile may have been written to meanwhile.
  */
 #include "drive/verifying.h"
 
@@ -37,9 +37,8 @@ struct verifying {
     void *arg;
     struct manifest_file file;
     struct descent descent;
-    struct changes_list list; /* the journal, read at the beginning */
-    unsigned char *wanted;    /* a bit for each tile that is looked at */
-    uint64_t total;           /* bytes to be read, about */
+    unsigned char *wanted; /* a bit for each tile that is looked at */
+    uint64_t total;        /* bytes to be read, about */
     uint64_t lot;
     _Atomic uint64_t done;
     _Atomic uint32_t verified;
@@ -116,16 +115,15 @@ static int verify_lines(struct verifying *verifying)
 
 /* --- which tiles changed since ---------------------------------------------------------------- */
 
-static int read_journal(struct verifying *verifying)
+static int read_descent(struct verifying *verifying)
 {
     int rc =
         descent_read(verifying->archive->dirfd, verifying->file.manifest.root, &verifying->descent);
 
     if (rc)
         return complain(verifying, rc);
-    rc = changes_read(verifying->archive, false, &verifying->list);
-    verifying->result->blind = !descent_reaches(&verifying->descent, &verifying->list);
-    return rc;
+    verifying->result->taken_over = verifying->descent.known && !verifying->descent.word.mark.nonce;
+    return 0;
 }
 
 static bool is_changed(const struct verifying *verifying, const struct changes_list *list,
@@ -135,13 +133,15 @@ static bool is_changed(const struct verifying *verifying, const struct changes_l
            descent_changed(&verifying->descent, list, tile);
 }
 
-/* Takes away what is found of tiles that have been written to meanwhile. */
-static int look_again(struct verifying *verifying)
+/* Takes away what is found of tiles that have been written to since the manifest. */
+static int excuse_changed(struct verifying *verifying)
 {
     struct verify_result *result = verifying->result;
     struct changes_list list;
     size_t kept = 0;
     int rc = changes_read(verifying->archive, false, &list);
+
+    result->blind = !descent_reaches(&verifying->descent, &list);
 
     for (size_t i = 0; !rc && i < result->n; i++) {
         if (is_changed(verifying, &list, result->findings[i].tile)) {
@@ -325,8 +325,7 @@ static int verify_tile(void *arg, unsigned thread, uint64_t n)
     char path[LAYOUT_PATH];
     int fd, rc;
 
-    if (!has(verifying->wanted, finding.tile) ||
-        is_changed(verifying, &verifying->list, finding.tile))
+    if (!has(verifying->wanted, finding.tile))
         return 0;
     verifying->archive->index.layout->tile_path(finding.tile, path);
     rc = io_open_file(verifying->archive->dirfd, path, O_RDONLY, &fd);
@@ -353,8 +352,7 @@ static int look_for_added(void *arg, uint32_t tile, int folder)
     struct verifying *verifying = arg;
     struct verify_finding finding = {.tile = tile, .kind = VERIFY_ADDED};
 
-    if (!has(verifying->wanted, tile) || is_changed(verifying, &verifying->list, tile) ||
-        manifest_file_find(&verifying->file, tile))
+    if (!has(verifying->wanted, tile) || manifest_file_find(&verifying->file, tile))
         return 0;
     return add_finding(verifying, &finding);
 }
@@ -373,7 +371,7 @@ static int find_added(struct verifying *verifying)
     return rc;
 }
 
-/* What is to be done, and which tiles are passed over. */
+/* How much there is to do. */
 static void count(struct verifying *verifying)
 {
     const struct manifest_file *file = &verifying->file;
@@ -381,11 +379,7 @@ static void count(struct verifying *verifying)
     for (uint32_t i = 0; i < file->head.tiles; i++) {
         const struct digests_entry *entry = &file->tiles[i].entry;
 
-        if (!has(verifying->wanted, entry->tile))
-            continue;
-        if (is_changed(verifying, &verifying->list, entry->tile))
-            verifying->result->changed++;
-        else
+        if (has(verifying->wanted, entry->tile))
             verifying->total += entry->length;
     }
     verifying->total = (uint64_t)((double)verifying->total * verifying->request->parts / ALL);
@@ -415,7 +409,7 @@ static int verify(struct verifying *verifying)
     if (!rc)
         rc = find_added(verifying);
     if (!rc)
-        rc = look_again(verifying);
+        rc = excuse_changed(verifying);
     if (result->n)
         qsort(result->findings, result->n, sizeof(*result->findings), compare_findings);
     result->verified = atomic_load(&verifying->verified);
@@ -436,7 +430,7 @@ int verifying_run(const struct archive *archive, const struct verify_request *re
     if (!rc)
         rc = verify_lines(&verifying);
     if (!rc)
-        rc = read_journal(&verifying);
+        rc = read_descent(&verifying);
     if (!rc)
         rc = find_wanted(&verifying);
     if (!rc)
@@ -444,7 +438,6 @@ int verifying_run(const struct archive *archive, const struct verify_request *re
     for (unsigned i = 0; i < PARALLEL_MOST; i++)
         tile_digest_release(&verifying.threads[i]);
     manifest_file_release(&verifying.file);
-    changes_read_release(&verifying.list);
     mutex_release(&verifying.mutex);
     free(verifying.wanted);
     return rc;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Verifying an archive by its manifest: which tiles hold other bytes than it says, to the MiB, and
- * which are missing or too many. A tile that was written through the drive after the manifest is
- * another one for good reason: it is counted, and not read.
+ * which are missing or too many. One that differs because it was written to through the drive after
+ * the manifest is only counted.
  *
  * Needs no lock: the archive may be in use.
  */
@@ -50,8 +50,9 @@ struct verify_result {
     struct manifest manifest;
     uint32_t verified;               /* tiles */
     uint64_t bytes;                  /* read, or known to be zeros */
-    uint32_t changed;                /* tiles that were written to after the manifest */
+    uint32_t changed;                /* tiles that differ, and were written to after the manifest */
     bool blind;                      /* the journal does not tell which those are */
+    bool taken_over;                 /* it does so only since the archive came here */
     struct verify_finding *findings; /* by tile */
     size_t n;
 };

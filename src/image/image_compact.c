@@ -258,8 +258,11 @@ static int drop_locked(struct look *look, const struct store_blocks *blocks)
     struct image *img = look->img;
     uint64_t own = (blocks->head + w->block - 1) / w->block * w->block, bytes;
     bool empty;
-    int rc = is_empty_locked(look, &empty);
+    int rc;
 
+    if (geometry_tile_len(image_geometry(img), w->tile) != w->len)
+        return 0; /* it has just grown, and may have data there */
+    rc = is_empty_locked(look, &empty);
     if (!rc && empty)
         rc = occupied(look, &bytes);
     if (rc || !empty || bytes > own + LIST)

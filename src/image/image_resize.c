@@ -75,7 +75,7 @@ static int grow(struct image *img, const struct geometry *to)
     if (!rc)
         rc = image_flush(img);
     if (!rc)
-        rc = store_resize_begin(img->store, to);
+        rc = store_resize_begin(img->store, to, false);
     if (!rc)
         take_over(img, to);
     return rc;

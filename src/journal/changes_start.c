@@ -97,6 +97,10 @@ static int go_without(struct changes *changes, int why) REQUIRES(changes->file)
 
     if (rc)
         return rc;
+    /* That of a smaller image could not be made longer: one that is begun later is for all tiles.
+     */
+    if (changes->ntiles < archive->index.geometry.ntiles)
+        changes->ntiles = archive->index.geometry.ntiles;
     log_warn("cannot begin the journal of changed tiles '%s/%s': %s", archive->path,
              FORMAT_JOURNAL_NAME, strerror(-why));
     log_note("until it is mounted with more space, every tile of the archive counts as changed");

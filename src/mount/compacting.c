@@ -78,7 +78,7 @@ bool compacting_untrimmed(const struct compacting *compacting)
     const struct compact *compact = &compacting->compact;
     uint64_t used = SLACK, stored = compact->stored;
 
-    stored -= compact->dry ? compact->holes + compact->tails + compact->emptied : compact->freed;
+    stored -= compact_freed(compact);
     for (unsigned i = 0; i < compacting->nabove; i++)
         used += compacting->above[i].used + compacting->above[i].used / 4;
     return compacting->nabove > 0 && stored > used;
@@ -125,13 +125,13 @@ static int step_asked(void *arg, struct image_compact *step)
     struct shared *shared = arg;
     struct control_compact call = {
         .flags = step->dry ? CONTROL_COMPACT_DRY : 0, .tile = step->tile, .left = step->left};
-    uint32_t ntiles = shared->archive->index.geometry.ntiles;
+    uint32_t most = shared->archive->index.layout->tiles_max; /* it may have grown */
 
     if (ioctl(shared->fd, CONTROL_COMPACT, &call))
         return complain(shared, -errno);
     /* It is a process of another version, perhaps. */
     if (call.tile < step->tile || (call.tile == step->tile && call.left == step->left) ||
-        (call.met >= ntiles && call.met != CONTROL_COMPACT_NO_TILE))
+        (call.met >= most && call.met != CONTROL_COMPACT_NO_TILE))
         return complain(shared, -EPROTO);
     tell(&call, step);
     return 0;

@@ -76,7 +76,7 @@ MUST_CHECK int dir_blocks(struct store *st, uint32_t tile, struct store_blocks *
 MUST_CHECK int dir_blocks_holes(struct store *st, uint32_t tile);
 
 MUST_CHECK int dir_resize_tile(struct store *st, uint32_t tile, const struct geometry *to);
-MUST_CHECK int dir_resize_begin(struct store *st, const struct geometry *to);
+MUST_CHECK int dir_resize_begin(struct store *st, const struct geometry *to, bool over);
 void dir_resize(struct store *st, const struct geometry *to);
 
 MUST_CHECK int dir_clone_lend(struct store *st, uint32_t tile, uint64_t off, uint64_t len,

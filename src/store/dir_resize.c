@@ -118,8 +118,12 @@ int dir_resize_tile(struct store *st, uint32_t tile, const struct geometry *to)
     struct dir *dir = dir_of(st);
     struct fdcache_file *file;
     struct fitting fitting;
-    int rc = fdcache_get(dir->cache, tile, false, &file);
+    int rc;
 
+    /* Before the first byte changes: a picture would tell a size that no archive has. */
+    if (dir->archive->index.format != FORMAT_ORIGINAL && to->size % FORMAT_SECTOR)
+        return -ERANGE;
+    rc = fdcache_get(dir->cache, tile, false, &file);
     if (rc)
         return rc;
     rc = look(dir, file, to, &fitting);
@@ -150,11 +154,36 @@ static int check_length(const struct dir *dir, const struct geometry *to)
     return -EFBIG;
 }
 
-int dir_resize_begin(struct store *st, const struct geometry *to)
+/* What an index of a smaller size has left behind its end would come to light. */
+static int check_behind(const struct dir *dir, const struct geometry *to)
+{
+    const struct geometry *now = store_geometry(&dir->store);
+    char path[LAYOUT_PATH];
+    struct folders folders;
+    uint32_t found;
+    int rc = folders_init(&folders, dir->dirfd, dir->layout, to->ntiles);
+
+    if (rc)
+        return rc;
+    rc = now->ntiles < to->ntiles ? folders_next(&folders, now->ntiles, to->ntiles, &found)
+                                  : -ENOENT;
+    folders_release(&folders);
+    if (rc)
+        return rc == -ENOENT ? 0 : rc;
+    dir->layout->tile_path(found, path);
+    log_error("cannot resize archive '%s': '%s' is behind its end, and would become a part of it",
+              dir->archive->path, path);
+    log_note("'mosaicfs check' lists such files; move them out of the archive");
+    return -EEXIST;
+}
+
+int dir_resize_begin(struct store *st, const struct geometry *to, bool over)
 {
     struct dir *dir = dir_of(st);
     int rc = check_length(dir, to);
 
+    if (!rc && !over)
+        rc = check_behind(dir, to);
     if (!rc)
         rc = changes_grow(dir->changes, to->ntiles);
     if (!rc)

@@ -244,11 +244,11 @@ static int fault_resize_tile(struct store *st, uint32_t tile, const struct geome
     return rc ? rc : store_resize_tile(below(st), tile, to);
 }
 
-static int fault_resize_begin(struct store *st, const struct geometry *to)
+static int fault_resize_begin(struct store *st, const struct geometry *to, bool over)
 {
     int rc = verdict(st, FAULT_RESIZE_BEGIN);
 
-    return rc ? rc : store_resize_begin(below(st), to);
+    return rc ? rc : store_resize_begin(below(st), to, over);
 }
 
 static void fault_resize(struct store *st, const struct geometry *to)

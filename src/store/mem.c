@@ -424,7 +424,7 @@ static int mem_resize_tile(struct store *st, uint32_t tile, const struct geometr
     return leave_alone(mem, tile, 0);
 }
 
-static int mem_resize_begin(struct store *st, const struct geometry *to)
+static int mem_resize_begin(struct store *st, const struct geometry *to, bool over)
 {
     return 0;
 }

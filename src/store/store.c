@@ -224,7 +224,7 @@ int store_resize_tile(struct store *st, uint32_t tile, const struct geometry *to
 }
 
 /* Memory first: nothing can fail once the new size is on disk. */
-int store_resize_begin(struct store *st, const struct geometry *to)
+int store_resize_begin(struct store *st, const struct geometry *to, bool over)
 {
     struct store_geometry *next;
     int rc;
@@ -236,7 +236,7 @@ int store_resize_begin(struct store *st, const struct geometry *to)
     if (!next)
         return -ENOMEM;
     *next = (struct store_geometry){*to, st->newest};
-    rc = checked(st->ops->resize_begin(st, to));
+    rc = checked(st->ops->resize_begin(st, to, over));
     if (rc)
         free(next);
     else

@@ -205,7 +205,7 @@ struct store_ops {
      * The new size is on stable storage when this returns 0; after an error the old one is, or
      * after -EIO either. Tiles may change meanwhile. NULL: the image cannot grow.
      */
-    int (*resize_begin)(struct store *st, const struct geometry *to);
+    int (*resize_begin)(struct store *st, const struct geometry *to, bool over);
     /* All that looks at the number of tiles knows the new one from now on. No tile changes. */
     void (*resize)(struct store *st, const struct geometry *to);
     /* Starts writing the tile's bytes back, without waiting. May do nothing. */
@@ -298,7 +298,7 @@ void store_links_begin(struct store *st);
 void store_links_end(struct store *st);
 MUST_CHECK int store_resize_tile(struct store *st, uint32_t tile, const struct geometry *to);
 /* After 0 comes store_resize(), or close. One caller at a time. -EOPNOTSUPP: it cannot grow. */
-MUST_CHECK int store_resize_begin(struct store *st, const struct geometry *to);
+MUST_CHECK int store_resize_begin(struct store *st, const struct geometry *to, bool over);
 void store_resize(struct store *st);
 MUST_CHECK int store_flush_start(struct store *st, uint32_t tile);
 MUST_CHECK int store_flush(struct store *st, uint32_t tile);

@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "bugs_manifest.h"
 #include "bugs_resize.h"
 #include "bugs_snapshot.h"
 #include "event.h"
@@ -369,6 +370,14 @@ const struct bug bugs[] = {
     {"no-back-end-sync", "a rollback is done before its mark is gone for good",
      bugs_snapshot_back_end_sync, NULL},
     {"no-back-note", "tiles become those of a snapshot and are not noted", bugs_snapshot_back_notes,
+     NULL},
+    {"no-manifest-sync", "a manifest gets its name before its lines are synced",
+     bugs_manifest_text_sync, NULL},
+    {"no-digests-sync", "nor are its digests", bugs_manifest_digests_sync, NULL},
+    {"no-manifest-name", "it is written before its name is synced", bugs_manifest_name_sync, NULL},
+    {"no-descent-sync", "nor is what says that the tiles descend from it",
+     bugs_manifest_descent_sync, NULL},
+    {"no-manifest-tiles", "nor are the tiles of a writer that was killed", bugs_manifest_tile_sync,
      NULL},
     {NULL, NULL, NULL, NULL},
 };

@@ -11,6 +11,7 @@
 
 #include "../random.h"
 #include "check_files.h"
+#include "check_manifest.h"
 #include "check_snapshots.h"
 #include "format/format.h"
 #include "journal/changes.h"
@@ -341,7 +342,7 @@ static bool check_untouched(struct state *s)
 
     if (!ok)
         return false;
-    ok = check_files(&s->place) && snapshots(s);
+    ok = check_files(&s->place) && snapshots(s) && check_manifest(&s->place, &s->archive, s->q);
     rc = changes_read(&s->archive, true, &s->before);
     if (ok && rc)
         ok = check_broken(&s->place.why, "the journal cannot be read: %s", strerror(-rc));

@@ -65,6 +65,7 @@ static bool root_name(const struct check_place *p, int dirfd, const char *name)
            (layout == &layout_bundle &&
             (strcmp(name, FORMAT_BUNDLE_TOKEN) == 0 || strcmp(name, FORMAT_BUNDLE_LOCK) == 0)) ||
            (layout->maps && strcmp(name, layout->maps) == 0) ||
+           is_or_becomes(name, FORMAT_MANIFEST_NAME) || is_or_becomes(name, FORMAT_DIGESTS_NAME) ||
            strcmp(name, FORMAT_PRIVATE_DIR) == 0 || is_folder(layout, name) ||
            check_broken(&p->why, "a strange file '%s'", name);
 }
@@ -73,7 +74,8 @@ static bool private_name(const struct check_place *p, int dirfd, const char *nam
 {
     return is_or_becomes(name, "lock") || is_or_becomes(name, "spare") ||
            is_or_becomes(name, "journal") || is_or_becomes(name, "cover") ||
-           strcmp(name, "rollback.tmp") == 0 || strcmp(name, "lost+found") == 0 ||
+           is_or_becomes(name, "manifest") || strcmp(name, "rollback.tmp") == 0 ||
+           strcmp(name, "lost+found") == 0 ||
            strcmp(name, strrchr(FORMAT_SNAPSHOTS, '/') + 1) == 0 ||
            check_broken(&p->why, "a strange file '.mosaicfs/%s'", name);
 }

@@ -10,6 +10,7 @@
 
 #include "../layouts.h"
 #include "../random.h"
+#include "drive/manifest_of.h"
 #include "format/format.h"
 #include "grow.h"
 #include "scratch.h"
@@ -76,7 +77,10 @@ void ops_end(struct work *w, int rc)
 
 void work_index(const struct work *w, struct index *index)
 {
-    work_must(layouts_index(w->layout, &w->geo, index) == 0, w, "no uuid");
+    struct geometry geo;
+
+    work_must(geometry_init(&geo, w->size, WORK_TILE) == 0, w, "no geometry");
+    work_must(layouts_index(w->layout, &geo, index) == 0, w, "no uuid");
 }
 
 void ops_create(struct work *w)
@@ -250,6 +254,30 @@ void ops_mark_closed(struct work *w)
     char *epoch = begin_mark(w)->epoch;
 
     ops_end(w, mark_closed(w, epoch));
+}
+
+static int go_on(void *arg, uint64_t done, uint64_t total)
+{
+    return 0;
+}
+
+static int manifest(const struct work *w)
+{
+    struct manifest_made made;
+    struct archive archive;
+    int rc = archive_open(w->path, &archive);
+
+    if (rc)
+        return rc;
+    rc = manifest_of_idle(&archive, go_on, NULL, &made);
+    archive_close(&archive);
+    return rc;
+}
+
+void ops_manifest(struct work *w)
+{
+    ops_begin(w, WORK_MANIFEST, 0, 0);
+    ops_end(w, manifest(w));
 }
 
 /* The hash of a sector that cannot be read is that of none. */

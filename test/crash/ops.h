@@ -44,6 +44,8 @@ void ops_flush(struct work *work);
 void ops_mark(struct work *work);
 /* As 'mosaicfs changed --mark' does when nothing is mounted. */
 void ops_mark_closed(struct work *work);
+/* As 'mosaicfs manifest' does when nothing is mounted. */
+void ops_manifest(struct work *work);
 /* Likewise, of tiles that are not where they belong: what can be read then is what was marked. */
 void ops_mark_shuffled(struct work *work);
 

@@ -29,8 +29,9 @@ static int read_sectors(const struct work *w, struct image *img, met_sector *met
 
     for (unsigned slot = 0; slot < WORK_SLOTS; slot++) {
         unsigned n = work_nsectors(w, slot);
-        int rc =
-            image_read(img, (uint64_t)work_tile(slot) * WORK_TILE, bytes, (size_t)n * WORK_SECTOR);
+        int rc = n ? image_read(img, (uint64_t)work_tile(slot) * WORK_TILE, bytes,
+                                (size_t)n * WORK_SECTOR)
+                   : 0; /* the image has no such tile yet */
 
         if (rc)
             return rc;

@@ -320,6 +320,8 @@ static void do_something(struct work *w)
             ops_mark_closed(w);
         if (w->snapshots && random_below(&w->random, 2))
             snapshot_closed(w);
+        if (random_below(&w->random, 2))
+            ops_manifest(w);
         if (is_shuffled(w))
             shuffle(w);
         ops_open(w);
@@ -334,6 +336,7 @@ static void change_closed(struct work *w)
         snap_make(w, NULL);
     else if (w->snapshots)
         snap_rollback(w);
+    ops_manifest(w);
     if (is_shuffled(w))
         shuffle(w);
     ops_open(w);
@@ -547,7 +550,8 @@ const char *work_text(const struct work *w, unsigned op, char *text, size_t cap)
                                         "compact",
                                         "lengthen",
                                         "resize",
-                                        "roll back to snapshot"};
+                                        "roll back to snapshot",
+                                        "manifest"};
     const struct work_op *o = &w->ops[op];
 
     snprintf(text, cap, "operation %u: %s", op, names[o->kind]);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A workload: the program's own code writes, zeroes, compacts, flushes, marks, closes and
- * opens an archive, makes and deletes snapshots and goes back to them, by chance from a seed, while
- * its changes are recorded; and what each sector of the image held after each operation. It may be
- * killed in the middle, or lose power, and go on with what is left.
+ * opens an archive, makes and deletes snapshots and goes back to them, and manifests, by chance
+ * from a seed, while its changes are recorded; and what each sector of the image held after each
+ * operation. It may be killed in the middle, or lose power, and go on with what is left.
  *
  * Few tiles are in use, chosen so that ten of them share a set of the
  * descriptor cache, which has eight places, and two folders are needed.
@@ -44,6 +44,7 @@ enum work_kind {
     WORK_LENGTHEN, /* by hand: the last tile's file gets bytes behind the end of the image */
     WORK_RESIZE,   /* off: the size that the image gets */
     WORK_ROLLBACK, /* see rollback.h */
+    WORK_MANIFEST,
 };
 
 struct work_op {

@@ -1266,7 +1266,7 @@ END
     archive
     mkdir drive.img/.stfolder drive.img/.stversions drive.img/lost+found
     : >drive.img/.stignore
-    : >drive.img/mosaicfs.manifest
+    : >drive.img/mosaicfs.future
     noted service-file
     noted reserved-name
     listing drive.img >before

@@ -757,7 +757,7 @@ static void an_image_grows(void **state)
     assert_int_equal(store_resize_tile(st, 1, &to), -ENOENT);
     assert_int_equal(store_resize_tile(st, 0, &to), 0);
     assert_int_equal(store_resize_tile(st, NTILES - 1, &to), 0);
-    assert_int_equal(store_resize_begin(st, &to), 0);
+    assert_int_equal(store_resize_begin(st, &to, false), 0);
     assert_int_equal(store_geometry(st)->size, shape.size);
     store_resize(st);
     assert_int_equal(store_geometry(st)->size, size);

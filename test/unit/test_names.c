@@ -105,7 +105,9 @@ static const struct name plain[] = {
     {NAMES_TOP, "mosaicfs (1).index", NAMES_CONFLICT, "mosaicfs.index", NUMBERED},
     {NAMES_TOP, ".syncthing.mosaicfs.index.tmp", NAMES_UNFINISHED, "mosaicfs.index", "Syncthing"},
     {NAMES_TOP, ".mosaicfs.index.aB3dE6", NAMES_UNFINISHED, "mosaicfs.index", "rsync"},
-    {NAMES_TOP, "mosaicfs.manifest", NAMES_RESERVED, "", NULL},
+    {NAMES_TOP, "mosaicfs.manifest", NAMES_OURS, "mosaicfs.manifest", NULL},
+    {NAMES_TOP, "mosaicfs.digests", NAMES_OURS, "mosaicfs.digests", NULL},
+    {NAMES_TOP, "mosaicfs.future", NAMES_RESERVED, "", NULL},
     {NAMES_TOP, "mosaicfs", NAMES_FOREIGN, "", NULL},
     /* folders, and what else lies beside them */
     {NAMES_TOP, ".mosaicfs", NAMES_OURS, ".mosaicfs", NULL},

@@ -407,7 +407,7 @@ static const struct stray strays[] = {
     {BUNDLE, "Info (1).plist", BYTES, 0, SCAN_CONFLICT, "Info.plist", true},
     {BUNDLE, "Info.bckup.tmp", BYTES, 0, SCAN_TEMPORARY, "Info.bckup", true},
     {BUNDLE, "token (1)", BYTES, 0, SCAN_CONFLICT, "token", true},
-    {BUNDLE, "mosaicfs.manifest", BYTES, 0, SCAN_RESERVED, "", false},
+    {BUNDLE, "mosaicfs.future", BYTES, 0, SCAN_RESERVED, "", false},
     {BUNDLE, "lock (1)", BYTES, 0, SCAN_CONFLICT, "lock", false},
     {BUNDLE, "mapped (1)", FOLDER, 0, SCAN_CONFLICT, "mapped", false},
     {BUNDLE, "lock", FOLDER, 0, SCAN_FOREIGN, "", true},

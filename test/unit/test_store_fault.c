@@ -99,7 +99,7 @@ static int call(struct store *st, enum fault_op op)
         to = *store_geometry(st);
         to.size += to.tile_size;
         to.ntiles++;
-        rc = store_resize_begin(st, &to);
+        rc = store_resize_begin(st, &to, false);
         if (!rc)
             store_resize(st);
         return rc;
