@@ -116,9 +116,9 @@ finds() {
     fallocate --punch-hole --offset $((3 * MiB)) --length $MiB drive
     # What was written to since is no damage.
     try 0 mosaicfs verify --json drive
-    jq -e '.verified == 4 and .changed == 2 and .findings == [] and .journal' out
+    jq -e '.verified == 4 and .changed == 3 and .findings == [] and .journal' out
     try 0 mosaicfs verify drive.img
-    printed '2 tiles written to since then'
+    printed '3 tiles written to since then'
     try 0 mosaicfs manifest drive
     printed '6 tiles, 5 MiB, 2 of them read'
     try 0 mosaicfs verify drive.img
@@ -343,7 +343,6 @@ incomplete() {
     jq -r '.findings[].kind' out >kinds
     contains kinds "$2"
     try 0 mosaicfs mount -r copy.img drive
-    log_says copy.img "$1" || true
     umount_at drive
     try 0 mosaicfs mount --accept copy.img drive
     umount_at drive
