@@ -46,9 +46,7 @@ static int make_idle(const struct archive *archive, const struct journal_word *w
 
     if (rc)
         return rc;
-    rc = archive_sync_all(&drive.archive); /* who wrote before may have been killed */
-    if (!rc)
-        rc = manifesting_archive(&drive.archive, &drive.archive, word, progress, arg, made);
+    rc = manifesting_archive(&drive.archive, &drive.archive, word, progress, arg, made);
     closed = drive_close(&drive);
     return rc ? rc : closed;
 }

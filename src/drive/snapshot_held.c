@@ -165,7 +165,8 @@ int snapshot_held(const struct archive *archive, snapshot_progress *progress, vo
     int rc = snapshots_open(archive->dirfd, &all);
 
     *held = (struct snapshot_held){0};
-    if (rc == -ENOENT)
+    /* Something else in its place holds none: a check tells of that. */
+    if (rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP)
         return 0;
     if (!rc) {
         rc = snapshots_each(all, count_one, &holding.n);

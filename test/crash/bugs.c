@@ -377,8 +377,6 @@ const struct bug bugs[] = {
     {"no-manifest-name", "it is written before its name is synced", bugs_manifest_name_sync, NULL},
     {"no-descent-sync", "nor is what says that the tiles descend from it",
      bugs_manifest_descent_sync, NULL},
-    {"no-manifest-tiles", "nor are the tiles of a writer that was killed", bugs_manifest_tile_sync,
-     NULL},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -32,9 +32,3 @@ bool bugs_manifest_descent_sync(const struct work *w, const struct trace_event *
 {
     return writes(w, e) && event_syncs(e) && event_below(w, e, BELOW FORMAT_DESCENT_NAME);
 }
-
-/* What a writer that was killed had not yet synced. */
-bool bugs_manifest_tile_sync(const struct work *w, const struct trace_event *e)
-{
-    return writes(w, e) && e->kind == TRACE_SYNC_ALL;
-}

@@ -11,6 +11,5 @@ bool bugs_manifest_text_sync(const struct work *work, const struct trace_event *
 bool bugs_manifest_digests_sync(const struct work *work, const struct trace_event *event);
 bool bugs_manifest_name_sync(const struct work *work, const struct trace_event *event);
 bool bugs_manifest_descent_sync(const struct work *work, const struct trace_event *event);
-bool bugs_manifest_tile_sync(const struct work *work, const struct trace_event *event);
 
 #endif

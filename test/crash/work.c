@@ -315,15 +315,18 @@ static void do_something(struct work *w)
     if (w->snapshots && random_below(&w->random, SNAPSHOTS) == 0)
         snapshot_something(w);
     if (random_below(&w->random, SESSIONS) == 0) {
+        bool manifest;
+
         ops_close(w);
         if (random_below(&w->random, 2))
             ops_mark_closed(w);
         if (w->snapshots && random_below(&w->random, 2))
             snapshot_closed(w);
-        if (random_below(&w->random, 2))
-            ops_manifest(w);
+        manifest = !is_shuffled(w) && random_below(&w->random, 2);
         if (is_shuffled(w))
             shuffle(w);
+        else if (manifest)
+            ops_manifest(w);
         ops_open(w);
     }
 }
@@ -336,9 +339,10 @@ static void change_closed(struct work *w)
         snap_make(w, NULL);
     else if (w->snapshots)
         snap_rollback(w);
-    ops_manifest(w);
     if (is_shuffled(w))
         shuffle(w);
+    else
+        ops_manifest(w);
     ops_open(w);
 }
 
